@@ -1,0 +1,132 @@
+"""The backbone that ships: a small VGG-19, taught by a distilled one to see alike.
+
+``recipes/distil_backbone.py`` made the weights; ``docs/cards/vgg19-lite.md`` says how well it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load, load_file
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from impasto.errors import InputError, unknown_name
+
+__all__ = ["STEPS", "Step", "Vgg19Lite", "load_vgg19_lite"]
+
+
+class Step(NamedTuple):
+    """One convolution with its ReLU: the layer's name, channels in and out, pooled before or not."""
+
+    name: str
+    channels_in: int
+    channels_out: int
+    pooled: bool = False
+
+
+STEPS = (
+    Step("relu1_1", 3, 16),
+    Step("relu1_2", 16, 16),
+    Step("relu2_1", 16, 32, pooled=True),
+    Step("relu2_2", 32, 32),
+    Step("relu3_1", 32, 64, pooled=True),
+    Step("relu3_2", 64, 48),
+    Step("relu3_3", 48, 40),
+    Step("relu3_4", 40, 40),
+    Step("relu4_1", 40, 80, pooled=True),
+    Step("relu4_2", 80, 80),
+    Step("relu4_3", 80, 64),
+    Step("relu4_4", 64, 120),
+    Step("relu5_1", 120, 104, pooled=True),
+)
+"""VGG-19 at a quarter of its widths up to relu3_1, and narrower from there, where the teacher's channels are
+found to be silent on every picture: a third to a half of them in blocks 3 and 4."""
+
+SMALLEST_PX = 32
+
+
+class Vgg19Lite(nn.Module):
+    """A frozen network of thirteen 3x3 convolutions with the layers and strides of VGG-19.
+
+    Every convolution pads by reflection, so that no frame of darkness is seen, or painted, at the border.
+
+    Attributes:
+        checkpointing: Compute activations twice to hold fewer of them.
+    """
+
+    name = "vgg19-lite"
+    layer_names = tuple(step.name for step in STEPS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        for step in STEPS:
+            conv = nn.Conv2d(step.channels_in, step.channels_out, 3)
+            setattr(self, step.name.replace("relu", "conv"), conv)
+        self.checkpointing = False
+
+    def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Maps an image to feature maps, in one pass that stops at the deepest layer asked for.
+
+        Args:
+            image: float ``(B, 3, H, W)`` RGB in ``[0, 1]``, both sides at least 32 px.
+            layers: Names among `layer_names`.
+
+        Returns:
+            ``(B, C, H // stride, W // stride)`` by layer.
+
+        Raises:
+            UnknownNameError: A layer does not exist.
+            InputError: The image is too small.
+        """
+        for layer in layers:
+            if layer not in self.layer_names:
+                raise unknown_name("layer", layer, self.layer_names)
+        height, width = image.shape[-2:]
+        if min(height, width) < SMALLEST_PX:
+            raise InputError(
+                f"the picture is {width}x{height} px; vgg19-lite needs {SMALLEST_PX} px on each side."
+            )
+        x = image.contiguous(memory_format=torch.channels_last)
+        wanted, found = set(layers), {}
+        for step in STEPS:
+            if len(found) == len(wanted):
+                break
+            x = self._step(step, x)
+            if step.name in wanted:
+                found[step.name] = x
+        return found
+
+    def _step(self, step: Step, x: Tensor) -> Tensor:
+        conv = getattr(self, step.name.replace("relu", "conv"))
+
+        def run(x: Tensor) -> Tensor:
+            x = F.max_pool2d(x, 2) if step.pooled else x
+            return F.relu(conv(F.pad(x, (1, 1, 1, 1), mode="reflect")), inplace=True)
+
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(run, x, use_reentrant=False)  # type: ignore[no-any-return]
+        return run(x)
+
+
+def load_vgg19_lite(path: Path | None = None, dtype: torch.dtype = torch.float32) -> Vgg19Lite:
+    """Loads the network with the weights that ship, frozen.
+
+    Args:
+        path: Other weights of the same shape, as safetensors.
+        dtype: Of the parameters.
+    """
+    network = Vgg19Lite()
+    if path is None:
+        packaged = files("impasto.backbones") / "data" / "vgg19_lite.safetensors"
+        state = load(packaged.read_bytes())
+    else:
+        state = load_file(path)
+    network.load_state_dict({key: value.to(dtype) for key, value in state.items()})
+    network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.requires_grad_(False).eval()

@@ -1,0 +1,48 @@
+"""Losses: pure functions of features or pixels, one family a file, and thin modules that hold a target."""
+
+from impasto.losses._shared import Distance, distance
+from impasto.losses.content import ContentLoss, content_loss
+from impasto.losses.gram import GramLoss, GramNormalisation, gram_loss, gram_matrix
+from impasto.losses.laplacian import LaplacianLoss, laplacian, laplacian_loss
+from impasto.losses.neighbours import (
+    NeighbourLoss,
+    nearest_neighbours,
+    neighbour_loss,
+    unit_rows,
+)
+from impasto.losses.sliced import (
+    SlicedWassersteinLoss,
+    random_directions,
+    sliced_wasserstein_loss,
+)
+from impasto.losses.variation import TotalVariationLoss, VariationKind, total_variation_loss
+from impasto.losses.wasserstein import Moments, WassersteinLoss, moments, sqrtm, wasserstein_loss
+
+__all__ = [
+    "ContentLoss",
+    "Distance",
+    "GramLoss",
+    "GramNormalisation",
+    "LaplacianLoss",
+    "Moments",
+    "NeighbourLoss",
+    "SlicedWassersteinLoss",
+    "TotalVariationLoss",
+    "VariationKind",
+    "WassersteinLoss",
+    "content_loss",
+    "distance",
+    "gram_loss",
+    "gram_matrix",
+    "laplacian",
+    "laplacian_loss",
+    "moments",
+    "nearest_neighbours",
+    "neighbour_loss",
+    "random_directions",
+    "sliced_wasserstein_loss",
+    "sqrtm",
+    "total_variation_loss",
+    "unit_rows",
+    "wasserstein_loss",
+]

@@ -1,0 +1,80 @@
+"""Style as the correlation of channels: the Gram matrix.
+
+Gatys, Ecker and Bethge 2015/2016, eqs. 3-5; Johnson, Alahi and Fei-Fei 2016, section 3.2.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from impasto.losses._shared import flatten, relative
+
+__all__ = ["GramLoss", "GramNormalisation", "gram_loss", "gram_matrix"]
+
+GramNormalisation = Literal["positions", "johnson", "none"]
+"""``positions``: F F^T / (H W). ``johnson``: F F^T / (C H W). ``none``: F F^T (Gatys' eq. 3)."""
+
+
+def gram_matrix(features: Tensor, normalisation: GramNormalisation = "positions") -> Tensor:
+    """Correlates channels over all positions (Gatys 2016, eq. 3).
+
+    Args:
+        features: ``(B, C, H, W)`` or ``(B, C, N)``.
+        normalisation: What the sum over positions is divided by. ``positions`` makes the matrix free of
+            the picture's size; ``johnson`` of the number of channels too; ``none`` is as published,
+            where the loss carries the ``1 / (4 N^2 M^2)`` instead.
+
+    Returns:
+        ``(B, C, C)``, symmetric, positive semi-definite.
+    """
+    rows = flatten(features)  # (B, C, N)
+    channels, positions = rows.shape[1:]
+    divisor = {"positions": positions, "johnson": channels * positions, "none": 1}[normalisation]
+    return torch.bmm(rows, rows.transpose(1, 2)) / divisor  # (B, C, C)
+
+
+def gram_loss(gram: Tensor, target: Tensor, *, as_published: bool = False) -> Tensor:
+    """Distance between two Gram matrices.
+
+    Deviates: the error is divided by the target's mean square, so that 0 is equal, 1 is a Gram of
+    zeros, and neither picture size, channels nor the backbone's scale matter. ``as_published`` gives
+    Gatys' eq. 4 for matrices of normalisation ``positions``: ``sum((G - A)^2) / (4 N^2)`` with ``N`` channels.
+
+    Args:
+        gram: ``(B, C, C)`` of the pastiche.
+        target: ``(B, C, C)`` of the style, of the same normalisation.
+        as_published: Gatys' scale instead of the relative one.
+
+    Returns:
+        Scalar, at least 0.
+    """
+    difference = gram - target
+    if as_published:
+        return difference.square().sum() / (4 * gram.shape[-1] ** 2)
+    return relative(difference.square().mean(), target)
+
+
+class GramLoss(nn.Module):
+    """`gram_loss` of feature maps against a style's Gram matrix."""
+
+    target: Tensor
+
+    def __init__(
+        self,
+        target: Tensor,
+        normalisation: GramNormalisation = "positions",
+        *,
+        as_published: bool = False,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("target", target.detach())
+        self.normalisation: GramNormalisation = normalisation
+        self.as_published = as_published
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Compares the Gram of ``(B, C, H, W)`` features with the target."""
+        gram = gram_matrix(features, self.normalisation)
+        return gram_loss(gram, self.target, as_published=self.as_published)

@@ -1,0 +1,88 @@
+"""Style as a stock of patches: every place takes after its nearest neighbour in the style.
+
+Kolkin, Salavon and Shakhnarovich 2019 (STROTSS), eqs. 2-4; Kolkin et al. 2022, "Neural Neighbor Style
+Transfer" (NNST), section 3; the one-sided form is Li and Wand 2016.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto.losses._shared import flatten
+
+__all__ = ["NeighbourLoss", "nearest_neighbours", "neighbour_loss", "unit_rows"]
+
+
+def unit_rows(features: Tensor, mean: Tensor) -> Tensor:
+    """Centres features on a mean and makes each position's vector a unit one.
+
+    Args:
+        features: ``(1, C, H, W)`` or ``(1, C, N)``.
+        mean: ``(C,)``.
+
+    Returns:
+        ``(N, C)``.
+    """
+    rows = flatten(features)[0].T - mean  # (N, C)
+    return F.normalize(rows, dim=1, eps=1e-6)
+
+
+@torch.no_grad()
+def nearest_neighbours(query: Tensor, stock: Tensor, chunk: int = 4096) -> Tensor:
+    """Finds for each query row the stock row of the largest cosine.
+
+    Args:
+        query: Unit rows ``(N, C)``.
+        stock: Unit rows ``(M, C)``.
+        chunk: Query rows at a time, which bounds memory to ``chunk * M`` numbers.
+
+    Returns:
+        Indices into the stock, ``(N,)``.
+    """
+    return torch.cat([(rows @ stock.T).argmax(1) for rows in query.split(chunk)])
+
+
+def neighbour_loss(query: Tensor, stock: Tensor, matches: Tensor | None = None) -> Tensor:
+    """Mean cosine distance to the nearest neighbour in the style.
+
+    Deviates: one-sided (every place looks like somewhere in the style; STROTSS also asks the reverse,
+    which the moment losses do here), and the match is not differentiated through.
+
+    Args:
+        query: Unit rows ``(N, C)`` of the pastiche.
+        stock: Unit rows ``(M, C)`` of the style.
+        matches: Known neighbours ``(N,)``; found here when not given.
+
+    Returns:
+        Scalar in ``[0, 2]``.
+    """
+    if matches is None:
+        matches = nearest_neighbours(query.detach(), stock)
+    return 1 - (query * stock[matches]).sum(1).mean()
+
+
+class NeighbourLoss(nn.Module):
+    """`neighbour_loss` against a style's features, matched anew every ``refresh`` calls."""
+
+    stock: Tensor
+    mean: Tensor
+
+    def __init__(self, target: Tensor, *, refresh: int = 5, most: int = 8192) -> None:
+        super().__init__()
+        rows = flatten(target.detach())[0].T  # (M, C)
+        rows = rows[:: max(1, -(-len(rows) // most))]
+        self.register_buffer("mean", rows.mean(0))
+        self.register_buffer("stock", F.normalize(rows - rows.mean(0), dim=1, eps=1e-6))
+        self.refresh = refresh
+        self._calls = 0
+        self._matches: Tensor | None = None
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Compares ``(1, C, H, W)`` features with the style's."""
+        query = unit_rows(features, self.mean)
+        if self._calls % self.refresh == 0 or self._matches is None:
+            self._matches = nearest_neighbours(query.detach(), self.stock)
+        self._calls += 1
+        return neighbour_loss(query, self.stock, self._matches)

@@ -1,0 +1,272 @@
+"""Solvers: each takes a picture and its gradient and returns the next picture.
+
+A solver evaluates nothing itself, so that a step costs one pass forward and one backward whatever the solver, and
+so that the loop can stop, save or go back between any two steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["SGD", "Adam", "LBFGS", "Solver", "SolverName", "make_solver"]
+
+SolverName = Literal["lbfgs", "adam", "sgd"]
+
+
+class Solver(Protocol):
+    """What the loop asks of a solver."""
+
+    def update(self, image: Tensor, gradient: Tensor) -> Tensor:
+        """Returns the next picture, in ``[0, 1]``, from ``(1, 3, H, W)`` and its gradient."""
+        ...
+
+    def back_off(self) -> None:
+        """Halves the step and forgets what led astray."""
+        ...
+
+    def resize(self, height_px: int, width_px: int) -> None:
+        """Carries what was learnt over to the next scale."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on exactly, tensors and numbers."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up what `state_dict` gave."""
+        ...
+
+
+def make_solver(name: SolverName, learning_rate: float, *, history: int = 12) -> Solver:
+    """Builds a solver.
+
+    Args:
+        name: ``lbfgs``, ``adam`` or ``sgd``.
+        learning_rate: Step length: a factor on the Newton step for ``lbfgs`` (1 is natural), about the change
+            of a pixel in a step for ``adam`` and ``sgd``.
+        history: Pairs that L-BFGS remembers; each costs two pictures of memory.
+    """
+    if name == "lbfgs":
+        return LBFGS(learning_rate, history=history)
+    if name == "adam":
+        return Adam(learning_rate)
+    return SGD(learning_rate)
+
+
+def _scaled(tensor: Tensor, height_px: int, width_px: int) -> Tensor:
+    return F.interpolate(tensor, (height_px, width_px), mode="bilinear", align_corners=False)
+
+
+def _free_gradient(image: Tensor, gradient: Tensor) -> Tensor:
+    """Zeroes the gradient where the picture stands at 0 or 1 and is pushed further out."""
+    pushed_out = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+    return gradient.masked_fill(pushed_out, 0.0)
+
+
+class LBFGS:
+    """Limited-memory BFGS (Nocedal and Wright 2006, algorithm 7.4), projected onto ``[0, 1]``.
+
+    Deviates: no line search, so that a step is one evaluation; in its place a longest step (`LONGEST`, root mean
+    square per pixel) and the loop's going back when the loss leaps. Pairs are those of the projected path, and
+    pixels that stand at a bound and are pushed outward are left out of the direction.
+
+    Args:
+        learning_rate: Factor on the quasi-Newton step.
+        history: How many pairs are remembered.
+    """
+
+    LONGEST = 0.08
+    FIRST = 0.01
+
+    def __init__(self, learning_rate: float = 1.0, *, history: int = 12) -> None:
+        self.learning_rate = learning_rate
+        self.history = history
+        self.steps: list[Tensor] = []
+        self.changes: list[Tensor] = []
+        self._image: Tensor | None = None
+        self._gradient: Tensor | None = None
+
+    def update(self, image: Tensor, gradient: Tensor) -> Tensor:
+        """See `Solver.update`."""
+        self._remember(image, gradient)
+        direction = self._direction(_free_gradient(image, gradient))
+        length = direction.square().mean().sqrt()
+        longest = self.LONGEST if self.steps else self.FIRST
+        factor = self.learning_rate * torch.clamp(longest / length.clamp_min(1e-12), max=1.0)
+        if not self.steps:
+            factor = self.learning_rate * longest / length.clamp_min(1e-12)
+        self._image, self._gradient = image, gradient
+        return (image - factor * direction).clamp_(0, 1)
+
+    def _remember(self, image: Tensor, gradient: Tensor) -> None:
+        if self._image is None or self._gradient is None:
+            return
+        step, change = image - self._image, gradient - self._gradient
+        curvature = torch.sum(step * change)
+        if curvature > 1e-6 * step.norm() * change.norm():
+            self.steps.append(step)
+            self.changes.append(change)
+            del self.steps[: -self.history], self.changes[: -self.history]
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        direction = gradient.clone()
+        shares: list[Tensor] = []
+        inverse = [1 / torch.sum(s * y) for s, y in zip(self.steps, self.changes, strict=True)]
+        for s, y, rho in zip(
+            reversed(self.steps), reversed(self.changes), reversed(inverse), strict=True
+        ):
+            share = rho * torch.sum(s * direction)
+            direction -= share * y
+            shares.append(share)
+        if self.steps:
+            s, y = self.steps[-1], self.changes[-1]
+            direction *= torch.sum(s * y) / torch.sum(y * y)
+        for s, y, rho, share in zip(
+            self.steps, self.changes, inverse, reversed(shares), strict=True
+        ):
+            direction += s * (share - rho * torch.sum(y * direction))
+        return direction
+
+    def back_off(self) -> None:
+        """See `Solver.back_off`."""
+        self.learning_rate /= 2
+        self.steps.clear()
+        self.changes.clear()
+        self._image = self._gradient = None
+
+    def resize(self, height_px: int, width_px: int) -> None:
+        """Enlarges the remembered pairs; gradients of a mean shrink as pixels multiply."""
+        if self.steps:
+            old = self.steps[0].shape[-2] * self.steps[0].shape[-1]
+            ratio = old / (height_px * width_px)
+            self.steps = [_scaled(s, height_px, width_px) for s in self.steps]
+            self.changes = [_scaled(y, height_px, width_px) * ratio for y in self.changes]
+        self._image = self._gradient = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Solver.state_dict`."""
+        return {
+            "learning_rate": self.learning_rate,
+            "steps": list(self.steps),
+            "changes": list(self.changes),
+            "image": self._image,
+            "gradient": self._gradient,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Solver.load_state_dict`."""
+        self.learning_rate = state["learning_rate"]
+        self.steps, self.changes = list(state["steps"]), list(state["changes"])
+        self._image, self._gradient = state["image"], state["gradient"]
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015, algorithm 1) with bias correction, clamped to ``[0, 1]``.
+
+    Args:
+        learning_rate: About the change of a pixel in a step.
+        beta1: Decay of the mean gradient.
+        beta2: Decay of the mean squared gradient; 0.99 forgets soon enough for runs of a few hundred steps.
+    """
+
+    def __init__(
+        self, learning_rate: float = 0.02, *, beta1: float = 0.9, beta2: float = 0.99
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.beta1, self.beta2 = beta1, beta2
+        self.count = 0
+        self.mean: Tensor | None = None
+        self.square: Tensor | None = None
+
+    def update(self, image: Tensor, gradient: Tensor) -> Tensor:
+        """See `Solver.update`."""
+        if self.mean is None or self.square is None:
+            self.mean, self.square = torch.zeros_like(gradient), torch.zeros_like(gradient)
+        self.count += 1
+        self.mean = torch.lerp(gradient, self.mean, self.beta1)
+        self.square = torch.lerp(gradient.square(), self.square, self.beta2)
+        mean = self.mean / (1 - self.beta1**self.count)
+        root = (self.square / (1 - self.beta2**self.count)).sqrt()
+        return (image - self.learning_rate * mean / (root + 1e-12)).clamp_(0, 1)
+
+    def back_off(self) -> None:
+        """See `Solver.back_off`."""
+        self.learning_rate /= 2
+        self.count, self.mean, self.square = 0, None, None
+
+    def resize(self, height_px: int, width_px: int) -> None:
+        """Enlarges both means; gradients of a mean shrink as pixels multiply."""
+        if self.mean is None or self.square is None:
+            return
+        ratio = self.mean.shape[-2] * self.mean.shape[-1] / (height_px * width_px)
+        self.mean = _scaled(self.mean, height_px, width_px) * ratio
+        self.square = _scaled(self.square, height_px, width_px) * ratio**2
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Solver.state_dict`."""
+        return {
+            "learning_rate": self.learning_rate,
+            "count": self.count,
+            "mean": self.mean,
+            "square": self.square,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Solver.load_state_dict`."""
+        self.learning_rate, self.count = state["learning_rate"], state["count"]
+        self.mean, self.square = state["mean"], state["square"]
+
+
+class SGD:
+    """Gradient descent with momentum (Sutskever et al. 2013) on the gradient of unit size.
+
+    Deviates: the gradient is divided by the running root mean square of the whole gradient (one number, not one
+    a pixel), so that the learning rate is in pixel values and does not depend on weights or size.
+
+    Args:
+        learning_rate: About the change of a pixel in a step.
+        momentum: Share of the last step that is kept.
+    """
+
+    def __init__(self, learning_rate: float = 0.02, *, momentum: float = 0.9) -> None:
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.scale = 0.0
+        self.velocity: Tensor | None = None
+
+    def update(self, image: Tensor, gradient: Tensor) -> Tensor:
+        """See `Solver.update`."""
+        size = float(gradient.square().mean().sqrt())
+        self.scale = max(size, 0.99 * self.scale, 1e-20)
+        if self.velocity is None:
+            self.velocity = torch.zeros_like(gradient)
+        self.velocity = self.momentum * self.velocity + gradient / self.scale
+        return (image - self.learning_rate * (1 - self.momentum) * self.velocity).clamp_(0, 1)
+
+    def back_off(self) -> None:
+        """See `Solver.back_off`."""
+        self.learning_rate /= 2
+        self.velocity = None
+
+    def resize(self, height_px: int, width_px: int) -> None:
+        """Enlarges the velocity; its unit is the gradient's size, which is found anew."""
+        if self.velocity is not None:
+            self.velocity = _scaled(self.velocity, height_px, width_px)
+        self.scale = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Solver.state_dict`."""
+        return {
+            "learning_rate": self.learning_rate,
+            "scale": self.scale,
+            "velocity": self.velocity,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Solver.load_state_dict`."""
+        self.learning_rate, self.scale = state["learning_rate"], state["scale"]
+        self.velocity = state["velocity"]
