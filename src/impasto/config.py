@@ -106,12 +106,12 @@ class PaintOptions:
     laplacian_weight: float = _option(
         0.0, "Weight of the Laplacian loss, which keeps edges (Li 2017).", group="Losses", low=0
     )
-    balance: Literal["fixed", "auto"] = _option(
-        "fixed", "auto finds the style's weight on the coarsest scale so that the content loss meets "
-        "--content-budget.", group="Losses",
+    balance: Literal["guard", "auto", "fixed"] = _option(
+        "guard", "guard lowers the style's weight where the photograph would be lost, until the content loss keeps to "
+        "--content-budget on the coarsest scale; auto also raises it; fixed leaves it.", group="Losses",
     )  # fmt: skip
     content_budget: float = _option(
-        0.45, "Content loss that auto balance aims at: the share of the content features' energy that may change.",
+        0.45, "Content loss that balance aims at: the share of the content features' energy that may change.",
         group="Losses", low=0.01, high=2,
     )  # fmt: skip
     as_published: bool = _option(
@@ -225,7 +225,8 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
         "fine": PaintOptions(size=1024, steps=(200, 120, 60, 30), history=10),
         "faithful-gatys": PaintOptions(
             size=512, steps=(500,), coarsest=0, start="noise", style_loss="gram", pooling="average",
-            content_loss="half-sum", content_weight=1.0, style_weight=1000.0, as_published=True, history=50,
+            content_loss="half-sum", content_weight=1.0, style_weight=1000.0, as_published=True, balance="fixed",
+            history=50,
         ),
     }
 )  # fmt: skip

@@ -64,25 +64,18 @@ def neighbour_loss(query: Tensor, stock: Tensor, matches: Tensor | None = None) 
 
 
 class NeighbourLoss(nn.Module):
-    """`neighbour_loss` against a style's features, matched anew every ``refresh`` calls."""
+    """`neighbour_loss` against a style's features, of which at most ``most`` evenly spread rows are searched."""
 
     stock: Tensor
     mean: Tensor
 
-    def __init__(self, target: Tensor, *, refresh: int = 5, most: int = 8192) -> None:
+    def __init__(self, target: Tensor, *, most: int = 8192) -> None:
         super().__init__()
-        rows = flatten(target.detach())[0].T  # (M, C)
-        rows = rows[:: max(1, -(-len(rows) // most))]
-        self.register_buffer("mean", rows.mean(0))
-        self.register_buffer("stock", F.normalize(rows - rows.mean(0), dim=1, eps=1e-6))
-        self.refresh = refresh
-        self._calls = 0
-        self._matches: Tensor | None = None
+        mean = flatten(target.detach())[0].mean(1)  # (C,)
+        rows = unit_rows(target.detach(), mean)  # (M, C)
+        self.register_buffer("mean", mean)
+        self.register_buffer("stock", rows[:: max(1, -(-len(rows) // most))])
 
     def forward(self, features: Tensor) -> Tensor:
         """Compares ``(1, C, H, W)`` features with the style's."""
-        query = unit_rows(features, self.mean)
-        if self._calls % self.refresh == 0 or self._matches is None:
-            self._matches = nearest_neighbours(query.detach(), self.stock)
-        self._calls += 1
-        return neighbour_loss(query, self.stock, self._matches)
+        return neighbour_loss(unit_rows(features, self.mean), self.stock)

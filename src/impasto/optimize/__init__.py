@@ -1,1 +1,32 @@
-"""The one optimisation loop."""
+"""The one optimisation loop: objective, pyramid, solvers, checkpoint. It yields iterates."""
+
+from impasto.optimize.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from impasto.optimize.loop import Optimisation, fast_bfloat16, resolve_device
+from impasto.optimize.memory import Forecast, Plan, choose_plan, forecast
+from impasto.optimize.objective import Evaluation, Objective, Term, build_objective
+from impasto.optimize.pyramid import Scale, plan_scales
+from impasto.optimize.solvers import LBFGS, SGD, Adam, Solver, make_solver
+
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "Adam",
+    "Evaluation",
+    "Forecast",
+    "Objective",
+    "Optimisation",
+    "Plan",
+    "Scale",
+    "Solver",
+    "Term",
+    "build_objective",
+    "choose_plan",
+    "fast_bfloat16",
+    "fingerprint",
+    "forecast",
+    "load_checkpoint",
+    "make_solver",
+    "plan_scales",
+    "resolve_device",
+    "save_checkpoint",
+]

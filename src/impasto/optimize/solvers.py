@@ -28,6 +28,10 @@ class Solver(Protocol):
         """Halves the step and forgets what led astray."""
         ...
 
+    def forget(self) -> None:
+        """Forgets the path so far, for another objective or another scale."""
+        ...
+
     def resize(self, height_px: int, width_px: int) -> None:
         """Carries what was learnt over to the next scale."""
         ...
@@ -134,6 +138,10 @@ class LBFGS:
     def back_off(self) -> None:
         """See `Solver.back_off`."""
         self.learning_rate /= 2
+        self.forget()
+
+    def forget(self) -> None:
+        """See `Solver.forget`."""
         self.steps.clear()
         self.changes.clear()
         self._image = self._gradient = None
@@ -196,6 +204,10 @@ class Adam:
     def back_off(self) -> None:
         """See `Solver.back_off`."""
         self.learning_rate /= 2
+        self.forget()
+
+    def forget(self) -> None:
+        """See `Solver.forget`."""
         self.count, self.mean, self.square = 0, None, None
 
     def resize(self, height_px: int, width_px: int) -> None:
@@ -250,7 +262,12 @@ class SGD:
     def back_off(self) -> None:
         """See `Solver.back_off`."""
         self.learning_rate /= 2
+        self.forget()
+
+    def forget(self) -> None:
+        """See `Solver.forget`."""
         self.velocity = None
+        self.scale = 0.0
 
     def resize(self, height_px: int, width_px: int) -> None:
         """Enlarges the velocity; its unit is the gradient's size, which is found anew."""

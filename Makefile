@@ -1,0 +1,67 @@
+# Needs python3 (3.10 or later) and make; everything else is put into .venv.
+#   PYTHON     the interpreter that .venv is made with
+#   PIP_FLAGS  more for pip, such as the index of torch's CPU builds
+PYTHON ?= python3
+PIP_FLAGS ?=
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
+INPUTS := pyproject.toml constraints.txt
+CODE := $(wildcard src tests examples benchmarks recipes)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format docs bench clean
+
+help:  ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.demo  ## Paint a photograph and say where it is
+	$(BIN)/python examples/demo.py
+
+# mkdocs-material announces its successor at every build.
+export NO_MKDOCS_2_WARNING := 1
+
+# Two test workers of one thread each are faster than two that fight over the cores.
+test test-all check: export OMP_NUM_THREADS ?= 1
+
+test: $(VENV)/.dev  ## Run the fast tests
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+test-all: $(VENV)/.dev  ## Run every test, the slow ones too
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: $(VENV)/.dev  ## Format, lint, types, import layers, tests, docs
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/mkdocs build --strict --quiet
+
+format: $(VENV)/.dev  ## Format the code and mend what lint can mend
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+docs: $(VENV)/.dev  ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.dev  ## Measure speed and quality; prints JSON
+	@for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
+
+clean:  ## Remove the venv and everything built
+	rm -rf $(VENV) build dist site out .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made $(INPUTS)
+	$(PIP) -e '.[examples]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made $(INPUTS)
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.demo

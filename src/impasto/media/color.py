@@ -1,0 +1,100 @@
+"""Colour of pictures: luminance kept, linear and histogram transfer.
+
+Gatys, Bethge, Hertzmann and Shechtman 2017, "Controlling Perceptual Factors in Neural Style Transfer", section 5.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["keep_luminance_only", "luminance", "match_histogram", "transfer_linear"]
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the luma of YIQ (ITU-R BT.601)."""
+
+FLAT = 1e-5
+"""Added to variances, so that a picture of one colour has a covariance that can be inverted."""
+
+
+def luminance(image: Tensor) -> Tensor:
+    """Luma Y of YIQ: ``(B, 3, H, W) -> (B, 1, H, W)``, in ``[0, 1]``."""
+    weights = image.new_tensor(LUMA)[:, None, None]
+    return (image * weights).sum(1, keepdim=True)
+
+
+def keep_luminance_only(pastiche: Tensor, content: Tensor) -> Tensor:
+    """The content's chrominance under the pastiche's luminance (section 5.1, luminance-only transfer).
+
+    In YIQ a change of Y at fixed I and Q adds the same number to red, green and blue, so that is all it does.
+
+    Args:
+        pastiche: ``(B, 3, H, W)`` in ``[0, 1]``.
+        content: The same shape.
+    """
+    return (content + luminance(pastiche) - luminance(content)).clamp(0, 1)
+
+
+def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
+    rows = image.flatten(2)  # (B, 3, N)
+    mean = rows.mean(2, keepdim=True)  # (B, 3, 1)
+    centred = rows - mean
+    covariance = centred @ centred.transpose(1, 2) / rows.shape[2]
+    return mean, covariance + FLAT * torch.eye(3, dtype=image.dtype, device=image.device)
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp_min(FLAT / 10) ** exponent) @ vectors.transpose(-1, -2)
+
+
+def transfer_linear(source: Tensor, target: Tensor) -> Tensor:
+    """Gives a picture the mean and covariance of colour of another (section 5.2, colour histogram matching).
+
+    The linear map is the symmetric one, ``S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2)``, which moves colours least
+    (Monge-Kantorovich; Pitie and Kokaram 2007).
+
+    Args:
+        source: ``(1, 3, H, W)`` in ``[0, 1]``.
+        target: ``(1, 3, h, w)``.
+
+    Returns:
+        Of the source's shape, clamped to ``[0, 1]``.
+    """
+    mean, covariance = _moments(source.double())
+    wanted_mean, wanted = _moments(target.double())
+    root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
+    matrix = inverse @ _power(root @ wanted @ root, 0.5) @ inverse  # (1, 3, 3)
+    moved = matrix @ (source.double().flatten(2) - mean) + wanted_mean
+    return moved.view_as(source).to(source).clamp(0, 1)
+
+
+def match_histogram(source: Tensor, target: Tensor) -> Tensor:
+    """Gives each channel the other picture's distribution of values.
+
+    Equal values stay equal: ties share the mean of the quantiles they cover.
+
+    Args:
+        source: ``(1, 3, H, W)``.
+        target: ``(1, 3, h, w)``.
+
+    Returns:
+        Of the source's shape.
+    """
+    matched = [
+        _match_channel(s.flatten(), t.flatten()).view_as(s)
+        for s, t in zip(source[0], target[0], strict=True)
+    ]
+    return torch.stack(matched)[None]
+
+
+def _match_channel(source: Tensor, target: Tensor) -> Tensor:
+    values, inverse, counts = source.unique(return_inverse=True, return_counts=True)
+    last = counts.cumsum(0).double()
+    middle = (last - (counts.double() + 1) / 2) / max(1, len(source) - 1)  # (U,), in [0, 1]
+    ordered = target.sort().values
+    place = middle.clamp(0, 1) * (len(ordered) - 1)
+    below = place.floor().long()
+    above = (below + 1).clamp_max(len(ordered) - 1)
+    mixed = torch.lerp(ordered[below].double(), ordered[above].double(), place - below)
+    return mixed.to(values)[inverse]

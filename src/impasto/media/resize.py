@@ -1,0 +1,37 @@
+"""Sizes and resampling. Shrinking averages over area, so that fine texture does not turn into moire."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["resize", "size_to_fit"]
+
+
+def size_to_fit(size: tuple[int, int], long_edge_px: int) -> tuple[int, int]:
+    """Scales a size so that its long edge is as asked, keeping the aspect.
+
+    Args:
+        size: Height and width in pixels, each at least 1.
+        long_edge_px: At least 1.
+
+    Returns:
+        Height and width, each at least 1 whatever the aspect.
+    """
+    height, width = size
+    scale = long_edge_px / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resize(image: Tensor, size: tuple[int, int], *, clamp: bool = True) -> Tensor:
+    """Resamples ``(B, C, H, W)`` to ``(height, width)``, bicubic, antialiased.
+
+    Args:
+        image: Float.
+        size: Height and width in pixels.
+        clamp: Hold the result within ``[0, 1]``, which bicubic overshoots at edges.
+    """
+    if image.shape[-2:] == size:
+        return image
+    resampled = F.interpolate(image, size, mode="bicubic", antialias=True, align_corners=False)
+    return resampled.clamp(0, 1) if clamp else resampled

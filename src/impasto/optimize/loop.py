@@ -1,0 +1,296 @@
+"""The one optimisation loop: coarse to fine, a step at a time, every step an event."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.config import PaintOptions
+from impasto.errors import DivergedError, UsageError
+from impasto.media.resize import resize, size_to_fit
+from impasto.optimize.balance import Balancer
+from impasto.optimize.memory import Plan, choose_plan, free_memory_bytes
+from impasto.optimize.objective import Evaluation, Objective, build_objective
+from impasto.optimize.pyramid import plan_scales
+from impasto.optimize.solvers import Solver, make_solver
+from impasto.optimize.start import first_picture
+from impasto.types import Backbone, Iterate
+
+__all__ = ["Optimisation", "fast_bfloat16", "resolve_device"]
+
+LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.03, "sgd": 0.03}
+LEAP = 3.0
+"""A loss this many times the best of its scale counts as led astray."""
+
+MOST_RETRIES = 8
+TOLERANCE_STEPS = 10
+SMALLEST_STYLE_PX = 32
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turns ``auto`` or a torch name into a device that is there.
+
+    Raises:
+        UsageError: The device is not there, or the name is none.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} is not to be had here; use 'auto' or 'cpu'.") from error
+    return device
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 itself; where it does not, emulation is ruinous."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe is not None and probe())
+
+
+class Optimisation:
+    """One run, to be iterated: ``for iterate in Optimisation(...)``. To stop iterating is to cancel.
+
+    Between any two iterates `state_dict` is everything needed to go on exactly.
+
+    Args:
+        content: ``(1, 3, H, W)`` in ``[0, 1]``, at least as large as the pastiche if it can be had.
+        styles: One or more of ``(1, 3, h, w)`` in ``[0, 1]``.
+        backbone: The network that sees.
+        options: Everything else.
+        size: Height and width of the pastiche; from ``options.size`` when not given.
+        start: The first picture for ``start="file"``.
+
+    Attributes:
+        image: The picture as it stands, ``(1, 3, H, W)``.
+        plan: How memory is held, with the forecast.
+        precision: What the backbone computes in, with the reason.
+
+    Raises:
+        UsageError: No style; as many blend weights as styles were not given; an unknown device.
+        OutOfMemoryError: The run does not fit.
+    """
+
+    def __init__(
+        self,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        backbone: Backbone,
+        options: PaintOptions,
+        *,
+        size: tuple[int, int] | None = None,
+        start: Tensor | None = None,
+    ) -> None:
+        if not styles:
+            raise UsageError("no style was given; give at least one.")
+        if options.blend and len(options.blend) != len(styles):
+            raise UsageError(
+                f"{len(options.blend)} blend weights for {len(styles)} styles; give as many, or none."
+            )
+        if options.blend and sum(options.blend) == 0:
+            raise UsageError("all blend weights are 0; give at least one above 0.")
+        self.options, self.backbone, self._given = options, backbone, start
+        self.device = resolve_device(options.device)
+        self.content = content.to(self.device)
+        self.styles = [style.to(self.device) for style in styles]
+        full = (content.shape[-2], content.shape[-1])
+        self.size = size or (size_to_fit(full, options.size) if options.size else full)
+        self.scales = plan_scales(self.size, options.steps, options.coarsest)
+        self.plan, self.precision = self._plan()
+        rate = options.learning_rate or LEARNING_RATES[options.solver]
+        self.solver: Solver = make_solver(options.solver, rate, history=options.history)
+        weight = options.style_weight * options.strength**3
+        self.balancer = Balancer(
+            options.content_budget, weight, most=weight if options.balance == "guard" else None
+        )
+        self.scale = self.step = self.total_step = self.retries = 0
+        self.losses: list[float] = []
+        self.average: Tensor | None = None
+        self.best_loss = math.inf
+        self.image = self._first_image()
+        self.best_image = self.image
+        self._began = time.monotonic()
+
+    def _plan(self) -> tuple[Plan, str]:
+        options = self.options
+        fast = fast_bfloat16(self.device)
+        autocast = options.precision == "bfloat16" or (options.precision == "auto" and fast)
+        limit = free_memory_bytes(self.device)
+        if options.memory_gib is not None:
+            limit = int(options.memory_gib * 2**30)
+        plan = choose_plan(
+            self.backbone,
+            tuple(dict.fromkeys(options.content_layers + options.style_layers)),
+            self.scales,
+            history=options.history if options.solver == "lbfgs" else 2,
+            device=self.device,
+            limit_bytes=limit,
+            checkpointing=options.checkpointing,
+            autocast=autocast,
+            autocast_allowed=fast and options.precision == "auto",
+        )
+        if hasattr(self.backbone, "checkpointing"):
+            self.backbone.checkpointing = plan.checkpointing
+        reason = "asked for" if options.precision != "auto" else (
+            "the hardware has it" if autocast else "the hardware has no fast bfloat16"
+        )  # fmt: skip
+        return plan, f"{'bfloat16' if plan.autocast else 'float32'} ({reason})"
+
+    def _first_image(self) -> Tensor:
+        generator = torch.Generator().manual_seed(self.options.seed)
+        return first_picture(
+            self.options.start, self._content_at(0), self.styles, generator, self._given
+        )
+
+    def _content_at(self, scale: int) -> Tensor:
+        return resize(self.content, (self.scales[scale].height_px, self.scales[scale].width_px))
+
+    def _styles_at(self, scale: int) -> list[Tensor]:
+        """Styles in their own shape, their long edge ``style_scale`` times the pastiche's."""
+        edge = max(self.scales[scale].height_px, self.scales[scale].width_px)
+        resized = []
+        for style in self.styles:
+            own = (style.shape[-2], style.shape[-1])
+            wanted = max(round(edge * self.options.style_scale), SMALLEST_STYLE_PX)
+            height, width = size_to_fit(own, wanted)
+            least = max(1.0, SMALLEST_STYLE_PX / min(height, width))
+            resized.append(resize(style, (math.ceil(height * least), math.ceil(width * least))))
+        return resized
+
+    def __iter__(self) -> Iterator[Iterate]:
+        """Yields one `Iterate` a step, coarse to fine."""
+        while self.scale < len(self.scales):
+            objective = self._objective()
+            while self.step < self.scales[self.scale].steps and objective.terms:
+                evaluation = objective.evaluate(self.image, self.total_step)
+                note = self._advance(objective, evaluation)
+                self.step += 1
+                self.total_step += 1
+                yield self._iterate(evaluation, note)
+                if self._converged():
+                    break
+            self._leave_scale()
+
+    def _objective(self) -> Objective:
+        """The terms at the present scale, with the weight that the balance has found."""
+        objective = build_objective(
+            self._content_at(self.scale),
+            self._styles_at(self.scale),
+            self.backbone,
+            self.options,
+            autocast=self.plan.autocast,
+        )
+        if "style" in objective.terms:
+            objective.reweigh("style", self.balancer.weight)
+        return objective
+
+    def _advance(self, objective: Objective, evaluation: Evaluation) -> str:
+        """Takes one step, or goes back when the loss is not finite or leapt; returns what to say."""
+        sound = math.isfinite(evaluation.loss) and bool(evaluation.gradient.isfinite().all())
+        if not sound or evaluation.loss > LEAP * self.best_loss:
+            return self._go_back(evaluation.loss)
+        if evaluation.loss < self.best_loss:
+            self.best_loss, self.best_image = evaluation.loss, self.image
+        self.losses.append(evaluation.loss)
+        self.image = self.solver.update(self.image, evaluation.gradient)
+        if self.options.averaging > 0:
+            previous = self.image if self.average is None else self.average
+            self.average = torch.lerp(self.image, previous, self.options.averaging)
+        return self._rebalance(objective, evaluation)
+
+    def _go_back(self, loss: float) -> str:
+        self.retries += 1
+        if self.retries > MOST_RETRIES:
+            raise DivergedError(
+                f"the loss was {loss:g} after {MOST_RETRIES} halvings of the step; use a smaller "
+                "--learning-rate or --precision float32."
+            )
+        self.image = self.best_image.clone()
+        self.solver.back_off()
+        return f"the loss was {loss:g}: went back to the best picture and halved the step"
+
+    def _rebalance(self, objective: Objective, evaluation: Evaluation) -> str:
+        automatic = self.options.balance != "fixed" and self.scale == 0
+        if not automatic or not {"content", "style"} <= evaluation.terms.keys():
+            return ""
+        content = evaluation.terms["content"] / self.options.content_weight
+        if not self.balancer.update(self.step + 1, content):
+            return ""
+        objective.reweigh("style", self.balancer.weight)
+        self.solver.forget()
+        self.best_loss = math.inf
+        return f"style weight {self.balancer.weight:.3g} at content loss {content:.2f}"
+
+    def _converged(self) -> bool:
+        if self.options.tolerance <= 0 or len(self.losses) <= TOLERANCE_STEPS:
+            return False
+        before, now = self.losses[-TOLERANCE_STEPS - 1], self.losses[-1]
+        return before - now < self.options.tolerance * before
+
+    def _leave_scale(self) -> None:
+        self.scale += 1
+        if self.scale >= len(self.scales):
+            return
+        self.step, self.losses, self.best_loss = 0, [], math.inf
+        following = self.scales[self.scale]
+        size = (following.height_px, following.width_px)
+        self.image = resize(self.result, size).clone()
+        self.best_image, self.average = self.image, None
+        if self.options.carry_state:
+            self.solver.resize(*size)
+        else:
+            self.solver.forget()
+
+    @property
+    def result(self) -> Tensor:
+        """The picture to show: the average where averaging is on, else the latest."""
+        return self.image if self.average is None else self.average
+
+    def _iterate(self, evaluation: Evaluation, note: str) -> Iterate:
+        scale = self.scales[self.scale]
+        return Iterate(
+            step=self.step,
+            steps=scale.steps,
+            scale=self.scale,
+            scales=len(self.scales),
+            total_step=self.total_step,
+            total_steps=sum(s.steps for s in self.scales),
+            height_px=scale.height_px,
+            width_px=scale.width_px,
+            loss=evaluation.loss,
+            terms=evaluation.terms,
+            image=self.result.detach(),
+            seconds=time.monotonic() - self._began,
+            note=note,
+        )
+
+    NUMBERS = ("scale", "step", "total_step", "retries", "losses", "best_loss")
+    PICTURES = ("image", "best_image", "average")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on exactly: tensors and plain numbers."""
+        state = {name: getattr(self, name) for name in (*self.NUMBERS, *self.PICTURES)}
+        state["losses"] = list(self.losses)
+        return state | {"solver": self.solver.state_dict(), "style_weight": self.balancer.weight}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up what `state_dict` gave, for the same pictures and options."""
+        for name in self.NUMBERS:
+            setattr(self, name, state[name])
+        for name in self.PICTURES:
+            value = state[name]
+            setattr(self, name, None if value is None else value.to(self.device))
+        self.solver.load_state_dict(state["solver"])
+        self.balancer.weight = state["style_weight"]

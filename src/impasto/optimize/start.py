@@ -1,0 +1,55 @@
+"""What the first picture is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from impasto.config import StartName
+from impasto.losses import moments, sqrtm
+from impasto.media.color import transfer_linear
+from impasto.media.resize import resize
+
+__all__ = ["first_picture"]
+
+NOISE_SPREAD = 0.1
+"""Standard deviation of the noise about mid grey. White noise over the whole range hides what the content asks for."""
+
+
+def first_picture(
+    start: StartName,
+    content: Tensor,
+    styles: Sequence[Tensor],
+    generator: torch.Generator,
+    given: Tensor | None = None,
+) -> Tensor:
+    """Makes the first picture of a run.
+
+    Args:
+        start: ``content``; ``recolored``, the content with the first style's mean and covariance of
+            colour; ``noise`` about grey; ``style``, noise with the style's mean and covariance; ``grey``; or
+            ``file``, which is ``given``.
+        content: ``(1, 3, H, W)`` in ``[0, 1]`` at the coarsest scale.
+        styles: ``(1, 3, h, w)`` each.
+        generator: On the CPU, whatever the device.
+        given: ``(1, 3, h, w)`` for ``file``; it is resampled.
+
+    Returns:
+        ``(1, 3, H, W)`` in ``[0, 1]``.
+    """
+    if start == "content":
+        return content.clone()
+    if start == "recolored":
+        return transfer_linear(content, styles[0])
+    if start == "file" and given is not None:
+        return resize(given.to(content), (content.shape[-2], content.shape[-1])).clone()
+    if start == "grey":
+        return torch.full_like(content, 0.5)
+    noise = torch.randn(content.shape, generator=generator).to(content)
+    if start == "style":
+        mean, covariance = moments(styles[0])
+        colored = sqrtm(covariance) @ noise.flatten(2) + mean[..., None]
+        return colored.view_as(content).clamp(0, 1)
+    return (0.5 + NOISE_SPREAD * noise).clamp(0, 1)
