@@ -1,6 +1,6 @@
 """Paints a photograph that ships with scikit-image in a style drawn by code, and says where and how long it took.
 
-    python examples/demo.py [--photo coffee] [--style swirls] [--preset standard]
+    python examples/demo.py [--photo chelsea] [--style ember] [--preset standard]
 
 Everything is at hand after ``make demo`` or ``pip install '.[examples]'``; nothing is fetched.
 """
@@ -23,8 +23,8 @@ PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 def main() -> None:
     """Paints one picture into ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photo", choices=PHOTOS, default="coffee")
-    parser.add_argument("--style", choices=tuple(STYLES), default="swirls")
+    parser.add_argument("--photo", choices=PHOTOS, default="chelsea")
+    parser.add_argument("--style", choices=tuple(STYLES), default="ember")
     parser.add_argument("--preset", default="standard")
     parser.add_argument(
         "--out", type=Path, default=Path("out"), help="folder for the three pictures"

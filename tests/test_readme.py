@@ -83,7 +83,7 @@ def test_ci_runs_the_command_that_the_readme_gives() -> None:
 
 @pytest.mark.parametrize("line", commands())
 def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto.cli import app
+    from impasto.cli._main import app
 
     monkeypatch.chdir(tmp_path)
     tokens = shlex.split(line)[1:]

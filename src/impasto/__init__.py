@@ -1,0 +1,47 @@
+"""impasto: neural style transfer for pictures and films.
+
+    import impasto
+    impasto.stylize("photo.jpg", "painting.jpg").save("out.png")
+
+Importing this imports nothing heavy: torch comes with the first call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from impasto._version import __version__
+from impasto.config import PRESETS, PaintOptions, options
+from impasto.errors import ImpastoError
+
+if TYPE_CHECKING:
+    from impasto.backbones import load_backbone
+    from impasto.optimize import Optimisation
+    from impasto.pipeline import stylize, stylize_image
+
+__all__ = [
+    "PRESETS",
+    "ImpastoError",
+    "Optimisation",
+    "PaintOptions",
+    "__version__",
+    "load_backbone",
+    "options",
+    "stylize",
+    "stylize_image",
+]
+
+_LAZY = {
+    "Optimisation": "impasto.optimize",
+    "load_backbone": "impasto.backbones",
+    "stylize": "impasto.pipeline",
+    "stylize_image": "impasto.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'impasto' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LAZY[name]), name)

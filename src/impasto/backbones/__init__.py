@@ -1,1 +1,27 @@
-"""Networks by name."""
+"""Networks by name, their layers and weights."""
+
+from impasto.backbones.fetch import cache_folder, download, find_weights
+from impasto.backbones.layers import resolve_layer, resolve_layers
+from impasto.backbones.load import load_backbone, read_state
+from impasto.backbones.registry import ENTRIES, WeightsEntry, backbone_names, describe, entry_for
+from impasto.backbones.resnet import activation_entropy, smooth_activations
+from impasto.backbones.vgg19_lite import Vgg19Lite, load_vgg19_lite
+
+__all__ = [
+    "ENTRIES",
+    "Vgg19Lite",
+    "WeightsEntry",
+    "activation_entropy",
+    "backbone_names",
+    "cache_folder",
+    "describe",
+    "download",
+    "entry_for",
+    "find_weights",
+    "load_backbone",
+    "load_vgg19_lite",
+    "read_state",
+    "resolve_layer",
+    "resolve_layers",
+    "smooth_activations",
+]

@@ -16,7 +16,9 @@ from safetensors.torch import load, load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from impasto.errors import InputError, unknown_name
+from impasto.backbones.chain import Pooling
+from impasto.backbones.layers import resolve_layers
+from impasto.errors import InputError
 
 __all__ = ["STEPS", "Step", "Vgg19Lite", "load_vgg19_lite"]
 
@@ -58,6 +60,7 @@ class Vgg19Lite(nn.Module):
 
     Attributes:
         checkpointing: Compute activations twice to hold fewer of them.
+        pooling: ``max``, as it was taught, or ``average`` or ``l2``.
     """
 
     name = "vgg19-lite"
@@ -69,6 +72,7 @@ class Vgg19Lite(nn.Module):
             conv = nn.Conv2d(step.channels_in, step.channels_out, 3)
             setattr(self, step.name.replace("relu", "conv"), conv)
         self.checkpointing = False
+        self.pooling = "max"
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Maps an image to feature maps, in one pass that stops at the deepest layer asked for.
@@ -84,34 +88,38 @@ class Vgg19Lite(nn.Module):
             UnknownNameError: A layer does not exist.
             InputError: The image is too small.
         """
-        for layer in layers:
-            if layer not in self.layer_names:
-                raise unknown_name("layer", layer, self.layer_names)
+        resolved = resolve_layers(layers, self.layer_names)
         height, width = image.shape[-2:]
         if min(height, width) < SMALLEST_PX:
             raise InputError(
                 f"the picture is {width}x{height} px; vgg19-lite needs {SMALLEST_PX} px on each side."
             )
         x = image.contiguous(memory_format=torch.channels_last)
-        wanted, found = set(layers), {}
+        wanted = set(resolved)
+        found: dict[str, Tensor] = {}
         for step in STEPS:
             if len(found) == len(wanted):
                 break
             x = self._step(step, x)
             if step.name in wanted:
                 found[step.name] = x
-        return found
+        return {asked: found[layer] for asked, layer in zip(layers, resolved, strict=True)}
 
     def _step(self, step: Step, x: Tensor) -> Tensor:
         conv = getattr(self, step.name.replace("relu", "conv"))
 
         def run(x: Tensor) -> Tensor:
-            x = F.max_pool2d(x, 2) if step.pooled else x
+            x = self._pool(x) if step.pooled else x
             return F.relu(conv(F.pad(x, (1, 1, 1, 1), mode="reflect")), inplace=True)
 
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(run, x, use_reentrant=False)  # type: ignore[no-any-return]
         return run(x)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        if self.pooling == "max":
+            return F.max_pool2d(x, 2)
+        return Pooling(self.pooling)(x)  # type: ignore[arg-type]
 
 
 def load_vgg19_lite(path: Path | None = None, dtype: torch.dtype = torch.float32) -> Vgg19Lite:

@@ -1,1 +1,29 @@
-"""Pictures in and out."""
+"""Pictures in and out, their colours and sizes."""
+
+from impasto.media.color import (
+    keep_luminance_only,
+    luminance,
+    match_histogram,
+    transfer_linear,
+)
+from impasto.media.find import find_images
+from impasto.media.picture import Picture, check_paintable
+from impasto.media.read import read_image
+from impasto.media.resize import resize, size_to_fit
+from impasto.media.write import check_output, read_metadata, write_image
+
+__all__ = [
+    "Picture",
+    "check_output",
+    "check_paintable",
+    "find_images",
+    "keep_luminance_only",
+    "luminance",
+    "match_histogram",
+    "read_image",
+    "read_metadata",
+    "resize",
+    "size_to_fit",
+    "transfer_linear",
+    "write_image",
+]

@@ -229,7 +229,7 @@ class Optimisation:
         if not self.balancer.update(self.step + 1, content):
             return ""
         objective.reweigh("style", self.balancer.weight)
-        self.solver.forget()
+        self.solver.reconsider()
         self.best_loss = math.inf
         return f"style weight {self.balancer.weight:.3g} at content loss {content:.2f}"
 
@@ -246,12 +246,21 @@ class Optimisation:
         self.step, self.losses, self.best_loss = 0, [], math.inf
         following = self.scales[self.scale]
         size = (following.height_px, following.width_px)
-        self.image = resize(self.result, size).clone()
+        self.image = self._enlarged(size)
         self.best_image, self.average = self.image, None
         if self.options.carry_state:
             self.solver.resize(*size)
         else:
             self.solver.forget()
+
+    def _enlarged(self, size: tuple[int, int]) -> Tensor:
+        """The picture at the next scale, with the photograph's own fine detail, which the last one could not hold.
+
+        The solver would find that detail again, but only after some tens of its dearest steps.
+        """
+        before = resize(self._content_at(self.scale - 1), size, clamp=False)
+        detail = self._content_at(self.scale) - before
+        return (resize(self.result, size, clamp=False) + detail).clamp(0, 1)
 
     @property
     def result(self) -> Tensor:

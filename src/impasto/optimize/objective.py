@@ -93,8 +93,8 @@ class Objective:
         total = torch.stack(list(losses.values())).sum()
         (gradient,) = torch.autograd.grad(total, x)
         return Evaluation(
-            loss=float(total),
-            terms={name: float(loss) for name, loss in losses.items()},
+            loss=total.item(),
+            terms={name: loss.item() for name, loss in losses.items()},
             gradient=gradient,
         )
 
@@ -123,8 +123,13 @@ def shares(count: int, weights: Sequence[float]) -> list[float]:
 
 @torch.no_grad()
 def build_objective(
-    content: Tensor, styles: Sequence[Tensor], backbone: Backbone, options: PaintOptions, *, autocast: bool = False
-) -> Objective:  # fmt: skip
+    content: Tensor,
+    styles: Sequence[Tensor],
+    backbone: Backbone,
+    options: PaintOptions,
+    *,
+    autocast: bool = False,
+) -> Objective:
     """Measures the targets at one scale and puts the terms together.
 
     Args:

@@ -52,6 +52,6 @@ def plan_scales(
     missing = len(sizes) - len(steps)
     counts = (steps[0],) * missing + steps if missing > 0 else steps[-len(sizes) :]
     return tuple(
-        Scale(height_px=h, width_px=w, steps=count)
-        for (h, w), count in zip(sizes, counts, strict=True)
+        Scale(height_px=height, width_px=width, steps=count)
+        for (height, width), count in zip(sizes, counts, strict=True)
     )

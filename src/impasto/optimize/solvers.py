@@ -32,6 +32,10 @@ class Solver(Protocol):
         """Forgets the path so far, for another objective or another scale."""
         ...
 
+    def reconsider(self) -> None:
+        """Told that the objective changed a little, so that the last gradient is of another one."""
+        ...
+
     def resize(self, height_px: int, width_px: int) -> None:
         """Carries what was learnt over to the next scale."""
         ...
@@ -146,6 +150,10 @@ class LBFGS:
         self.changes.clear()
         self._image = self._gradient = None
 
+    def reconsider(self) -> None:
+        """See `Solver.reconsider`."""
+        self._image = self._gradient = None
+
     def resize(self, height_px: int, width_px: int) -> None:
         """Enlarges the remembered pairs; gradients of a mean shrink as pixels multiply."""
         if self.steps:
@@ -210,6 +218,9 @@ class Adam:
         """See `Solver.forget`."""
         self.count, self.mean, self.square = 0, None, None
 
+    def reconsider(self) -> None:
+        """Nothing to do: the running means adapt."""
+
     def resize(self, height_px: int, width_px: int) -> None:
         """Enlarges both means; gradients of a mean shrink as pixels multiply."""
         if self.mean is None or self.square is None:
@@ -268,6 +279,9 @@ class SGD:
         """See `Solver.forget`."""
         self.velocity = None
         self.scale = 0.0
+
+    def reconsider(self) -> None:
+        """Nothing to do: the velocity adapts."""
 
     def resize(self, height_px: int, width_px: int) -> None:
         """Enlarges the velocity; its unit is the gradient's size, which is found anew."""

@@ -1,0 +1,144 @@
+"""Backbones by name, with weights from the package, a file or the cache."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from impasto.backbones.alexnet import make_alexnet
+from impasto.backbones.chain import POOLINGS
+from impasto.backbones.fetch import locate
+from impasto.backbones.registry import DEFAULT, entry_for
+from impasto.backbones.resnet import ResNet50
+from impasto.backbones.vgg import VARIANTS, make_vgg, vgg_keys
+from impasto.backbones.vgg19_lite import load_vgg19_lite
+from impasto.errors import MissingFileError, UsageError, WeightsError, unknown_name
+from impasto.types import Backbone
+
+__all__ = ["load_backbone", "read_state"]
+
+
+def load_backbone(
+    name: str = DEFAULT,
+    *,
+    weights: Path | None = None,
+    pooling: str | None = None,
+    padding: str | None = None,
+    allow_download: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Backbone:
+    """Loads a frozen network.
+
+    Args:
+        name: One of `backbone_names`.
+        weights: A file of its weights, safetensors or a state dict of torch, whole or without the classifier.
+        pooling: ``max``, ``average`` or ``l2``, rescaled to max pooling's size; the network's own by default.
+        padding: Of the first convolution: ``zeros``, ``reflect``, ``replicate``.
+        allow_download: The user's say-so to fetch the published weights once.
+        progress: Told of bytes done and in all.
+
+    Raises:
+        UnknownNameError: No such backbone, pooling.
+        WeightsError: Weights that are not here, damaged, or of another network.
+    """
+    entry = entry_for(name)
+    if pooling is not None and pooling not in POOLINGS:
+        raise unknown_name("pooling", pooling, POOLINGS)
+    if name == DEFAULT:
+        return _lite(weights, pooling)
+    if weights is None:
+        weights = locate(entry, allow_download=allow_download, progress=progress)
+    state = read_state(weights)
+    network: nn.Module
+    if name in VARIANTS:
+        state, deepest = vgg_keys(state, name)
+        network = make_vgg(name, pooling=pooling or "max", padding=padding, deepest=deepest)  # type: ignore[arg-type]
+    elif name == "alexnet":
+        state = {k: v for k, v in state.items() if k.startswith("features.")}
+        network = make_alexnet(pooling=pooling or "max", padding=padding or "replicate")  # type: ignore[arg-type]
+    else:
+        if pooling is not None:
+            raise UsageError("resnet50 has no pooling to choose; leave --pooling away.")
+        state = {k: v for k, v in state.items() if not k.startswith("fc.")}
+        network = ResNet50()
+    _fill(network, state, name, weights)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.requires_grad_(False).eval()  # type: ignore[return-value]
+
+
+def _lite(weights: Path | None, pooling: str | None) -> Backbone:
+    if weights is not None and not weights.exists():
+        raise MissingFileError(f"there is no file of weights {weights}; check the name.")
+    try:
+        network = load_vgg19_lite(weights)
+    except (RuntimeError, SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{weights} does not hold weights of vgg19-lite; leave --weights away for those that ship."
+        ) from error
+    network.pooling = pooling or "max"
+    return network
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Reads tensors from safetensors or a torch file, never running code in it; float16 becomes float32.
+
+    Raises:
+        MissingFileError: There is no such file.
+        WeightsError: It is damaged, or holds something else than tensors by name.
+    """
+    if not path.exists():
+        raise MissingFileError(f"there is no file of weights {path}; check the name.")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, SafetensorError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"{path} is not a file of weights that can be read safely (damaged, or it holds more than tensors)."
+        ) from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(f"{path} does not hold tensors by name; give a state dict.")
+    return {
+        str(key).removeprefix("module."): value.float() if value.is_floating_point() else value
+        for key, value in state.items()
+    }
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], name: str, path: Path) -> None:
+    """Loads the weights, or says what the file looks like instead."""
+    wanted = network.state_dict()
+    optional = {key for key in wanted if key.endswith("num_batches_tracked")}
+    missing = [key for key in wanted if key not in state and key not in optional]
+    misshapen = [k for k, v in state.items() if k in wanted and v.shape != wanted[k].shape]
+    # More convolutions than wanted means a deeper network; a truncated file was told apart before.
+    extra = [k for k in state if k.startswith("features.") and k not in wanted]
+    if missing or misshapen or extra:
+        raise WeightsError(
+            f"{path} does not hold weights of {name}; it looks like {_looks_like(state)} "
+            f"({len(missing)} missing, {len(misshapen)} of another shape, {len(extra)} too many)."
+        )
+    network.load_state_dict(state, strict=False)
+
+
+def _looks_like(state: Mapping[str, Tensor]) -> str:
+    if "layer1.0.conv1.weight" in state or "layer1.0.conv3.weight" in state:
+        return "a resnet"
+    convolutions = [v for k, v in state.items() if k.endswith("weight") and v.ndim == 4]
+    if not convolutions:
+        return "no convolutional network"
+    first = tuple(convolutions[0].shape)
+    known = {(64, 3, 11, 11): "alexnet", (16, 3, 3, 3): "vgg19-16x or vgg19-lite"}
+    if first in known:
+        return known[first]
+    if first == (64, 3, 3, 3):
+        return {13: "vgg16", 16: "vgg19"}.get(len(convolutions), f"a vgg of {len(convolutions)} layers")
+    return f"a network whose first convolution is {first}"

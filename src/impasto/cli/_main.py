@@ -1,0 +1,47 @@
+"""The entry point: commands by name, and the one place that catches and prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from impasto._version import __version__
+from impasto.errors import ImpastoError
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+
+app = App(
+    name="impasto",
+    help="Turn a photograph into a painting. Nothing leaves this machine.",
+    version=__version__,
+    help_epilogue="Example: impasto image photo.jpg painting.jpg -o out.png",
+)
+app.command("impasto.cli._image:image", name="image")
+app.command("impasto.cli._backbones:backbones", name="backbones")
+app.command("impasto.cli._doctor:doctor", name="doctor")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command and exits with 0, the error's own code, or 130 when interrupted."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in tokens
+    if debug:
+        tokens.remove("--debug")
+    try:
+        code = app(tokens, result_action="return_value", exit_on_error=True, print_error=True)
+    except ImpastoError as error:
+        if debug:
+            raise
+        print(f"impasto: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("impasto: interrupted; nothing was written.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code or 0)

@@ -1,0 +1,113 @@
+"""Options of the command, made from the fields of `PaintOptions`, so that a default exists once."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from cyclopts import Group, Parameter
+
+from impasto.config import PRESETS, PaintOptions, option_fields, options
+from impasto.errors import InputError, MissingFileError, UsageError
+
+__all__ = ["Overrides", "given", "read_config", "settle"]
+
+_GROUPS: dict[str, Group] = {}
+
+
+def _group(name: str) -> Group:
+    return _GROUPS.setdefault(name, Group(name, sort_key=len(_GROUPS) + 1))
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def _field(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any]:
+    """The same option, empty unless given; a list is one word with commas."""
+    listed = get_origin(hint) is tuple
+    text = f"{spec.metadata['help']} [default: {_said(spec.default)}]"
+    if listed:
+        text = text.replace(" [default", " Separated by commas. [default")
+    kind = str if listed else hint
+    parameter = Parameter(help=text, group=_group(spec.metadata["group"]), show_default=False)
+    return spec.name, Annotated[typing.Optional[kind], parameter], dataclasses.field(default=None)  # noqa: UP045
+
+
+_HINTS = get_type_hints(PaintOptions)
+
+Overrides = dataclasses.make_dataclass(
+    "Overrides", [_field(spec, _HINTS[spec.name]) for spec in option_fields()], frozen=True, kw_only=True
+)  # fmt: skip
+
+Overrides.__module__ = __name__  # else it passes for a builtin of `types`
+
+
+def given(overrides: Any) -> dict[str, Any]:
+    """What was given on the command line, as values of the fields."""
+    values: dict[str, Any] = {}
+    for spec in option_fields():
+        value = None if overrides is None else getattr(overrides, spec.name)
+        if value is not None:
+            hint = _HINTS[spec.name]
+            values[spec.name] = (
+                _split(spec.name, value, get_args(hint)[0]) if get_origin(hint) is tuple else value
+            )
+    return values
+
+
+def _split(name: str, text: str, kind: type) -> tuple[Any, ...]:
+    try:
+        return tuple(kind(item) for item in text.replace(",", " ").split())
+    except ValueError as error:
+        flag = "--" + name.replace("_", "-")
+        what = {int: "whole numbers", float: "numbers"}.get(kind, "names")
+        raise UsageError(f"{flag} got {text!r}; allowed are {what} separated by commas.") from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Reads options from a TOML file, or from a picture that impasto painted."""
+    if not path.exists():
+        raise MissingFileError(f"there is no file {path}; give a TOML file or a picture made by impasto.")
+    if path.suffix.lower() != ".toml":
+        return _from_picture(path)
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib  # type: ignore[no-redef]
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path} is not TOML that can be read ({error}).") from error
+    return values
+
+
+def _from_picture(path: Path) -> dict[str, Any]:
+    import json
+
+    from impasto.media import read_metadata
+
+    try:
+        text = read_metadata(path)["impasto"]
+        values: dict[str, Any] = json.loads(text)["options"]
+    except (KeyError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} carries no settings of impasto; give a TOML file or a picture made by impasto."
+        ) from error
+    return values
+
+
+def settle(preset: str | None, config: Path | None, overrides: Any) -> PaintOptions:
+    """Preset, then the config's values, then those of the command line."""
+    values = read_config(config) if config is not None else {}
+    base = values.pop("preset", "standard")
+    return options(preset or base, **(values | given(overrides)))
+
+
+def preset_names() -> str:
+    """For the help text."""
+    return ", ".join(PRESETS)

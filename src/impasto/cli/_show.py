@@ -1,0 +1,195 @@
+"""What a person, or a program, sees of a run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from impasto.media import Picture
+    from impasto.pipeline import Job
+    from impasto.types import Iterate
+
+__all__ = ["Show", "make_show"]
+
+
+class Show(Protocol):
+    """Told of everything that happens; used as a context."""
+
+    def __enter__(self) -> Show: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def download(self, done_bytes: int, total_bytes: int) -> None: ...  # noqa: D102
+    def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None: ...  # noqa: D102
+    def header(self, job: Job, content: Picture) -> None: ...  # noqa: D102
+    def iterate(self, iterate: Iterate) -> None: ...  # noqa: D102
+    def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None: ...  # noqa: D102
+
+
+def make_show(*, json_lines: bool, quiet: bool) -> Show:
+    """A progress bar, JSON lines, or nothing."""
+    if json_lines:
+        return JsonShow()
+    return QuietShow() if quiet else BarShow()
+
+
+class QuietShow:
+    """Shows nothing."""
+
+    def __enter__(self) -> QuietShow:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def download(self, done_bytes: int, total_bytes: int) -> None:
+        """Bytes of weights fetched."""
+
+    def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None:
+        """The next picture."""
+
+    def header(self, job: Job, content: Picture) -> None:
+        """What is about to be done."""
+
+    def iterate(self, iterate: Iterate) -> None:
+        """One step."""
+
+    def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
+        """The picture is written."""
+
+
+class JsonShow(QuietShow):
+    """One JSON object a line on standard output."""
+
+    @staticmethod
+    def _say(event: str, **values: Any) -> None:
+        print(json.dumps({"event": event, **values}), flush=True)
+
+    def download(self, done_bytes: int, total_bytes: int) -> None:
+        """Bytes of weights fetched."""
+        self._say("download", done_bytes=done_bytes, total_bytes=total_bytes)
+
+    def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None:
+        """The next picture."""
+        names = [str(style) for style in styles]
+        self._say("task", number=number, count=count, content=str(content), styles=names)
+
+    def header(self, job: Job, content: Picture) -> None:
+        """What is about to be done."""
+        self._say("start", **described(job, content))
+
+    def iterate(self, iterate: Iterate) -> None:
+        """One step."""
+        values = {k: v for k, v in vars(iterate).items() if k != "image"}
+        self._say("iterate", **(values | {"terms": dict(iterate.terms)}))
+
+    def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
+        """The picture is written."""
+        self._say(
+            "done", output=str(out), width_px=picture.width_px, height_px=picture.height_px,
+            seconds=round(seconds, 3), interrupted=interrupted,
+        )  # fmt: skip
+
+
+class BarShow(QuietShow):
+    """A header, a bar with scale, step, losses and time left, and where the picture is."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[losses]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> BarShow:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def download(self, done_bytes: int, total_bytes: int) -> None:
+        """Bytes of weights fetched."""
+        if self._task is None:
+            self._task = self._bar.add_task("fetching weights", total=total_bytes, losses="")
+        self._bar.update(self._task, completed=done_bytes)
+
+    def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None:
+        """The next picture."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        place = f"{number}/{count} " if count > 1 else ""
+        self._print(f"{place}{content.name} in the manner of {', '.join(s.name for s in styles)}")
+
+    def header(self, job: Job, content: Picture) -> None:
+        """What is about to be done."""
+        about = described(job, content)
+        size = f"{about['width_px']}x{about['height_px']} px"
+        own = f"{content.width_px}x{content.height_px}"
+        if own != size.removesuffix(" px"):
+            size += f" (the photograph has {own}; --size 0 keeps that)"
+        self._print(
+            f"{size}, {about['backbone']}, {about['precision']}, {about['device']}; about "
+            f"{about['seconds_foretold']:.0f} s and {about['memory_gib_foretold']:.1f} GiB"
+        )
+        for note in about["notes"]:
+            self._print(f"note: {note}")
+        total = sum(scale.steps for scale in job.optimisation.scales)
+        self._task = self._bar.add_task("starting", total=total, losses="")
+
+    def iterate(self, iterate: Iterate) -> None:
+        """One step."""
+        if iterate.note:
+            self._print(f"step {iterate.total_step}: {iterate.note}")
+        terms = "  ".join(f"{name} {value:.3f}" for name, value in iterate.terms.items())
+        self._bar.update(
+            self._task,
+            completed=iterate.total_step,
+            description=f"scale {iterate.scale + 1}/{iterate.scales} ({iterate.width_px}x"
+            f"{iterate.height_px}) step {iterate.step}/{iterate.steps}",
+            losses=terms,
+        )
+
+    def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
+        """The picture is written."""
+        how = "interrupted; the picture so far is" if interrupted else "painted"
+        self._print(f"{how} {out} ({picture.width_px}x{picture.height_px} px, {seconds:.1f} s)")
+
+
+def described(job: Job, content: Picture) -> dict[str, Any]:
+    """What is about to be done, as plain values."""
+    optimisation = job.optimisation
+    height, width = optimisation.size
+    plan = optimisation.plan
+    return {
+        "width_px": width,
+        "height_px": height,
+        "backbone": optimisation.backbone.name,
+        "device": str(optimisation.device),
+        "precision": optimisation.precision,
+        "scales": [[s.width_px, s.height_px, s.steps] for s in optimisation.scales],
+        "seconds_foretold": round(plan.forecast.seconds, 2),
+        "memory_gib_foretold": round(plan.forecast.memory_bytes / 2**30, 2),
+        "notes": [*content.notes, *plan.notes],
+    }

@@ -1,0 +1,47 @@
+"""Files, folders and globs to a list of pictures."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from impasto.errors import InputError
+from impasto.media.read import SUFFIXES
+
+__all__ = ["find_images"]
+
+
+def find_images(patterns: Sequence[str | Path]) -> list[Path]:
+    """Lists pictures.
+
+    Args:
+        patterns: Files (taken as they are, there or not), folders (the pictures in them, sorted by name), and globs.
+
+    Returns:
+        Paths in the order given, each once.
+
+    Raises:
+        InputError: A folder or glob holds no picture.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if _is_picture(p))
+            if not inside:
+                raise InputError(f"there is no picture in the folder {path}; allowed are {', '.join(SUFFIXES)}.")
+            found += inside
+        elif not path.exists() and glob.has_magic(str(pattern)):
+            matches = sorted(Path(p) for p in glob.glob(str(pattern), recursive=True))
+            matches = [p for p in matches if _is_picture(p)]
+            if not matches:
+                raise InputError(f"no picture matches {str(pattern)!r}; check it, and put it in quotes.")
+            found += matches
+        else:
+            found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

@@ -1,0 +1,250 @@
+"""Pictures from files: every common format, upright, in sRGB, with alpha and 16 bits kept."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from impasto.errors import InputError, MissingFileError
+from impasto.media.picture import Picture
+
+__all__ = ["MOST_PIXELS", "SUFFIXES", "read_image"]
+
+MOST_PIXELS = 200_000_000
+"""Larger pictures are taken for a decompression bomb."""
+
+SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif",
+)  # fmt: skip
+ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+
+
+def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Picture:
+    """Reads a picture.
+
+    Args:
+        path: JPEG, PNG, WebP, TIFF, BMP, GIF (its first frame), AVIF; HEIC with the extra ``heif``.
+        max_pixels: Height times width above which the file is refused.
+
+    Returns:
+        Upright (EXIF), in sRGB (ICC), with alpha where the file has it, and 16 where the file has 16 bits.
+
+    Raises:
+        MissingFileError: There is no such file.
+        InputError: A folder, no picture, a truncated or too large one; one sentence says which.
+    """
+    path = Path(path)
+    _check_file(path)
+    _register_heif(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                _check_size(path, image.size, max_pixels)
+                return _decode(path, image)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "more", max_pixels) from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} is not a picture that can be read; {_hint(path)}.") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} is damaged or cut short ({str(error) or type(error).__name__}); get a whole copy of it."
+        ) from error
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give a picture.")
+        if not path.exists():
+            folder = path.absolute().parent
+            names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+            near = difflib.get_close_matches(path.name, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "check the name and the folder."
+            raise MissingFileError(f"there is no file {path}; {hint}")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty; give a picture.")
+        with path.open("rb"):
+            pass
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read; change its permissions or copy it.") from error
+
+
+def _register_heif(path: Path) -> None:
+    if path.suffix.lower() in (".heic", ".heif"):
+        try:
+            import pillow_heif
+        except ImportError as error:
+            raise InputError(
+                f"{path} is HEIC, which needs one more library; install impasto[heif] or save it as JPEG."
+            ) from error
+        pillow_heif.register_heif_opener()
+
+
+def _hint(path: Path) -> str:
+    if path.suffix.lower() in SUFFIXES:
+        return "its contents are not what its name says"
+    return "allowed are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
+
+
+def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise InputError(f"{path} has no pixels ({width}x{height}); give another picture.")
+    if width * height > max_pixels:
+        raise _too_large(path, f"{width}x{height}", max_pixels)
+
+
+def _too_large(path: Path, got: str, max_pixels: int) -> InputError:
+    return InputError(
+        f"{path} has {got} pixels and at most {max_pixels / 1e6:g} million are read; make it smaller first."
+    )
+
+
+def _decode(path: Path, image: Image.Image) -> Picture:
+    notes: list[str] = []
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"the first of {frames} frames is used")
+    turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    profile = image.info.get("icc_profile")
+    deep = _decode_deep(path, image)
+    if deep is not None:
+        return _finish_deep(path, deep, turn, profile, notes)
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if turn is not None:
+        notes.append("turned upright by its EXIF orientation")
+    if profile:
+        image = _to_srgb(image, profile, notes)
+    elif image.mode == "CMYK":
+        notes.append("CMYK without a profile was converted by the plain formula")
+    picture = Picture.from_pil(_plain_mode(image))
+    return Picture(rgb=picture.rgb, alpha=picture.alpha, source=path, notes=tuple(notes))
+
+
+def _plain_mode(image: Image.Image) -> Image.Image:
+    """Modes of more than 8 bits that are left: 32-bit integers and floats, stretched from their own range."""
+    if image.mode not in ("I", "F", "I;16", "I;16B", "I;16L"):
+        return image
+    values = np.asarray(image, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-12)
+    return Image.fromarray(np.round(scaled * 255).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
+    """Converts by the embedded profile; a damaged one is told and passed over."""
+    alpha = image.getchannel("A") if "A" in image.getbands() else None
+    if alpha is None and "transparency" in image.info:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+    base = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "LA": "L", "1": "L"}.get(image.mode, image.mode)
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = (ImageCms.getProfileDescription(source) or "").strip() or "its profile"
+        converted = ImageCms.profileToProfile(
+            image.convert(base), source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        notes.append("its colour profile is damaged or does not fit, and was passed over")
+        return image
+    if "srgb" not in name.lower():
+        notes.append(f"converted from {name} to sRGB")
+    assert converted is not None
+    if alpha is not None:
+        converted.putalpha(alpha)
+    return converted
+
+
+def _decode_deep(path: Path, image: Image.Image) -> np.ndarray | None:
+    """16-bit PNG and TIFF as uint16 ``(H, W, C)``; None for anything else."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            header = file.read(26)
+        if len(header) < 26 or header[24] != 16:
+            return None
+        import imagecodecs
+
+        try:
+            pixels = imagecodecs.png_decode(path.read_bytes())
+        except (RuntimeError, ValueError) as error:
+            raise OSError(str(error)) from error
+    elif image.format == "TIFF" and any(bits > 8 for bits in _tiff_bits(image)):
+        import tifffile
+
+        try:
+            pixels = tifffile.imread(path, key=0)
+        except Exception as error:
+            raise OSError(str(error)) from error
+    else:
+        return None
+    if pixels.dtype != np.uint16 or pixels.ndim not in (2, 3):
+        return None
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _tiff_bits(image: Image.Image) -> tuple[int, ...]:
+    bits = getattr(image, "tag_v2", {}).get(258, (8,))
+    return bits if isinstance(bits, tuple) else (bits,)
+
+
+def _finish_deep(
+    path: Path, pixels: np.ndarray, turn: Image.Transpose | None, profile: bytes | None, notes: list[str]
+) -> Picture:  # fmt: skip
+    if pixels.shape[2] not in (1, 2, 3, 4):
+        pixels = np.moveaxis(pixels, 0, 2)
+    channels = pixels.shape[2]
+    if channels not in (1, 2, 3, 4):
+        raise OSError(f"{channels} channels")
+    planes = pixels.astype(np.float32) / 65535
+    alpha = planes[..., -1].copy() if channels in (2, 4) else None
+    rgb = planes[..., :3] if channels >= 3 else np.repeat(planes[..., :1], 3, axis=2)
+    if profile:
+        rgb = _deep_to_srgb(rgb, profile, notes)
+    if turn is not None:
+        rgb, alpha = _turned(rgb, turn), None if alpha is None else _turned(alpha, turn)
+        notes.append("turned upright by its EXIF orientation")
+    return Picture(
+        rgb=np.ascontiguousarray(rgb), alpha=alpha, bits=16, source=path, notes=tuple(notes)
+    )
+
+
+def _turned(array: np.ndarray, turn: Image.Transpose) -> np.ndarray:
+    turns = {
+        Image.Transpose.FLIP_LEFT_RIGHT: lambda a: a[:, ::-1],
+        Image.Transpose.ROTATE_180: lambda a: a[::-1, ::-1],
+        Image.Transpose.FLIP_TOP_BOTTOM: lambda a: a[::-1],
+        Image.Transpose.TRANSPOSE: lambda a: a.swapaxes(0, 1),
+        Image.Transpose.ROTATE_270: lambda a: np.rot90(a, -1),
+        Image.Transpose.TRANSVERSE: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+        Image.Transpose.ROTATE_90: lambda a: np.rot90(a, 1),
+    }
+    return np.ascontiguousarray(turns[turn](array))
+
+
+def _deep_to_srgb(rgb: np.ndarray, profile: bytes, notes: list[str]) -> np.ndarray:
+    """Moves 16-bit pixels by the 8-bit conversion's difference, which keeps their depth.
+
+    Pillow converts 8 bits only; the map from source to sRGB is smooth, so its change at the rounded colour is
+    added to the fine one.
+    """
+    rounded = np.round(rgb * 255).astype(np.uint8)
+    before: list[str] = []
+    converted = _to_srgb(Image.fromarray(rounded), profile, before)
+    notes.extend(before)
+    change = np.asarray(converted.convert("RGB"), dtype=np.float32) - rounded.astype(np.float32)
+    return np.clip(rgb + change / 255, 0, 1)

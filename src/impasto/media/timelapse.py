@@ -1,0 +1,97 @@
+"""A film of the painting being made: GIF with Pillow, MP4 with PyAV."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from impasto.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from impasto.media.picture import Picture
+
+__all__ = ["Timelapse", "check_timelapse"]
+
+FRAMES_PER_SECOND = 12
+GIF_LONG_EDGE_PX = 480
+
+
+def check_timelapse(path: Path) -> None:
+    """Refuses a place or format that cannot be written.
+
+    Raises:
+        UsageError: Neither .gif nor .mp4, or .mp4 without PyAV.
+        OutputError: There is no such folder.
+    """
+    if path.suffix.lower() not in (".gif", ".mp4"):
+        raise UsageError(f"--timelapse got {path.name!r}; allowed are names ending in .gif or .mp4.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"there is no folder {path.absolute().parent} for the film; make it first.")
+    if path.suffix.lower() == ".mp4":
+        try:
+            import av  # noqa: F401
+        except ImportError as error:
+            raise UsageError(
+                "an .mp4 needs PyAV; install impasto[video], or give a name ending in .gif."
+            ) from error
+
+
+class Timelapse:
+    """Collects pictures of one size and writes the film at the end, beside and moved into place.
+
+    Args:
+        path: A name ending in .gif or .mp4.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._beside = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._gif: list[Image.Image] = []
+        self._container: Any = None
+        self._stream: Any = None
+
+    def add(self, picture: Picture) -> None:
+        """Adds one frame."""
+        frame = np.round(picture.rgb * 255).astype(np.uint8)
+        if self._path.suffix.lower() == ".gif":
+            image = Image.fromarray(frame)
+            image.thumbnail((GIF_LONG_EDGE_PX, GIF_LONG_EDGE_PX))
+            self._gif.append(image.quantize(128, dither=Image.Dither.NONE))
+            return
+        self._add_to_film(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])
+
+    def _add_to_film(self, frame: np.ndarray) -> None:
+        import av
+
+        if self._container is None:
+            self._container = av.open(str(self._beside), "w", format="mp4")
+            self._stream = self._container.add_stream("libx264", rate=FRAMES_PER_SECOND)
+            self._stream.height, self._stream.width = frame.shape[:2]
+            self._stream.pix_fmt, self._stream.options = "yuv420p", {"crf": "18"}
+            codec = self._stream.codec_context
+            codec.color_range, codec.colorspace = 1, 1
+            codec.color_primaries, codec.color_trc = 1, 1
+        video = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        # Tagging is not converting: the matrix has to be asked for as well.
+        video = video.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        for packet in self._stream.encode(video):
+            self._container.mux(packet)
+
+    def close(self) -> None:
+        """Writes the film; the last picture is held for a second."""
+        if self._gif:
+            held = [1000 // FRAMES_PER_SECOND] * (len(self._gif) - 1) + [1000]
+            self._gif[0].save(
+                self._beside, save_all=True, append_images=self._gif[1:], duration=held, loop=0
+            )
+        elif self._container is not None:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+            self._container.close()
+        else:
+            return
+        os.replace(self._beside, self._path)

@@ -1,0 +1,205 @@
+"""Pictures to files: beside and moved into place, in sRGB, with the settings of the run inside."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import io
+import json
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+
+from impasto.errors import OutputError, UsageError
+from impasto.media.picture import Picture
+
+__all__ = ["WRITABLE", "check_output", "read_metadata", "write_image"]
+
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
+WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif")
+DEEP = (".png", ".tif", ".tiff")
+SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+MARK = "impasto:"
+"""Stands before the settings in EXIF and TIFF texts, so that they are told from other people's."""
+
+
+def check_output(path: str | Path) -> None:
+    """Refuses, before anything is painted, a place that cannot be written.
+
+    Raises:
+        UsageError: The name's ending is of no format that can be written.
+        OutputError: The folder is missing or not writable, or the place is a folder.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITABLE:
+        near = difflib.get_close_matches(suffix, WRITABLE, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"{path.name!r} ends in {suffix or 'nothing'}; allowed are {', '.join(WRITABLE)}.{hint}"
+        )
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"there is no folder {folder} to write {path.name} to; make it first.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a picture.")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder} may not be written to; choose another folder.")
+
+
+def write_image(
+    path: str | Path,
+    picture: Picture,
+    *,
+    quality: int = 92,
+    subsampling: str = "4:4:4",
+    bits: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Writes a picture; the format goes by the name's ending.
+
+    Args:
+        path: Where to.
+        picture: What; its alpha is laid on white where the format has none.
+        quality: 1 to 100, of JPEG, WebP and AVIF.
+        subsampling: Of JPEG: ``4:4:4``, ``4:2:2`` or ``4:2:0``.
+        bits: 8, or 16 for PNG and TIFF; the picture's own where the format can when not given.
+        metadata: Texts by name, to be read back by `read_metadata`.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: An unknown format, subsampling or depth.
+        OutputError: The place cannot be written; nothing half-written is left.
+    """
+    path = Path(path)
+    check_output(path)
+    suffix = path.suffix.lower()
+    depth = bits or (picture.bits if suffix in DEEP else 8)
+    if depth not in (8, 16) or (depth == 16 and suffix not in DEEP):
+        raise UsageError(f"{path.name} cannot have {depth} bits; 16 go into .png and .tif, 8 into all.")
+    if subsampling not in SUBSAMPLINGS:
+        raise UsageError(f"subsampling {subsampling!r} is none of {', '.join(SUBSAMPLINGS)}.")
+    if suffix not in WITH_ALPHA and picture.alpha is not None:
+        cover = picture.alpha[..., None]
+        picture = Picture(rgb=picture.rgb * cover + (1 - cover), bits=picture.bits)
+    text = json.dumps(dict(metadata)) if metadata else None
+    beside = path.with_name(f".{path.name}.part{os.getpid()}")
+    try:
+        _encode(beside, suffix, picture.quantised(depth), quality, subsampling, text)
+        os.replace(beside, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path} cannot be written ({reason}); choose another place.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+    return path
+
+
+@functools.cache
+def _srgb() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _encode(
+    path: Path, suffix: str, pixels: np.ndarray, quality: int, subsampling: str, text: str | None
+) -> None:
+    if suffix in (".tif", ".tiff"):
+        _write_tiff(path, pixels, text)
+    elif suffix == ".png" and pixels.dtype == np.uint16:
+        path.write_bytes(_deep_png(pixels, text))
+    else:
+        _write_pil(path, suffix, Image.fromarray(pixels), quality, subsampling, text)
+
+
+def _write_pil(
+    path: Path, suffix: str, image: Image.Image, quality: int, subsampling: str, text: str | None
+) -> None:
+    formats = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF"}  # fmt: skip
+    options: dict[str, object] = {}
+    if suffix in (".jpg", ".jpeg"):
+        options = {"quality": quality, "subsampling": subsampling, "optimize": True}
+    elif suffix in (".webp", ".avif"):
+        options = {"quality": quality}
+    if suffix in (".jpg", ".jpeg", ".png", ".webp", ".avif"):
+        options["icc_profile"] = _srgb()
+    if text is not None:
+        options |= _text_options(suffix, text)
+    with path.open("wb") as file:
+        image.save(file, format=formats[suffix], **options)
+
+
+def _text_options(suffix: str, text: str) -> dict[str, object]:
+    if suffix == ".png":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("impasto", text)
+        return {"pnginfo": info}
+    if suffix == ".gif":
+        return {"comment": (MARK + text).encode()}
+    if suffix == ".bmp":
+        return {}
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = MARK + text
+    exif[ExifTags.Base.Software] = "impasto"
+    return {"exif": exif}
+
+
+def _write_tiff(path: Path, pixels: np.ndarray, text: str | None) -> None:
+    import tifffile
+
+    extra = ["unassalpha"] if pixels.shape[2] == 4 else None
+    tifffile.imwrite(
+        path, pixels, photometric="rgb", extrasamples=extra, compression="zlib", predictor=True,
+        iccprofile=_srgb(), description=MARK + text if text else None, metadata=None, software="impasto",
+    )  # fmt: skip
+
+
+def _deep_png(pixels: np.ndarray, text: str | None) -> bytes:
+    """16 bits a channel, which Pillow does not write in colour; each row is stored as differences (filter 1)."""
+    height, width, channels = pixels.shape
+    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)  # (H, W * channels * 2)
+    step = channels * 2
+    differences = rows.copy()
+    differences[:, step:] -= rows[:, :-step]
+    filtered = np.concatenate([np.ones((height, 1), np.uint8), differences], axis=1)
+    header = struct.pack(">IIBBBBB", width, height, 16, 6 if channels == 4 else 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"iCCP", b"sRGB\0\0" + zlib.compress(_srgb()))]
+    if text is not None:
+        chunks.append((b"iTXt", b"impasto\0\0\0\0\0" + text.encode()))
+    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b"")]
+    out = io.BytesIO(b"\x89PNG\r\n\x1a\n")
+    out.seek(0, io.SEEK_END)
+    for name, body in chunks:
+        out.write(struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)))
+    return out.getvalue()
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Reads back the texts that `write_image` put in; empty when there are none."""
+    with Image.open(path) as image:
+        if image.format == "PNG":
+            image.load()  # texts may stand after the pixels
+            text = getattr(image, "text", {}).get("impasto", "")
+        elif image.format == "GIF":
+            text = _marked(image.info.get("comment", b"").decode(errors="replace"))
+        elif image.format == "TIFF":
+            text = _marked(str(getattr(image, "tag_v2", {}).get(270, "")))
+        else:
+            text = _marked(str(image.getexif().get(ExifTags.Base.ImageDescription, "")))
+    try:
+        values = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in values.items()}
+
+
+def _marked(text: str) -> str:
+    return text.removeprefix(MARK) if text.startswith(MARK) else ""

@@ -1,0 +1,195 @@
+"""Pictures from end to end: the only place that joins media, a backbone and the optimiser."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto.backbones import load_backbone
+from impasto.config import PaintOptions
+from impasto.config import options as make_options
+from impasto.errors import InputError
+from impasto.media import (
+    Picture,
+    check_paintable,
+    keep_luminance_only,
+    match_histogram,
+    read_image,
+    resize,
+    transfer_linear,
+)
+from impasto.optimize import Optimisation
+from impasto.types import Backbone, Iterate
+
+__all__ = ["Job", "backbone_for", "prepare", "stylize", "stylize_image"]
+
+Source = Picture | Image.Image | np.ndarray | str | Path
+
+
+def stylize(
+    content: Source, style: Source | Sequence[Source], *, preset: str = "standard", **overrides: Any
+) -> Image.Image:
+    """Paints a picture in the manner of others.
+
+    Args:
+        content: The photograph: a path, a PIL image, or an array ``(H, W, 3)`` of uint8 or of floats in ``[0, 1]``.
+        style: The painting, or several that are blended.
+        preset: A name in `impasto.PRESETS`.
+        **overrides: Any field of `impasto.PaintOptions`, for example ``size=800`` or ``keep_colors="luminance"``.
+
+    Returns:
+        An 8-bit RGB or RGBA image with the long edge that ``size`` asks for.
+
+    Raises:
+        ImpastoError: With one sentence that says what was got, what is allowed and what to do.
+    """
+    several = isinstance(style, Sequence) and not isinstance(style, str)
+    sources: Sequence[Source] = style if several else [style]  # type: ignore[assignment, list-item]
+    options = make_options(preset, **overrides)
+    return stylize_image(_picture(content), [_picture(s) for s in sources], options).to_pil()
+
+
+def _picture(source: Source) -> Picture:
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, (str, Path)):
+        return read_image(Path(source))
+    if isinstance(source, Image.Image):
+        return Picture.from_pil(source)
+    array = np.asarray(source)
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise InputError(f"an array of shape {array.shape} was given; allowed is (height, width, 3).")
+    if array.dtype == np.uint8:
+        array = array.astype(np.float32) / 255
+    if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all() or (
+        array.min() < 0 or array.max() > 1
+    ):  # fmt: skip
+        raise InputError("an array of other values was given; allowed is uint8, or floats from 0 to 1.")
+    return Picture(rgb=np.ascontiguousarray(array, dtype=np.float32))
+
+
+def backbone_for(
+    options: PaintOptions, progress: Callable[[int, int], None] | None = None
+) -> Backbone:
+    """Loads the network that the options name."""
+    return load_backbone(
+        options.backbone,
+        weights=options.weights,
+        pooling=options.pooling,
+        allow_download=options.download,
+        progress=progress,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run that is ready to start, and how its picture is finished.
+
+    Attributes:
+        optimisation: To be iterated.
+        content: The photograph.
+        options: As given.
+    """
+
+    optimisation: Optimisation
+    content: Picture
+    options: PaintOptions
+
+    def finish(self, image: Tensor | None = None) -> Picture:
+        """Makes the picture to keep: at full size, with its colours and the content's alpha.
+
+        Args:
+            image: ``(1, 3, h, w)`` of any scale; the optimisation's present one when not given.
+        """
+        size = self.optimisation.size
+        pastiche = self.optimisation.result if image is None else image
+        pastiche = resize(pastiche.detach().float().cpu(), size)
+        content = resize(self.content.to_tensor(), size)
+        pastiche = _keep_colors(pastiche, content, self.options)
+        alpha = self.content.alpha
+        if alpha is not None:
+            alpha = resize(torch.from_numpy(alpha)[None, None], size)[0, 0].numpy()
+        rgb = pastiche[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
+        return Picture(rgb=rgb, alpha=alpha, bits=self.content.bits)
+
+
+def _keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
+    if options.keep_colors == "luminance":
+        return keep_luminance_only(pastiche, content)
+    if options.keep_colors_when == "before" or options.keep_colors == "none":
+        return pastiche
+    transfer = transfer_linear if options.keep_colors == "linear" else match_histogram
+    return transfer(pastiche, content)
+
+
+def _recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
+    if options.keep_colors_when == "after" or options.keep_colors in ("none", "luminance"):
+        return style
+    transfer = transfer_linear if options.keep_colors == "linear" else match_histogram
+    return transfer(style, content)
+
+
+def prepare(
+    content: Picture, styles: Sequence[Picture], options: PaintOptions, backbone: Backbone | None = None
+) -> Job:  # fmt: skip
+    """Checks the pictures, loads the backbone and foretells the run.
+
+    Args:
+        content: The photograph.
+        styles: One or more paintings.
+        options: Everything else.
+        backbone: One that is loaded already.
+
+    Raises:
+        InputError: A picture cannot be painted.
+        OutOfMemoryError: The run would not fit.
+    """
+    check_paintable(content, "content")
+    for style in styles:
+        check_paintable(style, "style")
+    image = content.to_tensor()
+    start = None
+    if options.start == "file" and options.start_file is not None:
+        start = read_image(options.start_file).to_tensor()
+    optimisation = Optimisation(
+        image,
+        [_recolored(style.to_tensor(), image, options) for style in styles],
+        backbone or backbone_for(options),
+        options,
+        start=start,
+    )
+    return Job(optimisation=optimisation, content=content, options=options)
+
+
+def stylize_image(
+    content: Picture,
+    styles: Sequence[Picture],
+    options: PaintOptions,
+    *,
+    backbone: Backbone | None = None,
+    on_iterate: Callable[[Iterate], None] | None = None,
+) -> Picture:
+    """Paints one picture from beginning to end.
+
+    Args:
+        content: The photograph.
+        styles: One or more paintings, blended by ``options.blend``.
+        options: Everything else.
+        backbone: One that is loaded already, for painting many.
+        on_iterate: Told of every step; raising from it stops the run.
+
+    Returns:
+        The pastiche, with the content's alpha and bit depth.
+    """
+    job = prepare(content, styles, options, backbone)
+    for iterate in job.optimisation:
+        if on_iterate is not None:
+            on_iterate(iterate)
+    return job.finish()
