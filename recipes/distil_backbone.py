@@ -1,10 +1,11 @@
 """Makes vgg19-lite, the backbone that ships: a smaller network that sees like a public distilled VGG-19.
 
-Reads top to bottom: pictures, teacher, channels, fit, fidelity. It starts from nothing. The teacher's activations are
-watched on pictures; a third to a half of its channels in blocks 3 to 5 turn out to be silent on all of them, so the student
-is made without those. Then each of its convolutions, first to last, is fitted to the teacher's pre-activations by least
-squares on what the student itself sees so far. That is a convex problem with a closed form, which gradient descent needs
-hours to come near; `recipes/log_distil.md` tells of the other ways that were tried.
+Reads top to bottom: pictures, teacher, channels, fit, fidelity. It starts from nothing. The teacher's
+activations are watched on pictures; a third to a half of its channels in blocks 3 to 5 turn out to be silent on
+all of them, so the student is made without those. Then each of its convolutions, first to last, is fitted to
+the teacher's pre-activations by least squares on what the student itself sees so far. That is a convex problem
+with a closed form, which gradient descent needs hours to come near; `recipes/log_distil.md` tells of the other
+ways that were tried.
 
     python recipes/distil_backbone.py --data DATA --teacher vgg19_16x.safetensors --out FILE
 
@@ -67,7 +68,9 @@ def disturbed(crop: Tensor, other: Tensor, rng: random.Random) -> Tensor:
         crop = (mixing @ (crop - 0.5).flatten(2)).view_as(crop) + 0.5 + 0.1 * torch.randn(3, 1, 1)
     elif kind < 0.5:
         size = crop.shape[-1]
-        small = F.interpolate(crop, scale_factor=rng.uniform(0.15, 0.7), mode="bilinear", antialias=True)
+        small = F.interpolate(
+            crop, scale_factor=rng.uniform(0.15, 0.7), mode="bilinear", antialias=True
+        )
         crop = F.interpolate(small, (size, size), mode="bicubic")
     if rng.random() < 0.4:
         crop = crop + math.exp(rng.uniform(-5, -1.2)) * torch.randn_like(crop)
@@ -78,7 +81,7 @@ def disturbed(crop: Tensor, other: Tensor, rng: random.Random) -> Tensor:
 class Teacher:
     """VGG-19 at a quarter of its widths (Wang et al. 2020), with its pre-activations on request."""
 
-    ORDER = "11 12 p 21 22 p 31 32 33 34 p 41 42 43 44 p 51".split()
+    ORDER = tuple("11 12 p 21 22 p 31 32 33 34 p 41 42 43 44 p 51".split(" "))  # noqa: SIM905
 
     def __init__(self, path: Path) -> None:
         state = load_file(path)
@@ -86,7 +89,7 @@ class Teacher:
         first = state["conv11.weight"]
         state["conv11.bias"] = state["conv11.bias"] + (first.sum((2, 3)) @ state["conv0.bias"])
         state["conv11.weight"] = torch.einsum("oihw,ij->ojhw", first, to_pixels)
-        self.state = {k: v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v
+        self.state: dict[str, Tensor] = {k: v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v
                       for k, v in state.items()}  # fmt: skip
 
     def __call__(self, image: Tensor, *, before_relu: bool = False) -> dict[str, Tensor]:
@@ -97,7 +100,9 @@ class Teacher:
                 x = F.max_pool2d(x, 2)
                 continue
             padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
-            before = F.conv2d(padded, self.state[f"conv{name}.weight"], self.state[f"conv{name}.bias"])
+            before = F.conv2d(
+                padded, self.state[f"conv{name}.weight"], self.state[f"conv{name}.bias"]
+            )
             x = F.relu(before)
             maps[f"relu{name[0]}_{name[1]}"] = before if before_relu else x
         return maps
@@ -252,7 +257,12 @@ def main() -> None:
 
 def disturbed_all(crops: Tensor, rng: random.Random) -> Tensor:
     """Each crop disturbed, blended with its neighbour where a blend is drawn."""
-    return torch.cat([disturbed(a, b, rng) for a, b in zip(crops.split(1), crops.roll(1, 0).split(1), strict=True)])
+    return torch.cat(
+        [
+            disturbed(a, b, rng)
+            for a, b in zip(crops.split(1), crops.roll(1, 0).split(1), strict=True)
+        ]
+    )
 
 
 if __name__ == "__main__":

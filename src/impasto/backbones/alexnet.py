@@ -10,9 +10,7 @@ from impasto.backbones.vgg import IMAGENET
 __all__ = ["make_alexnet"]
 
 
-def make_alexnet(
-    *, pooling: PoolingName = "max", padding: PaddingName = "replicate"
-) -> Chain:
+def make_alexnet(*, pooling: PoolingName = "max", padding: PaddingName = "replicate") -> Chain:
     """Builds AlexNet without weights; layers ``relu1`` ... ``relu5``, ``pool1``, ``pool2``.
 
     Args:

@@ -134,6 +134,10 @@ class Chain(nn.Module):
 
     def _run(self, step: nn.Module, x: Tensor) -> Tensor:
         # Only the large maps are worth computing twice; an in-place ReLU saves its own output alone.
-        if self.checkpointing and torch.is_grad_enabled() and isinstance(step, (nn.Conv2d, Pooling)):
-            return checkpoint(step, x, use_reentrant=False)  # type: ignore[no-any-return]
-        return step(x)  # type: ignore[no-any-return]
+        if (
+            self.checkpointing
+            and torch.is_grad_enabled()
+            and isinstance(step, (nn.Conv2d, Pooling))
+        ):
+            return checkpoint(step, x, use_reentrant=False)
+        return step(x)

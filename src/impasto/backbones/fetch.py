@@ -80,7 +80,9 @@ def download(entry: WeightsEntry, path: Path, *, progress: Progress | None = Non
         path.parent.mkdir(parents=True, exist_ok=True)
         _receive(entry, part, progress)
     except urllib.error.HTTPError as error:
-        raise WeightsError(f"{entry.url} answered {error.code}; give a file with --weights FILE.") from error
+        raise WeightsError(
+            f"{entry.url} answered {error.code}; give a file with --weights FILE."
+        ) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise WeightsError(
@@ -88,7 +90,9 @@ def download(entry: WeightsEntry, path: Path, *, progress: Progress | None = Non
             "with --weights FILE."
         ) from error
     except OSError as error:
-        raise OutputError(f"{part} cannot be written ({error.strerror}); free some space.") from error
+        raise OutputError(
+            f"{part} cannot be written ({error.strerror}); free some space."
+        ) from error
     digest = _sha256(part)
     if not digest.startswith(entry.sha256):
         part.unlink()

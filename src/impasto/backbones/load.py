@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -69,7 +70,7 @@ def load_backbone(
         network = ResNet50()
     _fill(network, state, name, weights)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.requires_grad_(False).eval()  # type: ignore[return-value]
+    return network.requires_grad_(False).eval()
 
 
 def _lite(weights: Path | None, pooling: str | None) -> Backbone:
@@ -95,11 +96,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.exists():
         raise MissingFileError(f"there is no file of weights {path}; check the name.")
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, SafetensorError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        safe = path.suffix == ".safetensors"
+        state: Any = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
+    except (
+        RuntimeError,
+        SafetensorError,
+        OSError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
         raise WeightsError(
             f"{path} is not a file of weights that can be read safely (damaged, or it holds more than tensors)."
         ) from error
@@ -140,5 +146,7 @@ def _looks_like(state: Mapping[str, Tensor]) -> str:
     if first in known:
         return known[first]
     if first == (64, 3, 3, 3):
-        return {13: "vgg16", 16: "vgg19"}.get(len(convolutions), f"a vgg of {len(convolutions)} layers")
+        return {13: "vgg16", 16: "vgg19"}.get(
+            len(convolutions), f"a vgg of {len(convolutions)} layers"
+        )
     return f"a network whose first convolution is {first}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from impasto.errors import unknown_name
 
-__all__ = ["ENTRIES", "DEFAULT", "WeightsEntry", "backbone_names", "describe", "entry_for"]
+__all__ = ["DEFAULT", "ENTRIES", "WeightsEntry", "backbone_names", "describe", "entry_for"]
 
 DEFAULT = "vgg19-lite"
 TORCHVISION = "https://download.pytorch.org/models/"
@@ -102,5 +102,7 @@ def describe() -> str:
     for entry in ENTRIES.values():
         where = "here" if find_weights(entry.name) else ("--download" if entry.url else "--weights")
         size = f"{entry.size_bytes / 1e6:.1f} MB"
-        lines.append(f"{entry.name:<17} {size:>9}  {where:<11} {entry.licence}\n{'':<18}{entry.note}")
+        lines.append(
+            f"{entry.name:<17} {size:>9}  {where:<11} {entry.licence}\n{'':<18}{entry.note}"
+        )
     return "\n".join(lines)

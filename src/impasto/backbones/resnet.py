@@ -1,9 +1,9 @@
 """ResNet-50 (He et al. 2016) with torchvision's key names, made fit for style by smoothing its activations.
 
-Wang, Li and Vasconcelos, "Rethinking and Improving the Robustness of Image Style Transfer" (CVPR 2021): residual sums
-make activations peaked, a few channels and places hold nearly all the energy. Their Gram matrices are then of low
-entropy, and an optimiser that matches them paints a few spots and nothing else. A softmax over the whole map flattens the
-peaks before the losses see them.
+Wang, Li and Vasconcelos, "Rethinking and Improving the Robustness of Image Style Transfer" (CVPR 2021):
+residual sums make activations peaked, a few channels and places hold nearly all the energy. Their Gram matrices
+are then of low entropy, and an optimiser that matches them paints a few spots and nothing else. A softmax over
+the whole map flattens the peaks before the losses see them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from impasto.errors import InputError
 __all__ = ["ResNet50", "activation_entropy", "smooth_activations"]
 
 TEMPERATURE = 10.0
-"""Deviates: the paper takes the softmax of the map as it is. Trained activations reach tens, where a softmax is all but
-one-hot; divided by this many root mean squares of the map it does what the paper is after at any scale of activations."""
+"""Deviates: the paper takes the softmax of the map as it is. Trained activations reach tens, where a softmax is all
+but one-hot; divided by this many root mean squares of the map it does what the paper is after at any scale."""
 
 
 def smooth_activations(features: Tensor) -> Tensor:

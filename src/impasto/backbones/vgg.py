@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,7 @@ def make_vgg(
         Layers ``relu1_1``, ``relu1_2``, ``pool1``, ...
     """
     _depth, _widths, scaling, own_padding = VARIANTS[name]
+    everywhere: Literal["reflect", "zeros"]
     everywhere = "reflect" if own_padding == "reflect" else "zeros"
     steps: list[nn.Module] = []
     names: dict[int, str] = {}
@@ -84,8 +86,8 @@ def vgg_keys(state: Mapping[str, Tensor], name: str) -> tuple[dict[str, Tensor],
     """Renames any published checkpoint's keys to ``features.N``.
 
     Four forms are known: ``features.N.weight`` (torchvision, and jcjohnson's Caffe weights), ``conv4_2.weight``
-    (Gatys' normalised), ``conv42.weight`` with a 1x1 ``conv0`` in front and ``_aux`` heads (the 16x distillation), and bare
-    numbers with a 1x1 ``0`` in front (decoders' encoders, which may stop early).
+    (Gatys' normalised), ``conv42.weight`` with a 1x1 ``conv0`` in front and ``_aux`` heads (the 16x distillation), and
+    bare numbers with a 1x1 ``0`` in front (decoders' encoders, which may stop early).
 
     Args:
         state: As read.

@@ -113,7 +113,7 @@ class Vgg19Lite(nn.Module):
             return F.relu(conv(F.pad(x, (1, 1, 1, 1), mode="reflect")), inplace=True)
 
         if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(run, x, use_reentrant=False)  # type: ignore[no-any-return]
+            return checkpoint(run, x, use_reentrant=False)
         return run(x)
 
     def _pool(self, x: Tensor) -> Tensor:

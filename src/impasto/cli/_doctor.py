@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import statistics
@@ -82,5 +83,5 @@ def _speed(device: str) -> dict[str, str]:
     marks = [time.perf_counter()]
     for _iterate in Optimisation(picture, [picture.flip(2)], load_backbone(), settings):
         marks.append(time.perf_counter())
-    steps = [after - before for before, after in zip(marks[1:-1], marks[2:], strict=True)]
+    steps = [after - before for before, after in itertools.pairwise(marks[1:])]
     return {"vgg19-lite, lbfgs": f"{1000 * statistics.median(steps):.0f} ms"}

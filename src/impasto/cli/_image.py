@@ -78,7 +78,11 @@ def image(
     style: Annotated[str, Parameter(help="Painting.")],
     *more_styles: Annotated[str, Parameter(help="Further paintings.")],
     out: Annotated[
-        Path, Parameter(name=["--out", "-o"], help="Picture to write; a folder for every content with every style.")
+        Path,
+        Parameter(
+            name=["--out", "-o"],
+            help="Picture to write; a folder for every content with every style.",
+        ),
     ],
     run: Run | None = None,
     options: Annotated[Overrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
@@ -99,9 +103,7 @@ def image(
         return paint_all(tasks, paint, run, show)
 
 
-def plan_tasks(
-    content: str, styles: tuple[str, ...], out: Path, *, blended: bool
-) -> list[Task]:
+def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: bool) -> list[Task]:
     """Pairs contents with styles and names the pictures to be made.
 
     Raises:
@@ -148,10 +150,14 @@ def check_run(run: Run, tasks: list[Task]) -> None:
     if run.resume and run.checkpoint is None:
         raise UsageError("--resume needs the file to go on from; give it with --checkpoint.")
     if run.checkpoint is not None and len(tasks) > 1:
-        raise UsageError("--checkpoint holds one run and several were asked for; paint them one by one.")
+        raise UsageError(
+            "--checkpoint holds one run and several were asked for; paint them one by one."
+        )
     if run.timelapse is not None:
         if len(tasks) > 1:
-            raise UsageError("--timelapse shows one run and several were asked for; paint them one by one.")
+            raise UsageError(
+                "--timelapse shows one run and several were asked for; paint them one by one."
+            )
         from impasto.media.timelapse import check_timelapse
 
         check_timelapse(run.timelapse)
@@ -171,9 +177,7 @@ def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> i
     return 0
 
 
-def paint_one(
-    task: Task, paint: PaintOptions, run: Run, show: Show, backbone: Backbone
-) -> bool:
+def paint_one(task: Task, paint: PaintOptions, run: Run, show: Show, backbone: Backbone) -> bool:
     """Paints one picture and writes it; False when it was interrupted."""
     from impasto.media import read_image
     from impasto.pipeline import prepare
@@ -284,4 +288,6 @@ def _write_config(path: Path, paint: PaintOptions) -> None:
     try:
         path.write_text(tomli_w.dumps(to_mapping(paint)), encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose another place."
+        ) from error

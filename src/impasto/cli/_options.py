@@ -72,7 +72,9 @@ def _split(name: str, text: str, kind: type) -> tuple[Any, ...]:
 def read_config(path: Path) -> dict[str, Any]:
     """Reads options from a TOML file, or from a picture that impasto painted."""
     if not path.exists():
-        raise MissingFileError(f"there is no file {path}; give a TOML file or a picture made by impasto.")
+        raise MissingFileError(
+            f"there is no file {path}; give a TOML file or a picture made by impasto."
+        )
     if path.suffix.lower() != ".toml":
         return _from_picture(path)
     try:

@@ -22,13 +22,16 @@ class Show(Protocol):
 
     def __enter__(self) -> Show: ...
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None: ...
-    def download(self, done_bytes: int, total_bytes: int) -> None: ...  # noqa: D102
-    def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None: ...  # noqa: D102
-    def header(self, job: Job, content: Picture) -> None: ...  # noqa: D102
-    def iterate(self, iterate: Iterate) -> None: ...  # noqa: D102
-    def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None: ...  # noqa: D102
+    def download(self, done_bytes: int, total_bytes: int) -> None: ...
+    def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None: ...
+    def header(self, job: Job, content: Picture) -> None: ...
+    def iterate(self, iterate: Iterate) -> None: ...
+    def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None: ...
 
 
 def make_show(*, json_lines: bool, quiet: bool) -> Show:
@@ -45,7 +48,10 @@ class QuietShow:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         pass
 
@@ -121,7 +127,10 @@ class BarShow(QuietShow):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
 

@@ -42,7 +42,5 @@ def distance(difference: Tensor, kind: Distance = "mse", *, delta: float = 1.0) 
     if kind == "l1":
         return difference.abs().mean()
     if kind == "huber":
-        return torch.nn.functional.huber_loss(
-            difference, torch.zeros_like(difference), delta=delta
-        )
+        return torch.nn.functional.huber_loss(difference, torch.zeros_like(difference), delta=delta)
     return difference.square().sum() / 2

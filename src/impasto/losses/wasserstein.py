@@ -53,16 +53,25 @@ class _TraceOfRoot(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, ridge: Tensor) -> Tensor:
+        if not matrix.isfinite().all():  # eigh would raise; the loop wants to be told by the loss
+            matrix = torch.zeros_like(matrix)
+            ridge = torch.full_like(ridge, float("nan"))
         values, vectors = torch.linalg.eigh(matrix)
         roots = (values.clamp_min(0) + ridge[:, None]).sqrt()  # (B, C)
         ctx.save_for_backward(vectors, roots)
         return roots.sum(-1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         vectors, roots = ctx.saved_tensors
         inverse = (vectors / (2 * roots[..., None, :])) @ vectors.transpose(-1, -2)
         return gradient[:, None, None] * inverse, None
+
+
+def _trace_of_root(matrix: Tensor, ridge: Tensor) -> Tensor:
+    """``tr(M^(1/2))`` of ``(B, C, C)`` with ``ridge`` ``(B,)`` under the root."""
+    trace: Tensor = _TraceOfRoot.apply(matrix, ridge)  # type: ignore[no-untyped-call]
+    return trace
 
 
 def wasserstein_loss(
@@ -88,10 +97,10 @@ def wasserstein_loss(
     middle = (middle + middle.transpose(-1, -2)) / 2
     target_trace = _trace(target.covariance)
     ridge = (RIDGE * target_trace / root.shape[-1]).square()  # (B,)
-    cross = _TraceOfRoot.apply(middle, ridge)
+    cross = _trace_of_root(middle, ridge)
     # What the ridge adds for equal clouds is taken off again, so that the minimum is 0.
     square = root @ target.covariance @ root
-    excess = _TraceOfRoot.apply((square + square.transpose(-1, -2)) / 2, ridge) - target_trace
+    excess = _trace_of_root((square + square.transpose(-1, -2)) / 2, ridge) - target_trace
     spread = _trace(source.covariance) + target_trace - 2 * (cross - excess)
     energy = target.mean.square().sum(-1) + target_trace
     total = (source.mean - target.mean).square().sum(-1) + spread  # (B,)
@@ -117,6 +126,4 @@ class WassersteinLoss(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Compares the moments of ``(B, C, H, W)`` features with the target."""
-        return wasserstein_loss(
-            moments(features), Moments(self.mean, self.covariance), self.root
-        )
+        return wasserstein_loss(moments(features), Moments(self.mean, self.covariance), self.root)

@@ -30,13 +30,17 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if _is_picture(p))
             if not inside:
-                raise InputError(f"there is no picture in the folder {path}; allowed are {', '.join(SUFFIXES)}.")
+                raise InputError(
+                    f"there is no picture in the folder {path}; allowed are {', '.join(SUFFIXES)}."
+                )
             found += inside
         elif not path.exists() and glob.has_magic(str(pattern)):
             matches = sorted(Path(p) for p in glob.glob(str(pattern), recursive=True))
             matches = [p for p in matches if _is_picture(p)]
             if not matches:
-                raise InputError(f"no picture matches {str(pattern)!r}; check it, and put it in quotes.")
+                raise InputError(
+                    f"no picture matches {str(pattern)!r}; check it, and put it in quotes."
+                )
             found += matches
         else:
             found.append(path)

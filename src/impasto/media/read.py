@@ -142,7 +142,9 @@ def _plain_mode(image: Image.Image) -> Image.Image:
     values = np.asarray(image, dtype=np.float64)
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-12)
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / max(
+        high - low, 1e-12
+    )
     return Image.fromarray(np.round(scaled * 255).astype(np.uint8))
 
 

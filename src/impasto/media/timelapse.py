@@ -28,9 +28,13 @@ def check_timelapse(path: Path) -> None:
         OutputError: There is no such folder.
     """
     if path.suffix.lower() not in (".gif", ".mp4"):
-        raise UsageError(f"--timelapse got {path.name!r}; allowed are names ending in .gif or .mp4.")
+        raise UsageError(
+            f"--timelapse got {path.name!r}; allowed are names ending in .gif or .mp4."
+        )
     if not path.absolute().parent.is_dir():
-        raise OutputError(f"there is no folder {path.absolute().parent} for the film; make it first.")
+        raise OutputError(
+            f"there is no folder {path.absolute().parent} for the film; make it first."
+        )
     if path.suffix.lower() == ".mp4":
         try:
             import av  # noqa: F401

@@ -23,6 +23,15 @@ __all__ = ["WRITABLE", "check_output", "read_metadata", "write_image"]
 
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
 WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif")
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".avif": "AVIF",
+}
 DEEP = (".png", ".tif", ".tiff")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 MARK = "impasto:"
@@ -84,7 +93,9 @@ def write_image(
     suffix = path.suffix.lower()
     depth = bits or (picture.bits if suffix in DEEP else 8)
     if depth not in (8, 16) or (depth == 16 and suffix not in DEEP):
-        raise UsageError(f"{path.name} cannot have {depth} bits; 16 go into .png and .tif, 8 into all.")
+        raise UsageError(
+            f"{path.name} cannot have {depth} bits; 16 go into .png and .tif, 8 into all."
+        )
     if subsampling not in SUBSAMPLINGS:
         raise UsageError(f"subsampling {subsampling!r} is none of {', '.join(SUBSAMPLINGS)}.")
     if suffix not in WITH_ALPHA and picture.alpha is not None:
@@ -123,7 +134,6 @@ def _encode(
 def _write_pil(
     path: Path, suffix: str, image: Image.Image, quality: int, subsampling: str, text: str | None
 ) -> None:
-    formats = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF"}  # fmt: skip
     options: dict[str, object] = {}
     if suffix in (".jpg", ".jpeg"):
         options = {"quality": quality, "subsampling": subsampling, "optimize": True}
@@ -134,7 +144,7 @@ def _write_pil(
     if text is not None:
         options |= _text_options(suffix, text)
     with path.open("wb") as file:
-        image.save(file, format=formats[suffix], **options)
+        image.save(file, format=FORMATS[suffix], **options)
 
 
 def _text_options(suffix: str, text: str) -> dict[str, object]:
@@ -178,7 +188,9 @@ def _deep_png(pixels: np.ndarray, text: str | None) -> bytes:
     out = io.BytesIO(b"\x89PNG\r\n\x1a\n")
     out.seek(0, io.SEEK_END)
     for name, body in chunks:
-        out.write(struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)))
+        out.write(
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
     return out.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 from impasto.optimize.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from impasto.optimize.loop import Optimisation, fast_bfloat16, resolve_device
-from impasto.optimize.memory import Forecast, Plan, choose_plan, forecast
+from impasto.optimize.memory import Estimator, Forecast, Plan, choose_plan
 from impasto.optimize.objective import Evaluation, Objective, Term, build_objective
 from impasto.optimize.pyramid import Scale, plan_scales
 from impasto.optimize.solvers import LBFGS, SGD, Adam, Solver, make_solver
@@ -11,6 +11,7 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adam",
+    "Estimator",
     "Evaluation",
     "Forecast",
     "Objective",
@@ -23,7 +24,6 @@ __all__ = [
     "choose_plan",
     "fast_bfloat16",
     "fingerprint",
-    "forecast",
     "load_checkpoint",
     "make_solver",
     "plan_scales",

@@ -3,10 +3,10 @@
 A fixed weight changes one photograph too little and buries another: at the same numbers the share of the content
 features' energy that is given up differs threefold between pairs of pictures. That share is what a person sees as "how
 much of the photograph is left", and it is exactly the relative content loss, so it is held instead: on the coarsest
-scale, where a step is cheapest, the style's weight is moved until the content loss meets a budget, and stays from then on.
+scale, where a step is cheapest, the style's weight is moved until the content loss meets a budget, and then it stays.
 
-The rule is a multiplicative controller, ``weight *= (budget / content) ** rate``, every few steps, which needs no second
-gradient (GradNorm, Chen et al. 2018, balances gradient norms instead, and those say little about the end point).
+The rule is a multiplicative controller, ``weight *= (budget / content) ** rate``, every few steps, which needs no
+second gradient (GradNorm, Chen et al. 2018, balances gradient norms instead, and those say little about the end point).
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ class Balancer:
         self.budget = budget
         self.first_weight = weight
         self.weight = weight
+
+    @property
+    def moved(self) -> bool:
+        """Whether the weight is another than at first, by more than a tenth."""
+        return not 0.9 <= self.weight / max(self.first_weight, 1e-12) <= 1.1
 
     def update(self, step: int, content: float) -> bool:
         """Looks at the relative content loss after a step of the coarsest scale.

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.config import PaintOptions
 from impasto.errors import DivergedError, UsageError
 from impasto.media.resize import resize, size_to_fit
 from impasto.optimize.balance import Balancer
-from impasto.optimize.memory import Plan, choose_plan, free_memory_bytes
+from impasto.optimize.memory import Estimator, Plan, choose_plan, free_memory_bytes
 from impasto.optimize.objective import Evaluation, Objective, build_objective
 from impasto.optimize.pyramid import plan_scales
 from impasto.optimize.solvers import Solver, make_solver
@@ -60,6 +61,13 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(probe is not None and probe())
 
 
+def _with_margin(content: Tensor, share: float) -> Tensor:
+    """Mirrors ``(1, 3, H, W)`` beyond its borders by a share of its long edge."""
+    height, width = content.shape[-2:]
+    margin = min(round(share * max(height, width)), height - 1, width - 1)
+    return F.pad(content, (margin,) * 4, mode="reflect") if margin else content
+
+
 class Optimisation:
     """One run, to be iterated: ``for iterate in Optimisation(...)``. To stop iterating is to cancel.
 
@@ -103,11 +111,13 @@ class Optimisation:
             raise UsageError("all blend weights are 0; give at least one above 0.")
         self.options, self.backbone, self._given = options, backbone, start
         self.device = resolve_device(options.device)
-        self.content = content.to(self.device)
         self.styles = [style.to(self.device) for style in styles]
         full = (content.shape[-2], content.shape[-1])
         self.size = size or (size_to_fit(full, options.size) if options.size else full)
-        self.scales = plan_scales(self.size, options.steps, options.coarsest)
+        self.margin_px = round(options.margin * max(self.size))
+        self.content = _with_margin(content.to(self.device), self.margin_px / max(self.size))
+        canvas = (self.size[0] + 2 * self.margin_px, self.size[1] + 2 * self.margin_px)
+        self.scales = plan_scales(canvas, options.steps, options.coarsest)
         self.plan, self.precision = self._plan()
         rate = options.learning_rate or LEARNING_RATES[options.solver]
         self.solver: Solver = make_solver(options.solver, rate, history=options.history)
@@ -130,13 +140,16 @@ class Optimisation:
         limit = free_memory_bytes(self.device)
         if options.memory_gib is not None:
             limit = int(options.memory_gib * 2**30)
-        plan = choose_plan(
-            self.backbone,
-            tuple(dict.fromkeys(options.content_layers + options.style_layers)),
-            self.scales,
+        estimator = Estimator(
+            backbone=self.backbone,
+            layers=tuple(dict.fromkeys(options.content_layers + options.style_layers)),
+            scales=self.scales,
             history=options.history if options.solver == "lbfgs" else 2,
             device=self.device,
-            limit_bytes=limit,
+        )
+        plan = choose_plan(
+            estimator,
+            limit,
             checkpointing=options.checkpointing,
             autocast=autocast,
             autocast_allowed=fast and options.precision == "auto",
@@ -191,6 +204,7 @@ class Optimisation:
             self.backbone,
             self.options,
             autocast=self.plan.autocast,
+            last_of_several=0 < self.scale == len(self.scales) - 1,
         )
         if "style" in objective.terms:
             objective.reweigh("style", self.balancer.weight)
@@ -226,12 +240,17 @@ class Optimisation:
         if not automatic or not {"content", "style"} <= evaluation.terms.keys():
             return ""
         content = evaluation.terms["content"] / self.options.content_weight
-        if not self.balancer.update(self.step + 1, content):
+        changed = self.balancer.update(self.step + 1, content)
+        if self.step + 1 == self.scales[0].steps and self.balancer.moved:
+            return (
+                f"style weight {self.balancer.weight:.3g} keeps the content loss near {content:.2f}"
+            )
+        if not changed:
             return ""
         objective.reweigh("style", self.balancer.weight)
         self.solver.reconsider()
         self.best_loss = math.inf
-        return f"style weight {self.balancer.weight:.3g} at content loss {content:.2f}"
+        return ""
 
     def _converged(self) -> bool:
         if self.options.tolerance <= 0 or len(self.losses) <= TOLERANCE_STEPS:
@@ -260,12 +279,20 @@ class Optimisation:
         """
         before = resize(self._content_at(self.scale - 1), size, clamp=False)
         detail = self._content_at(self.scale) - before
-        return (resize(self.result, size, clamp=False) + detail).clamp(0, 1)
+        return (resize(self._canvas, size, clamp=False) + detail).clamp(0, 1)
+
+    @property
+    def _canvas(self) -> Tensor:
+        """The average where averaging is on, else the latest; with its margin."""
+        return self.image if self.average is None else self.average
 
     @property
     def result(self) -> Tensor:
-        """The picture to show: the average where averaging is on, else the latest."""
-        return self.image if self.average is None else self.average
+        """The picture to show, ``(1, 3, h, w)`` at the present scale, without the margin."""
+        canvas = self._canvas
+        height, width = canvas.shape[-2:]
+        cut = round(self.margin_px * height / (self.size[0] + 2 * self.margin_px))
+        return canvas[..., cut : height - cut, cut : width - cut]
 
     def _iterate(self, evaluation: Evaluation, note: str) -> Iterate:
         scale = self.scales[self.scale]

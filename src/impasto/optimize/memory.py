@@ -14,7 +14,7 @@ from impasto.errors import OutOfMemoryError
 from impasto.optimize.pyramid import Scale
 from impasto.types import Backbone
 
-__all__ = ["Forecast", "Plan", "choose_plan", "forecast", "free_memory_bytes"]
+__all__ = ["Estimator", "Forecast", "Plan", "choose_plan", "free_memory_bytes"]
 
 PROBE_PX = 128
 BASE_BYTES = 450 * 2**20
@@ -49,7 +49,9 @@ def free_memory_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _probe(backbone: Backbone, layers: Sequence[str], device: torch.device) -> tuple[float, float, float]:
+def _probe(
+    backbone: Backbone, layers: Sequence[str], device: torch.device
+) -> tuple[float, float, float]:
     """Bytes saved for the way back a pixel, the largest single map a pixel, and seconds a pixel and step."""
     image = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=device, requires_grad=True)
     sizes: dict[int, int] = {}
@@ -75,44 +77,50 @@ def _probe(backbone: Backbone, layers: Sequence[str], device: torch.device) -> t
     return sum(saved) / pixels, max(saved) / pixels, seconds / pixels
 
 
-def forecast(
-    backbone: Backbone, layers: Sequence[str], scales: Sequence[Scale], *, history: int,
-    device: torch.device, checkpointing: bool = False,
-) -> Forecast:  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Estimator:
     """Foretells memory and time from a probe at 128 px, both of which grow with the number of pixels.
 
-    Args:
+    Attributes:
         backbone: The network that sees.
         layers: The layers that are read.
         scales: The run.
-        history: Pictures that the solver keeps, in pairs.
+        history: Steps that the solver remembers, each as a pair of pictures.
         device: Where it runs.
-        checkpointing: Whether activations are computed twice.
     """
-    saved, largest, seconds = _probe(backbone, layers, device)
-    pixels = scales[-1].pixels
-    pictures = 3 * 4 * (2 * history + 8)
-    # With checkpointing the block at full resolution is alive once, and the inputs of the others.
-    activations = max(saved * 0.45, 2 * largest) if checkpointing else saved + 2 * largest
-    memory = BASE_BYTES + int(pixels * (SLACK * activations + pictures))
-    time_factor = 1.35 if checkpointing else 1.0
-    work = sum(scale.pixels * scale.steps for scale in scales)
-    return Forecast(memory_bytes=memory, seconds=seconds * work * time_factor)
+
+    backbone: Backbone
+    layers: Sequence[str]
+    scales: Sequence[Scale]
+    history: int
+    device: torch.device
+
+    def forecast(self, *, checkpointing: bool = False) -> Forecast:
+        """Foretells the run, with activations computed once or twice."""
+        saved, largest, seconds = _probe(self.backbone, self.layers, self.device)
+        pixels = self.scales[-1].pixels
+        pictures = 3 * 4 * (2 * self.history + 8)
+        # With checkpointing the block at full resolution is alive once, and the inputs of the others.
+        activations = max(saved * 0.45, 2 * largest) if checkpointing else saved + 2 * largest
+        memory = BASE_BYTES + int(pixels * (SLACK * activations + pictures))
+        work = sum(scale.pixels * scale.steps for scale in self.scales)
+        return Forecast(
+            memory_bytes=memory, seconds=seconds * work * (1.35 if checkpointing else 1.0)
+        )
 
 
 def choose_plan(
-    backbone: Backbone, layers: Sequence[str], scales: Sequence[Scale], *, history: int,
-    device: torch.device, limit_bytes: int, checkpointing: str = "auto", autocast: bool = False,
+    estimator: Estimator,
+    limit_bytes: int,
+    *,
+    checkpointing: str = "auto",
+    autocast: bool = False,
     autocast_allowed: bool = False,
-) -> Plan:  # fmt: skip
+) -> Plan:
     """Goes down the ladder until the run fits: as asked, checkpointing, bfloat16, refusal.
 
     Args:
-        backbone: The network that sees.
-        layers: The layers that are read.
-        scales: The run.
-        history: Steps that the solver remembers.
-        device: Where it runs.
+        estimator: Of the run.
         limit_bytes: What may be used.
         checkpointing: ``auto``, ``on`` or ``off``.
         autocast: Whether bfloat16 is used anyway.
@@ -121,34 +129,36 @@ def choose_plan(
     Raises:
         OutOfMemoryError: Nothing fits; the message has the largest size that does.
     """
-    def need(checkpointed: bool) -> Forecast:
-        return forecast(
-            backbone, layers, scales, history=history, device=device, checkpointing=checkpointed
-        )
-
-    first = need(checkpointing == "on")
+    first = estimator.forecast(checkpointing=checkpointing == "on")
     if first.memory_bytes <= limit_bytes:
         return Plan(checkpointing=checkpointing == "on", autocast=autocast, forecast=first)
     told = f"{first.memory_bytes / 2**30:.1f} GiB foretold, {limit_bytes / 2**30:.1f} GiB to be had"
     best = first
     if checkpointing == "auto":
-        best = need(True)
+        best = estimator.forecast(checkpointing=True)
         if best.memory_bytes <= limit_bytes:
             note = f"activations are computed twice to save memory ({told})"
             return Plan(checkpointing=True, autocast=autocast, forecast=best, notes=(note,))
     halved = BASE_BYTES + int((best.memory_bytes - BASE_BYTES) * 0.6)
     if autocast_allowed and not autocast and halved <= limit_bytes:
-        note = f"the backbone computes in bfloat16 to save memory ({told})"
-        smaller = Forecast(memory_bytes=halved, seconds=best.seconds)
-        return Plan(checkpointing=checkpointing != "off", autocast=True, forecast=smaller, notes=(note,))
-    raise _refusal(best, limit_bytes, scales[-1])
+        return Plan(
+            checkpointing=checkpointing != "off",
+            autocast=True,
+            forecast=Forecast(memory_bytes=halved, seconds=best.seconds),
+            notes=(f"the backbone computes in bfloat16 to save memory ({told})",),
+        )
+    raise _refusal(best, limit_bytes, estimator.scales[-1])
 
 
 def _refusal(best: Forecast, limit_bytes: int, scale: Scale) -> OutOfMemoryError:
     edge = max(scale.height_px, scale.width_px)
     spare = (limit_bytes - BASE_BYTES) / max(1, best.memory_bytes - BASE_BYTES)
     fits = int(edge * max(0.0, spare) ** 0.5) // 16 * 16
-    advice = f"the largest size that fits is --size {fits}" if fits >= 64 else "no size fits; free some memory"
+    advice = (
+        f"the largest size that fits is --size {fits}"
+        if fits >= 64
+        else "no size fits; free some memory"
+    )
     return OutOfMemoryError(
         f"painting at {scale.width_px}x{scale.height_px} px needs {best.memory_bytes / 2**30:.1f} GiB and "
         f"{limit_bytes / 2**30:.1f} GiB may be used; {advice}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ def build_objective(
     options: PaintOptions,
     *,
     autocast: bool = False,
+    last_of_several: bool = False,
 ) -> Objective:
     """Measures the targets at one scale and puts the terms together.
 
@@ -138,6 +140,8 @@ def build_objective(
         backbone: The network that sees.
         options: Which losses, layers and weights.
         autocast: Run the backbone in bfloat16.
+        last_of_several: Whether this is the finest of several scales: ``mixed`` is the Gram's alone there. The
+            Gaussians' distance finds palette and layout, which coarser scales have settled; the Gram refines faster.
 
     Returns:
         The objective; terms of weight 0 are left out, and so are the layers only they would read.
@@ -149,6 +153,8 @@ def build_objective(
         terms["content"] = _content_term(content, backbone, options, autocast)
         layers += options.content_layers
     if style_weight > 0:
+        if options.style_loss == "mixed" and last_of_several:
+            options = dataclasses.replace(options, style_loss="gram")
         terms["style"] = _style_term(styles, backbone, options, style_weight, autocast)
         layers += options.style_layers
     if options.tv_weight > 0:
@@ -195,7 +201,9 @@ def _style_term(
                 parts.append((blend * share, layer, _style_distance(target[layer], options)))
 
     def measure(features: Features, _image: Tensor, step: int) -> Tensor:
-        return torch.stack([s * distance(features[layer], step) for s, layer, distance in parts]).sum()
+        return torch.stack(
+            [s * distance(features[layer], step) for s, layer, distance in parts]
+        ).sum()
 
     return Term(weight=weight, measure=measure)
 

@@ -42,7 +42,7 @@ def plan_scales(
     """
     height, width = size
     sizes = [size]
-    edge = max(size)
+    edge = float(max(size))
     while coarsest_px > 0:
         edge /= 2
         smaller = size_to_fit((height, width), max(1, round(edge)))

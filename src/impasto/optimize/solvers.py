@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["SGD", "Adam", "LBFGS", "Solver", "SolverName", "make_solver"]
+__all__ = ["LBFGS", "SGD", "Adam", "Solver", "SolverName", "make_solver"]
 
 SolverName = Literal["lbfgs", "adam", "sgd"]
 

@@ -65,13 +65,17 @@ def _picture(source: Source) -> Picture:
         return Picture.from_pil(source)
     array = np.asarray(source)
     if array.ndim != 3 or array.shape[2] != 3:
-        raise InputError(f"an array of shape {array.shape} was given; allowed is (height, width, 3).")
+        raise InputError(
+            f"an array of shape {array.shape} was given; allowed is (height, width, 3)."
+        )
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 255
     if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all() or (
         array.min() < 0 or array.max() > 1
     ):  # fmt: skip
-        raise InputError("an array of other values was given; allowed is uint8, or floats from 0 to 1.")
+        raise InputError(
+            "an array of other values was given; allowed is uint8, or floats from 0 to 1."
+        )
     return Picture(rgb=np.ascontiguousarray(array, dtype=np.float32))
 
 

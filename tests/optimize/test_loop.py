@@ -1,0 +1,248 @@
+"""The loop: it comes down, repeats itself, goes on where it was, and says when something is wrong."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from helpers import LAYERS, TinyNetwork, painting, photograph
+
+from impasto.config import options
+from impasto.errors import CheckpointError, DivergedError, OutOfMemoryError, UsageError
+from impasto.optimize import (
+    Optimisation,
+    build_objective,
+    fingerprint,
+    load_checkpoint,
+    resolve_device,
+    save_checkpoint,
+)
+
+FAST = {"size": 96, "coarsest": 24, "steps": (8, 6), "balance": "fixed", **LAYERS}
+
+
+def run(styles=None, network=None, content=None, **overrides):
+    settings = options(**{**FAST, **overrides})
+    return Optimisation(
+        photograph() if content is None else content, styles or [painting()], network or TinyNetwork(), settings
+    )
+
+
+def painted(optimisation):
+    for _ in optimisation:
+        pass
+    return optimisation.result
+
+
+# --- it paints --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("style_loss", ["gram", "w2", "mixed", "sliced", "neighbour"])
+@pytest.mark.parametrize("solver", ["lbfgs", "adam", "sgd"])
+def test_every_loss_comes_down_with_every_solver(style_loss, solver):
+    losses = [i.loss for i in run(style_loss=style_loss, solver=solver, coarsest=0, steps=(12,))]
+    assert min(losses) < 0.97 * losses[0]
+
+
+@pytest.mark.parametrize("start", ["content", "recolored", "noise", "style", "grey"])
+def test_every_start_gives_a_picture_of_the_size_asked_for(start):
+    result = painted(run(start=start, steps=(2,)))
+    assert result.shape == (1, 3, 64, 96)
+    assert result.min() >= 0
+    assert result.max() <= 1
+    assert result.std() > 0.01
+
+
+def test_iterates_tell_where_the_run_is():
+    iterates = list(run())
+    assert [i.total_step for i in iterates] == list(range(1, 15))
+    assert iterates[0].total_steps == 14
+    assert (iterates[0].scale, iterates[-1].scale, iterates[-1].scales) == (0, 1, 2)
+    assert (iterates[-1].height_px, iterates[-1].width_px) == (64, 96)
+    assert iterates[3].loss == pytest.approx(sum(iterates[3].terms.values()), rel=1e-5)
+
+
+def test_strength_of_zero_is_the_photograph():
+    content = photograph(64, 96)
+    assert torch.allclose(painted(run(content=content, strength=0.0, coarsest=0)), content, atol=1e-4)
+
+
+def test_more_strength_changes_more():
+    content = photograph(64, 96)
+    change = [
+        (painted(run(content=content, strength=s, coarsest=0)) - content).square().mean() for s in (0.2, 0.5, 1.0)
+    ]
+    assert change == sorted(change)
+
+
+def test_the_margin_is_cut_off():
+    assert painted(run(margin=0.1)).shape == (1, 3, 64, 96)
+
+
+def test_averaging_is_smoother_than_the_last_picture():
+    optimisation = run(averaging=0.8, solver="adam", learning_rate=0.1)
+    painted(optimisation)
+    assert not torch.equal(optimisation.result, optimisation.image)
+
+
+def test_tolerance_leaves_a_scale_early():
+    assert len(list(run(tolerance=0.9, steps=(40,), coarsest=0))) < 40
+
+
+# --- several styles ---------------------------------------------------------------------------------------
+def test_the_order_of_styles_does_not_matter():
+    a, b = painting(seed=1), painting(seed=2)
+    one = painted(run(styles=[a, b], blend=(0.3, 0.7), steps=(3,)))
+    other = painted(run(styles=[b, a], blend=(0.7, 0.3), steps=(3,)))
+    torch.testing.assert_close(one, other, atol=2e-3, rtol=0)
+
+
+def test_a_blend_of_one_is_that_style():
+    a, b = painting(seed=1), painting(seed=2)
+    assert torch.equal(painted(run(styles=[a, b], blend=(1.0, 0.0))), painted(run(styles=[a])))
+
+
+def test_a_style_keeps_its_own_shape():
+    seen = []
+
+    class Spy(TinyNetwork):
+        def forward(self, image, layers):
+            seen.append(tuple(image.shape[-2:]))
+            return super().forward(image, layers)
+
+    painted(run(styles=[painting(32, 128)], network=Spy(), coarsest=0, steps=(1,)))
+    assert (32, 128) in seen  # its long edge would be 96, but a side stays at least 32
+    assert (64, 96) in seen
+
+
+# --- weights mean the same everywhere ---------------------------------------------------------------------
+def test_term_weights_do_not_depend_on_the_backbones_scale_or_the_number_of_layers():
+    content, style = photograph(), painting(96, 96)
+    terms = []
+    for network, style_layers in (
+        (TinyNetwork(), ("relu1_1",)), (TinyNetwork(50.0), ("relu1_1",)), (TinyNetwork(), ("relu1_1", "relu1_1"))
+    ):  # fmt: skip
+        settings = options(**{**FAST, "style_layers": style_layers})
+        terms.append(build_objective(content, [style], network, settings).evaluate(painting(64, 96)).terms)
+    for other in terms[1:]:
+        assert other == pytest.approx(terms[0], rel=1e-3)
+
+
+def test_term_weights_do_not_depend_on_the_size_of_the_picture():
+    # The same texture, tiled twice each way, has the same statistics at four times the pixels.
+    content, style, image = photograph(64, 64), painting(), painting(seed=2)
+    small = build_objective(content, [style], TinyNetwork(), options(**FAST)).evaluate(image).terms
+    tile = lambda x: x.repeat(1, 1, 2, 2)  # noqa: E731
+    large = build_objective(tile(content), [tile(style)], TinyNetwork(), options(**FAST))
+    assert large.evaluate(tile(image)).terms == pytest.approx(small, rel=1e-3)
+
+
+def test_balance_guards_the_photograph():
+    left = list(run(balance="fixed", steps=(120,), coarsest=0, style_weight=1e4))[-1]
+    guarded = list(run(balance="guard", steps=(120,), coarsest=0, style_weight=1e4, content_budget=0.1))[-1]
+    assert guarded.terms["content"] < 0.7 * left.terms["content"]
+
+
+def test_auto_balance_raises_a_weight_that_is_too_small():
+    optimisation = run(balance="auto", steps=(40,), coarsest=0, style_weight=0.01, content_budget=0.2)
+    painted(optimisation)
+    assert optimisation.balancer.weight > 0.05
+
+
+# --- the same again ---------------------------------------------------------------------------------------
+def test_the_same_run_gives_the_same_bytes():
+    for settings in ({"start": "noise"}, {"style_loss": "sliced"}):
+        assert torch.equal(painted(run(**settings)), painted(run(**settings)))
+    assert not torch.equal(painted(run(start="noise")), painted(run(start="noise", seed=1)))
+
+
+@pytest.mark.parametrize("stop", [1, 7, 8, 9, 13])
+@pytest.mark.parametrize("extra", [{}, {"solver": "adam", "averaging": 0.5}, {"style_loss": "sliced", "carry_state": True}])
+def test_a_run_that_was_stopped_goes_on_exactly(tmp_path, stop, extra):
+    whole = painted(run(balance="guard", **extra))
+    first = run(balance="guard", **extra)
+    for _ in itertools.islice(first, stop):
+        pass
+    save_checkpoint(tmp_path / "run", first.state_dict(), "mark")
+    second = run(balance="guard", **extra)
+    second.load_state_dict(load_checkpoint(tmp_path / "run", "mark"))
+    assert len(list(second)) == 14 - stop
+    assert torch.equal(second.result, whole)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    pictures = [photograph(), painting()]
+    mark = fingerprint(pictures, options(**FAST))
+    assert mark != fingerprint(pictures, options(**{**FAST, "seed": 1}))
+    assert mark != fingerprint([photograph(), painting(seed=3)], options(**FAST))
+    assert mark == fingerprint(pictures, options(**{**FAST, "memory_gib": 3.0}))
+    save_checkpoint(tmp_path / "run", {"step": 1}, mark)
+    with pytest.raises(CheckpointError, match="other pictures or options"):
+        load_checkpoint(tmp_path / "run", "another")
+    (tmp_path / "run").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="not a whole checkpoint"):
+        load_checkpoint(tmp_path / "run", mark)
+
+
+# --- when something is wrong ------------------------------------------------------------------------------
+class Breaking(TinyNetwork):
+    """Gives numbers that are none at the steps named."""
+
+    def __init__(self, when):
+        super().__init__()
+        self.when, self.calls = when, 0
+
+    def forward(self, image, layers):
+        found = super().forward(image, layers)
+        if image.requires_grad and image.shape[-1] == 96:
+            self.calls += 1
+            if self.when(self.calls):
+                found = {k: v * float("nan") for k, v in found.items()}
+        return found
+
+
+def test_a_loss_that_is_not_finite_is_told_and_survived():
+    iterates = list(run(network=Breaking(lambda n: n == 5), coarsest=0, steps=(12,)))
+    assert "went back" in iterates[4].note
+    assert iterates[-1].loss < iterates[0].loss
+    assert iterates[-1].image.isfinite().all()
+
+
+def test_a_loss_that_stays_broken_ends_the_run():
+    with pytest.raises(DivergedError, match="smaller --learning-rate"):
+        painted(run(network=Breaking(lambda n: n > 3), coarsest=0, steps=(30,)))
+
+
+def test_too_little_memory_is_refused_with_a_size_that_fits():
+    with pytest.raises(OutOfMemoryError, match=r"largest size that fits is --size \d+"):
+        run(content=photograph(2000, 3000), size=3000, memory_gib=0.6)
+
+
+def test_memory_that_is_short_turns_on_checkpointing():
+    optimisation = run(content=photograph(2000, 3000), size=3000, memory_gib=20.0)
+    needed = optimisation.plan.forecast.memory_bytes / 2**30
+    assert not optimisation.plan.checkpointing
+    tight = run(content=photograph(2000, 3000), size=3000, memory_gib=needed * 0.9)
+    assert tight.plan.checkpointing
+    assert "twice" in tight.plan.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"blend": (1.0, 2.0)}, "2 blend weights for 1 styles"),
+        ({"blend": (0.0,)}, "all blend weights are 0"),
+        ({"device": "abacus"}, "is not to be had"),
+    ],
+)
+def test_settings_that_cannot_be(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        run(**overrides)
+
+
+def test_no_style_is_refused():
+    with pytest.raises(UsageError, match="no style"):
+        Optimisation(photograph(), [], TinyNetwork(), options(**FAST))
+
+
+def test_the_cpu_is_always_there():
+    assert resolve_device("cpu").type == "cpu"
