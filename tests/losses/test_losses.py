@@ -15,15 +15,21 @@ DOUBLE = torch.float64
 
 
 def randn(*shape: int, seed: int = 0, dtype: torch.dtype = DOUBLE) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE).to(dtype)
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE).to(
+        dtype
+    )
 
 
 # --- closed forms -----------------------------------------------------------------------------------------
 def test_gram_of_ones_is_ones():
-    assert torch.equal(L.gram_matrix(torch.ones(1, 3, 4, 5, dtype=DOUBLE)), torch.ones(1, 3, 3, dtype=DOUBLE))
+    assert torch.equal(
+        L.gram_matrix(torch.ones(1, 3, 4, 5, dtype=DOUBLE)), torch.ones(1, 3, 3, dtype=DOUBLE)
+    )
 
 
-@pytest.mark.parametrize(("normalisation", "expected"), [("positions", 1), ("johnson", 1 / 3), ("none", 20)])
+@pytest.mark.parametrize(
+    ("normalisation", "expected"), [("positions", 1), ("johnson", 1 / 3), ("none", 20)]
+)
 def test_gram_normalisations(normalisation, expected):
     gram = L.gram_matrix(torch.ones(1, 3, 4, 5, dtype=DOUBLE), normalisation)
     torch.testing.assert_close(gram, torch.full((1, 3, 3), expected, dtype=DOUBLE))
@@ -31,10 +37,14 @@ def test_gram_normalisations(normalisation, expected):
 
 def test_gram_loss_of_zeros_is_one_and_as_published_follows_equation_4():
     target = L.gram_matrix(randn(1, 4, 6, 6))
-    torch.testing.assert_close(L.gram_loss(torch.zeros_like(target), target), torch.tensor(1.0, dtype=DOUBLE))
+    torch.testing.assert_close(
+        L.gram_loss(torch.zeros_like(target), target), torch.tensor(1.0, dtype=DOUBLE)
+    )
     features, style = randn(1, 4, 6, 6, seed=1), randn(1, 4, 6, 6, seed=2)
     n, m = 4, 36
-    raw = (L.gram_matrix(features, "none") - L.gram_matrix(style, "none")).square().sum() / (4 * n**2 * m**2)
+    raw = (L.gram_matrix(features, "none") - L.gram_matrix(style, "none")).square().sum() / (
+        4 * n**2 * m**2
+    )
     ours = L.gram_loss(L.gram_matrix(features), L.gram_matrix(style), as_published=True)
     torch.testing.assert_close(ours, raw)
 
@@ -53,7 +63,9 @@ def test_wasserstein_of_diagonal_gaussians():
     source = L.Moments(m1, torch.diag(s1**2)[None])
     target = L.Moments(m2, torch.diag(s2**2)[None])
     found = L.wasserstein_loss(source, target, relative=False)
-    torch.testing.assert_close(found, torch.tensor(4.0 + 1.0 + 4.0, dtype=DOUBLE), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        found, torch.tensor(4.0 + 1.0 + 4.0, dtype=DOUBLE), rtol=1e-3, atol=1e-3
+    )
     relative = L.wasserstein_loss(source, target)
     torch.testing.assert_close(relative, found / (4.0 + 1.0 + 5.0))
 
@@ -93,7 +105,9 @@ def test_total_variation_of_ramp_and_checkerboard():
     assert math.isclose(L.total_variation_loss(ramp, "l2").item(), 0.01, rel_tol=1e-9)
     board = ((torch.arange(6)[:, None] + torch.arange(6)) % 2).double()[None, None]
     assert L.total_variation_loss(board, "l2").item() == pytest.approx(2.0)
-    assert L.total_variation_loss(board, "nine-point").item() == pytest.approx(1.0)  # diagonals are equal
+    assert L.total_variation_loss(board, "nine-point").item() == pytest.approx(
+        1.0
+    )  # diagonals are equal
     assert L.total_variation_loss(torch.full((1, 3, 4, 4), 0.3)).item() == 0
 
 
@@ -142,7 +156,9 @@ FUNCTIONS = {
     "w2": lambda x: L.wasserstein_loss(L.moments(x), L.moments(STYLE)),
     "sliced": lambda x: L.sliced_wasserstein_loss(x, STYLE, DIRECTIONS),
     "neighbour": lambda x: L.neighbour_loss(
-        L.unit_rows(x, STYLE.mean((0, 2, 3))), L.unit_rows(STYLE, STYLE.mean((0, 2, 3))), torch.arange(16)
+        L.unit_rows(x, STYLE.mean((0, 2, 3))),
+        L.unit_rows(STYLE, STYLE.mean((0, 2, 3))),
+        torch.arange(16),
     ),
     "tv": lambda x: L.total_variation_loss(x, "nine-point"),
     "laplacian": lambda x: L.laplacian_loss(x, STYLE, 2),
@@ -208,11 +224,15 @@ def test_modules_are_their_functions():
         (L.LaplacianLoss(mean)(x), L.laplacian_loss(x, mean)),
         (
             L.NeighbourLoss(mean)(x),
-            L.neighbour_loss(L.unit_rows(x, mean.mean((0, 2, 3))), L.unit_rows(mean, mean.mean((0, 2, 3)))),
+            L.neighbour_loss(
+                L.unit_rows(x, mean.mean((0, 2, 3))), L.unit_rows(mean, mean.mean((0, 2, 3)))
+            ),
         ),
         (
             L.SlicedWassersteinLoss(mean, count=4, seed=3)(x),
-            L.sliced_wasserstein_loss(x, mean, L.random_directions(3, 4, torch.Generator().manual_seed(3))),
+            L.sliced_wasserstein_loss(
+                x, mean, L.random_directions(3, 4, torch.Generator().manual_seed(3))
+            ),
         ),
     ]
     for module, function in pairs:

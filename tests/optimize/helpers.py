@@ -40,7 +40,9 @@ LAYERS = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1", "relu2_1")
 
 def photograph(height: int = 64, width: int = 96) -> Tensor:
     """A ramp with a disc on it."""
-    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1.5, width), indexing="ij")
+    y, x = torch.meshgrid(
+        torch.linspace(0, 1, height), torch.linspace(0, 1.5, width), indexing="ij"
+    )
     disc = ((y - 0.5) ** 2 + (x - 0.7) ** 2 < 0.08).float()
     return torch.stack([0.2 + 0.6 * disc, y, 1 - x / 1.5])[None].clamp(0, 1)
 

@@ -25,7 +25,10 @@ FAST = {"size": 96, "coarsest": 24, "steps": (8, 6), "balance": "fixed", **LAYER
 def run(styles=None, network=None, content=None, **overrides):
     settings = options(**{**FAST, **overrides})
     return Optimisation(
-        photograph() if content is None else content, styles or [painting()], network or TinyNetwork(), settings
+        photograph() if content is None else content,
+        styles or [painting()],
+        network or TinyNetwork(),
+        settings,
     )
 
 
@@ -63,13 +66,16 @@ def test_iterates_tell_where_the_run_is():
 
 def test_strength_of_zero_is_the_photograph():
     content = photograph(64, 96)
-    assert torch.allclose(painted(run(content=content, strength=0.0, coarsest=0)), content, atol=1e-4)
+    assert torch.allclose(
+        painted(run(content=content, strength=0.0, coarsest=0)), content, atol=1e-4
+    )
 
 
 def test_more_strength_changes_more():
     content = photograph(64, 96)
     change = [
-        (painted(run(content=content, strength=s, coarsest=0)) - content).square().mean() for s in (0.2, 0.5, 1.0)
+        (painted(run(content=content, strength=s, coarsest=0)) - content).square().mean()
+        for s in (0.2, 0.5, 1.0)
     ]
     assert change == sorted(change)
 
@@ -122,7 +128,9 @@ def test_term_weights_do_not_depend_on_the_backbones_scale_or_the_number_of_laye
         (TinyNetwork(), ("relu1_1",)), (TinyNetwork(50.0), ("relu1_1",)), (TinyNetwork(), ("relu1_1", "relu1_1"))
     ):  # fmt: skip
         settings = options(**{**FAST, "style_layers": style_layers})
-        terms.append(build_objective(content, [style], network, settings).evaluate(painting(64, 96)).terms)
+        terms.append(
+            build_objective(content, [style], network, settings).evaluate(painting(64, 96)).terms
+        )
     for other in terms[1:]:
         assert other == pytest.approx(terms[0], rel=1e-3)
 
@@ -138,12 +146,16 @@ def test_term_weights_do_not_depend_on_the_size_of_the_picture():
 
 def test_balance_guards_the_photograph():
     left = list(run(balance="fixed", steps=(120,), coarsest=0, style_weight=1e4))[-1]
-    guarded = list(run(balance="guard", steps=(120,), coarsest=0, style_weight=1e4, content_budget=0.1))[-1]
+    guarded = list(
+        run(balance="guard", steps=(120,), coarsest=0, style_weight=1e4, content_budget=0.1)
+    )[-1]
     assert guarded.terms["content"] < 0.7 * left.terms["content"]
 
 
 def test_auto_balance_raises_a_weight_that_is_too_small():
-    optimisation = run(balance="auto", steps=(40,), coarsest=0, style_weight=0.01, content_budget=0.2)
+    optimisation = run(
+        balance="auto", steps=(40,), coarsest=0, style_weight=0.01, content_budget=0.2
+    )
     painted(optimisation)
     assert optimisation.balancer.weight > 0.05
 
@@ -156,7 +168,10 @@ def test_the_same_run_gives_the_same_bytes():
 
 
 @pytest.mark.parametrize("stop", [1, 7, 8, 9, 13])
-@pytest.mark.parametrize("extra", [{}, {"solver": "adam", "averaging": 0.5}, {"style_loss": "sliced", "carry_state": True}])
+@pytest.mark.parametrize(
+    "extra",
+    [{}, {"solver": "adam", "averaging": 0.5}, {"style_loss": "sliced", "carry_state": True}],
+)
 def test_a_run_that_was_stopped_goes_on_exactly(tmp_path, stop, extra):
     whole = painted(run(balance="guard", **extra))
     first = run(balance="guard", **extra)

@@ -1,0 +1,95 @@
+"""The library: a photograph and a painting in, a PIL image out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import impasto
+from impasto.errors import InputError, UnknownNameError, UsageError
+
+QUICK = {"size": 64, "steps": [2], "coarsest": 0}
+
+
+def waves(k: int) -> np.ndarray:
+    y, x = np.mgrid[0:64, 0:80]
+    return (127 + 100 * np.stack([np.sin((x * k + y * c) / 9) for c in (1, 2, 3)], axis=2)).astype(
+        np.uint8
+    )
+
+
+def test_paths_images_and_arrays_are_the_same(tmp_path):
+    content, style = waves(1), waves(4)
+    Image.fromarray(content).save(tmp_path / "c.png")
+    Image.fromarray(style).save(tmp_path / "s.png")
+    results = [
+        impasto.stylize(str(tmp_path / "c.png"), tmp_path / "s.png", **QUICK),
+        impasto.stylize(Image.fromarray(content), Image.fromarray(style), **QUICK),
+        impasto.stylize(content, [style.astype(np.float64) / 255], **QUICK),
+    ]
+    assert results[0].size == (64, 51)
+    assert results[0].mode == "RGB"
+    for other in results[1:]:
+        assert np.abs(np.asarray(other).astype(int) - np.asarray(results[0])).max() <= 1
+
+
+def test_size_zero_keeps_the_photographs_own():
+    assert impasto.stylize(waves(1), waves(4), **{**QUICK, "size": 0}).size == (80, 64)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("keep", ["luminance", "linear", "histogram"])
+def test_kept_colours_are_nearer_to_the_photographs(keep, when):
+    content = np.zeros((64, 80, 3), np.uint8)
+    content[...] = (40, 90, 200)
+    content[20:40, 30:60] = (200, 180, 40)
+    style = 255 - waves(4)[..., ::-1]
+
+    def distance(**kwargs):
+        painted = np.asarray(
+            impasto.stylize(content, style, **{**QUICK, "steps": [8], **kwargs})
+        ).astype(float)
+        return np.abs(painted.mean((0, 1)) - content.mean((0, 1))).sum()
+
+    assert distance(keep_colors=keep, keep_colors_when=when) < distance()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.zeros((8, 8, 3), np.uint8), "at least 32 px"),
+        (np.zeros((64, 64), np.uint8), "height, width, 3"),
+        (np.full((64, 64, 3), 7.0), "floats from 0 to 1"),
+        (np.full((64, 64, 3), np.nan), "floats from 0 to 1"),
+        (np.zeros((64, 64, 3), np.int64), "allowed is uint8"),
+    ],
+)
+def test_pictures_that_cannot_be_painted(content, message):
+    with pytest.raises(InputError, match=message):
+        impasto.stylize(content, waves(4), **QUICK)
+
+
+def test_options_that_cannot_be():
+    with pytest.raises(UnknownNameError, match="Did you mean 'strength'"):
+        impasto.stylize(waves(1), waves(4), strenght=0.5)
+    with pytest.raises(UsageError, match="allowed is from 0 to 4"):
+        impasto.stylize(waves(1), waves(4), strength=5)
+
+
+def test_presets_differ_and_faithful_gatys_is_the_paper():
+    preset = impasto.PRESETS["faithful-gatys"]
+    assert (preset.pooling, preset.style_loss, preset.start, preset.coarsest) == (
+        "average",
+        "gram",
+        "noise",
+        0,
+    )
+    assert preset.content_loss == "half-sum"
+    assert preset.style_weight / preset.content_weight == 1000
+    assert impasto.PRESETS["draft"] != impasto.PRESETS["standard"]
+
+
+def test_faithful_gatys_paints():
+    painted = impasto.stylize(waves(1), waves(4), preset="faithful-gatys", size=64, steps=[10])
+    assert np.asarray(painted).std() > 10
