@@ -1,0 +1,64 @@
+"""Losses, balance and solvers side by side at 256 px, judged by the teacher.
+
+python benchmarks/bench_losses.py
+"""
+
+from __future__ import annotations
+
+import statistics
+
+from common import PAIRS, Judgement, judge, need_data, paint, pair, report, teacher
+
+from impasto.backbones import load_backbone
+from impasto.config import options
+
+BASE = {"size": 256, "steps": (100, 60), "coarsest": 100}
+VARIANTS = {
+    "loss gram": {"style_loss": "gram", "balance": "fixed"},
+    "loss w2": {"style_loss": "w2", "style_weight": 30.0, "balance": "fixed"},
+    "loss mixed": {"balance": "fixed"},
+    "loss sliced": {
+        "style_loss": "sliced",
+        "style_weight": 30.0,
+        "balance": "fixed",
+        "solver": "adam",
+    },
+    "loss neighbour": {"style_loss": "neighbour", "style_weight": 6.0, "balance": "fixed"},
+    "balance guard": {},
+    "balance auto": {"balance": "auto"},
+    "solver adam": {"balance": "fixed", "solver": "adam"},
+    "solver sgd": {"balance": "fixed", "solver": "sgd"},
+    "start recolored": {"balance": "fixed", "start": "recolored"},
+    "start noise": {"balance": "fixed", "start": "noise"},
+    "state carried": {"balance": "fixed", "carry_state": True},
+}
+
+
+def main() -> None:
+    """Paints every pair in every way."""
+    need_data()
+    network, sees = teacher(), load_backbone()
+    table = {}
+    for name, change in VARIANTS.items():
+        scores: list[Judgement] = []
+        seconds = []
+        for index in range(len(PAIRS)):
+            content, style = pair(index, 512)
+            pastiche, took, _iterates = paint(content, style, sees, options(**{**BASE, **change}))
+            scores.append(judge(network, pastiche, content, style))
+            seconds.append(took)
+        contents = [s.content for s in scores]
+        table[name] = {
+            "style_median": round(statistics.median(s.style for s in scores), 5),
+            "style_worst": round(max(s.style for s in scores), 5),
+            "content_median": round(statistics.median(contents), 3),
+            "content_least": round(min(contents), 3),
+            "content_most": round(max(contents), 3),
+            "speckle_over_styles": round(statistics.median(s.speckle for s in scores), 2),
+            "seconds_median": round(statistics.median(seconds), 2),
+        }
+    report("losses", {"base": BASE, "pairs": len(PAIRS), "table": table})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What the benchmarks share: pairs of pictures, the judge, the machine, and how a result is printed.
+
+The pictures are teaching data that is not part of the project; ``IMPASTO_DATA`` says where it is
+(``../shared/data`` when not given).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import impasto
+from impasto.backbones import load_backbone
+from impasto.config import PaintOptions
+from impasto.losses import content_loss, gram_loss, gram_matrix
+from impasto.media import read_image, resize, size_to_fit
+from impasto.optimize import Optimisation
+from impasto.types import Backbone, Iterate
+
+DATA = Path(os.environ.get("IMPASTO_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+RESULTS = Path(__file__).parent / "results"
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYER = "relu4_2"
+PAIRS = (
+    ("gordic__tubingen", "msgnet__starry_night"),
+    ("gordic__golden_gate", "msgnet__the_scream"),
+    ("titu__Dawn_Sky", "gordic__vg_wheat_field"),
+    ("adain__cornell", "adain__woman_with_hat_matisse"),
+    ("styleswap__gentlecat", "msgnet__candy"),
+    ("adain__brad_pitt", "msgnet__la_muse"),
+    ("nsdocker__liberty", "titu__wave_kanagawa"),
+    ("styleswap__boat", "nsdocker__monet"),
+    ("gordic__taj_mahal", "msgnet__mosaic"),
+    ("adain__avril", "adain__sketch"),
+    ("titu__Sunlit_Mountains", "msgnet__shipwreck"),
+    ("titu__Kinkaku-ji", "titu__misty-mood-leonid-afremov"),
+)
+"""Photographs and paintings that no weights of the project were taught with."""
+
+
+class Judgement(NamedTuple):
+    """A pastiche as the teacher sees it: relative Gram error (mean of five layers), relative content error, speckle."""
+
+    style: float
+    content: float
+    speckle: float
+
+
+def pair(index: int, long_edge_px: int = 1024) -> tuple[Tensor, Tensor]:
+    """Content and style of a pair, float ``(1, 3, H, W)``."""
+    photo, painting = PAIRS[index]
+    pictures = []
+    for path in (
+        DATA / "photos" / "demo" / f"{photo}.jpg",
+        DATA / "paintings" / "demo" / f"{painting}.jpg",
+    ):
+        image = read_image(path).to_tensor()
+        pictures.append(
+            resize(image, size_to_fit((image.shape[-2], image.shape[-1]), long_edge_px))
+        )
+    return pictures[0], pictures[1]
+
+
+def teacher() -> Backbone:
+    """The public distilled VGG-19 that judges."""
+    return load_backbone("vgg19-16x", weights=DATA / "teacher" / "vgg19_16x.safetensors")
+
+
+@torch.no_grad()
+def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -> Judgement:
+    """Scores a pastiche with content and style brought to its size."""
+    size = (pastiche.shape[-2], pastiche.shape[-1])
+    content = resize(content, size)
+    style = resize(style, size_to_fit((style.shape[-2], style.shape[-1]), max(size)))
+    seen = network(pastiche, (*STYLE_LAYERS, CONTENT_LAYER))
+    wanted = network(style, STYLE_LAYERS)
+    errors = [gram_loss(gram_matrix(seen[k]), gram_matrix(wanted[k])).item() for k in STYLE_LAYERS]
+    target = network(content, [CONTENT_LAYER])[CONTENT_LAYER]
+    return Judgement(
+        style=sum(errors) / len(errors),
+        content=content_loss(seen[CONTENT_LAYER], target).item(),
+        speckle=speckle(pastiche) / max(speckle(style), 1e-9),
+    )
+
+
+def speckle(image: Tensor) -> float:
+    """Share of a picture's energy above 0.35 cycles a pixel (its mean left out)."""
+    grey = image.mean(1)[0]
+    power = torch.fft.fft2(grey - grey.mean()).abs().square()
+    down, right = torch.fft.fftfreq(grey.shape[0]), torch.fft.fftfreq(grey.shape[1])
+    high = (down[:, None].square() + right.square()).sqrt() > 0.35
+    return float(power[high].sum() / power.sum())
+
+
+def paint(
+    content: Tensor, style: Tensor, network: Backbone, settings: PaintOptions
+) -> tuple[Tensor, float, list[Iterate]]:
+    """A pastiche, the seconds it took, and its iterates without their pictures kept."""
+    began, iterates = time.perf_counter(), []
+    optimisation = Optimisation(content, [style], network, settings)
+    for iterate in optimisation:
+        iterates.append(iterate)
+    return optimisation.result, time.perf_counter() - began, iterates
+
+
+def ratios(ours: Iterator[float] | list[float], theirs: list[float]) -> dict[str, float]:
+    """Mean and worst of pairwise ratios."""
+    found = [a / max(b, 1e-12) for a, b in zip(ours, theirs, strict=True)]
+    return {"mean": round(sum(found) / len(found), 3), "worst": round(max(found), 3)}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    return {
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "impasto": impasto.__version__,
+        "vector_unit": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "seed": 0,
+    }
+
+
+def report(name: str, values: Mapping[str, Any]) -> None:
+    """Prints JSON and keeps it in ``results/``."""
+    text = json.dumps({"benchmark": name, "machine": machine(), **values}, indent=1)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(text + "\n")
+    print(text)
+
+
+def need_data() -> None:
+    """Ends quietly, and says so, where the pictures are not."""
+    if not DATA.is_dir():
+        print(f"skipped: no pictures in {DATA}; set IMPASTO_DATA", file=sys.stderr)
+        sys.exit(0)
