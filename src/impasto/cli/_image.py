@@ -76,6 +76,7 @@ class Task:
 def image(
     content: Annotated[str, Parameter(help="Photograph, a folder of them, or a glob in quotes.")],
     style: Annotated[str, Parameter(help="Painting.")],
+    /,
     *more_styles: Annotated[str, Parameter(help="Further paintings.")],
     out: Annotated[
         Path,

@@ -111,6 +111,8 @@ class Optimisation:
             raise UsageError("all blend weights are 0; give at least one above 0.")
         self.options, self.backbone, self._given = options, backbone, start
         self.device = resolve_device(options.device)
+        if isinstance(backbone, torch.nn.Module):
+            backbone.to(self.device)
         self.styles = [style.to(self.device) for style in styles]
         full = (content.shape[-2], content.shape[-1])
         self.size = size or (size_to_fit(full, options.size) if options.size else full)
