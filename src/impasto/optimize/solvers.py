@@ -75,6 +75,10 @@ def _free_gradient(image: Tensor, gradient: Tensor) -> Tensor:
     return gradient.masked_fill(pushed_out, 0.0)
 
 
+def _dot(a: Tensor, b: Tensor) -> float:
+    return float(torch.dot(a.reshape(-1), b.reshape(-1)))
+
+
 class LBFGS:
     """Limited-memory BFGS (Nocedal and Wright 2006, algorithm 7.4), projected onto ``[0, 1]``.
 
@@ -114,29 +118,25 @@ class LBFGS:
         if self._image is None or self._gradient is None:
             return
         step, change = image - self._image, gradient - self._gradient
-        curvature = torch.sum(step * change)
-        if curvature > 1e-6 * step.norm() * change.norm():
+        if _dot(step, change) > 1e-6 * float(step.norm()) * float(change.norm()):
             self.steps.append(step)
             self.changes.append(change)
             del self.steps[: -self.history], self.changes[: -self.history]
 
     def _direction(self, gradient: Tensor) -> Tensor:
+        """The two loops, in place: a picture is read four times a pair and nothing is allocated."""
         direction = gradient.clone()
-        shares: list[Tensor] = []
-        inverse = [1 / torch.sum(s * y) for s, y in zip(self.steps, self.changes, strict=True)]
-        for s, y, rho in zip(
-            reversed(self.steps), reversed(self.changes), reversed(inverse), strict=True
-        ):
-            share = rho * torch.sum(s * direction)
-            direction -= share * y
+        pairs = [(s, y, 1 / _dot(s, y)) for s, y in zip(self.steps, self.changes, strict=True)]
+        shares: list[float] = []
+        for s, y, inverse in reversed(pairs):
+            share = inverse * _dot(s, direction)
+            direction.add_(y, alpha=-share)
             shares.append(share)
-        if self.steps:
-            s, y = self.steps[-1], self.changes[-1]
-            direction *= torch.sum(s * y) / torch.sum(y * y)
-        for s, y, rho, share in zip(
-            self.steps, self.changes, inverse, reversed(shares), strict=True
-        ):
-            direction += s * (share - rho * torch.sum(y * direction))
+        if pairs:
+            _s, y, inverse = pairs[-1]
+            direction.mul_(1 / (inverse * _dot(y, y)))
+        for (s, y, inverse), share in zip(pairs, reversed(shares), strict=True):
+            direction.add_(s, alpha=share - inverse * _dot(y, direction))
         return direction
 
     def back_off(self) -> None:
