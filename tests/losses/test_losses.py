@@ -213,6 +213,11 @@ def test_a_batch_of_n_is_n_singles():
     torch.testing.assert_close(L.gram_matrix(batch), singles)
 
 
+def test_moments_from_a_gram_matrix_are_the_moments():
+    x = randn(2, 4, 5, 6)
+    torch.testing.assert_close(L.moments(x, L.gram_matrix(x)), L.moments(x))
+
+
 # --- modules ----------------------------------------------------------------------------------------------
 def test_modules_are_their_functions():
     x, mean = randn(1, 3, 8, 8, seed=4), randn(1, 3, 8, 8, seed=5)

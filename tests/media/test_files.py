@@ -85,7 +85,11 @@ def test_grey_sixteen_bit_and_compressed_tiff(tmp_path):
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "CMYK", "RGBA", "I;16"])
 def test_modes(tmp_path, pixels, mode):
     image = Image.fromarray(pixels)
-    image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    image = (
+        Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+        if mode == "I;16"
+        else image.convert(mode)
+    )
     path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
     image.save(path)
     found = read_image(path)

@@ -16,9 +16,18 @@ from impasto.losses.sliced import (
     sliced_wasserstein_loss,
 )
 from impasto.losses.variation import TotalVariationLoss, VariationKind, total_variation_loss
-from impasto.losses.wasserstein import Moments, WassersteinLoss, moments, sqrtm, wasserstein_loss
+from impasto.losses.wasserstein import (
+    Cloud,
+    Moments,
+    WassersteinLoss,
+    cloud,
+    moments,
+    sqrtm,
+    wasserstein_loss,
+)
 
 __all__ = [
+    "Cloud",
     "ContentLoss",
     "Distance",
     "GramLoss",
@@ -30,6 +39,7 @@ __all__ = [
     "TotalVariationLoss",
     "VariationKind",
     "WassersteinLoss",
+    "cloud",
     "content_loss",
     "distance",
     "gram_loss",

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from impasto.losses._shared import EPSILON, flatten
 
 __all__ = [
+    "Cloud",
     "Moments",
     "WassersteinLoss",
+    "cloud",
     "moments",
     "sqrtm",
     "wasserstein_loss",
@@ -34,12 +36,46 @@ class Moments(NamedTuple):
     covariance: Tensor
 
 
-def moments(features: Tensor) -> Moments:
-    """Takes mean and covariance over positions of ``(B, C, H, W)`` or ``(B, C, N)`` features."""
+class Cloud(NamedTuple):
+    """A style's moments, with what of the distance to them is always the same.
+
+    Attributes:
+        mean: ``(B, C)``.
+        covariance: ``(B, C, C)``.
+        root: Its symmetric square root.
+        ridge: ``(B,)``, under the roots of the cross term.
+        excess: ``(B,)``, what the ridge adds to the cross term of equal clouds.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    root: Tensor
+    ridge: Tensor
+    excess: Tensor
+
+
+def moments(features: Tensor, gram: Tensor | None = None) -> Moments:
+    """Takes mean and covariance over positions.
+
+    Args:
+        features: ``(B, C, H, W)`` or ``(B, C, N)``.
+        gram: ``gram_matrix(features)`` when it is at hand; the covariance is that less ``mean mean^T``.
+    """
     rows = flatten(features)  # (B, C, N)
     mean = rows.mean(2)
+    if gram is not None:
+        return Moments(mean, gram - mean[:, :, None] * mean[:, None, :])
     centred = rows - mean[..., None]
     return Moments(mean, torch.bmm(centred, centred.transpose(1, 2)) / rows.shape[2])
+
+
+def cloud(target: Moments) -> Cloud:
+    """Prepares a style's moments for many comparisons."""
+    root = sqrtm(target.covariance)
+    trace = _trace(target.covariance)
+    ridge = (RIDGE * trace / root.shape[-1]).square()  # (B,)
+    excess = _trace_of_root(_symmetric(root @ target.covariance @ root), ridge) - trace
+    return Cloud(target.mean, target.covariance, root, ridge, excess)
 
 
 def sqrtm(matrix: Tensor) -> Tensor:
@@ -74,37 +110,33 @@ def _trace_of_root(matrix: Tensor, ridge: Tensor) -> Tensor:
     return trace
 
 
-def wasserstein_loss(
-    source: Moments, target: Moments, target_root: Tensor | None = None, *, relative: bool = True
-) -> Tensor:
+def wasserstein_loss(source: Moments, target: Moments | Cloud, *, relative: bool = True) -> Tensor:
     """Squared Wasserstein-2 distance between two Gaussians.
 
     Deviates: with ``relative`` it is divided by the target's mean square, ``|m|^2 + tr(S)``, so that 0 is
     equal, 1 is a source of zeros, and the backbone's scale and the number of channels do not matter. The root
-    carries a small ridge, the same on both sides, so that equal clouds are at distance 0.
+    carries a small ridge, taken off again, so that equal clouds are at distance 0 and the slope there is finite.
 
     Args:
         source: Of the pastiche.
-        target: Of the style.
-        target_root: ``sqrtm(target.covariance)``, when it is at hand already.
+        target: Of the style; a `cloud` of it spares work when there are many sources.
         relative: Divide by the target's mean square.
 
     Returns:
         Scalar, at least 0 up to rounding.
     """
-    root = sqrtm(target.covariance) if target_root is None else target_root
-    middle = root @ source.covariance @ root  # (B, C, C)
-    middle = (middle + middle.transpose(-1, -2)) / 2
-    target_trace = _trace(target.covariance)
-    ridge = (RIDGE * target_trace / root.shape[-1]).square()  # (B,)
-    cross = _trace_of_root(middle, ridge)
-    # What the ridge adds for equal clouds is taken off again, so that the minimum is 0.
-    square = root @ target.covariance @ root
-    excess = _trace_of_root((square + square.transpose(-1, -2)) / 2, ridge) - target_trace
-    spread = _trace(source.covariance) + target_trace - 2 * (cross - excess)
-    energy = target.mean.square().sum(-1) + target_trace
-    total = (source.mean - target.mean).square().sum(-1) + spread  # (B,)
+    style = target if isinstance(target, Cloud) else cloud(target)
+    middle = _symmetric(style.root @ source.covariance @ style.root)  # (B, C, C)
+    cross = _trace_of_root(middle, style.ridge) - style.excess
+    trace = _trace(style.covariance)
+    spread = _trace(source.covariance) + trace - 2 * cross
+    total = (source.mean - style.mean).square().sum(-1) + spread  # (B,)
+    energy = style.mean.square().sum(-1) + trace
     return (total / energy.clamp_min(EPSILON) if relative else total).mean()
+
+
+def _symmetric(matrix: Tensor) -> Tensor:
+    return (matrix + matrix.transpose(-1, -2)) / 2
 
 
 def _trace(matrix: Tensor) -> Tensor:
@@ -114,16 +146,12 @@ def _trace(matrix: Tensor) -> Tensor:
 class WassersteinLoss(nn.Module):
     """`wasserstein_loss` of feature maps against a style's moments."""
 
-    mean: Tensor
-    covariance: Tensor
-    root: Tensor
-
     def __init__(self, target: Moments) -> None:
         super().__init__()
-        self.register_buffer("mean", target.mean.detach())
-        self.register_buffer("covariance", target.covariance.detach())
-        self.register_buffer("root", sqrtm(target.covariance.detach()))
+        for name, value in cloud(target)._asdict().items():
+            self.register_buffer(name, value.detach())
 
     def forward(self, features: Tensor) -> Tensor:
         """Compares the moments of ``(B, C, H, W)`` features with the target."""
-        return wasserstein_loss(moments(features), Moments(self.mean, self.covariance), self.root)
+        target = Cloud(*(getattr(self, name) for name in Cloud._fields))
+        return wasserstein_loss(moments(features), target)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.config import PaintOptions
 from impasto.losses import (
-    Moments,
+    cloud,
     content_loss,
     gram_loss,
     gram_matrix,
@@ -21,7 +21,6 @@ from impasto.losses import (
     neighbour_loss,
     random_directions,
     sliced_wasserstein_loss,
-    sqrtm,
     total_variation_loss,
     unit_rows,
     wasserstein_loss,
@@ -219,8 +218,20 @@ def _style_distance(target: Tensor, options: PaintOptions) -> StyleDistance:
         return _sliced_distance(target, options.seed)
     if name == "neighbour":
         return _neighbour_distance(target)
-    gram, w2 = _gram_distance(target), _w2_distance(target)
-    return lambda features, step: gram(features, step) + W2_SHARE * w2(features, step)
+    return _mixed_distance(target)
+
+
+def _mixed_distance(target: Tensor) -> StyleDistance:
+    """Both, from one Gram matrix."""
+    wanted = gram_matrix(target)
+    clouds = cloud(moments(target))
+
+    def distance(features: Tensor, _step: int) -> Tensor:
+        gram = gram_matrix(features)
+        w2 = wasserstein_loss(moments(features, gram), clouds)
+        return gram_loss(gram, wanted) + W2_SHARE * w2
+
+    return distance
 
 
 def _gram_distance(target: Tensor, *, as_published: bool = False) -> StyleDistance:
@@ -229,9 +240,8 @@ def _gram_distance(target: Tensor, *, as_published: bool = False) -> StyleDistan
 
 
 def _w2_distance(target: Tensor) -> StyleDistance:
-    wanted: Moments = moments(target)
-    root = sqrtm(wanted.covariance)
-    return lambda f, _step: wasserstein_loss(moments(f), wanted, root)
+    wanted = cloud(moments(target))
+    return lambda f, _step: wasserstein_loss(moments(f), wanted)
 
 
 def _sliced_distance(target: Tensor, seed: int) -> StyleDistance:
