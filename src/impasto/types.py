@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
-__all__ = ["Backbone", "Features", "Iterate"]
+__all__ = [
+    "Backbone",
+    "Earlier",
+    "Features",
+    "Frame",
+    "FrameContext",
+    "Iterate",
+    "Painted",
+    "Stylizer",
+]
 
 Features = Mapping[str, "Tensor"]
 """Layer name -> feature map, float ``(B, C, H, W)``."""
@@ -71,3 +82,90 @@ class Iterate:
     image: Tensor
     seconds: float
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One picture of a film.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` RGB of uint8 or uint16, upright.
+        pts_seconds: When it is shown, as the source's own rational.
+        duration_seconds: For how long.
+        index: Its number in the source, from 0.
+    """
+
+    pixels: np.ndarray
+    pts_seconds: Fraction
+    duration_seconds: Fraction
+    index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """A pastiche of another frame, seen from this one.
+
+    Attributes:
+        gap: How many frames back it lies; negative for a later frame.
+        warped: That pastiche along the motion, ``(1, 3, H, W)`` in ``[0, 1]``.
+        reliability: How far to trust it, ``(1, 1, H, W)`` in ``[0, 1]``.
+    """
+
+    gap: int
+    warped: Tensor
+    reliability: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameContext:
+    """What a stylizer is told beside the frame.
+
+    Attributes:
+        index: The frame's number in the film, from 0.
+        opens_shot: Whether nothing before it counts.
+        blend: Share of each style, adding up to 1.
+        previous: The previous pastiche as it was, ``(1, 3, H, W)``, or None.
+        earlier: Pastiches along the motion, the closest first; their reliabilities add up to at most 1 where
+            the closest that sees a pixel counts.
+        still: Where nothing moves, ``(1, 1, H, W)`` in ``[0, 1]``, or None.
+        own: This frame's pastiche of the pass before, or None.
+        iterates: The previous frame's pictures step by step, or None.
+        state: What the stylizer said of the previous frame in `Painted.state`; empty when it opens a shot.
+    """
+
+    index: int
+    opens_shot: bool
+    blend: tuple[float, ...]
+    previous: Tensor | None = None
+    earlier: tuple[Earlier, ...] = ()
+    still: Tensor | None = None
+    own: Tensor | None = None
+    iterates: Sequence[Tensor] | None = None
+    state: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """A frame's pastiche.
+
+    Attributes:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``.
+        terms: Losses by name, for those who watch.
+        state: Numbers that the next frame of the shot is told.
+        iterates: Pictures step by step, where they were asked for.
+        notes: What was out of the ordinary.
+    """
+
+    image: Tensor
+    terms: Mapping[str, float] = field(default_factory=dict)
+    state: Mapping[str, float] = field(default_factory=dict)
+    iterates: Sequence[Tensor] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Stylizer(Protocol):
+    """Whatever paints frames: the optimiser, a look, a translator. Films do not know which one they hold."""
+
+    def paint(self, frame: Tensor, context: FrameContext) -> Painted:
+        """Paints one frame, ``(1, 3, H, W)`` in ``[0, 1]``."""
+        ...

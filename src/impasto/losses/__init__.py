@@ -15,6 +15,7 @@ from impasto.losses.sliced import (
     random_directions,
     sliced_wasserstein_loss,
 )
+from impasto.losses.temporal import TemporalLoss, change_loss, temporal_loss
 from impasto.losses.variation import TotalVariationLoss, VariationKind, total_variation_loss
 from impasto.losses.wasserstein import (
     Cloud,
@@ -36,9 +37,11 @@ __all__ = [
     "Moments",
     "NeighbourLoss",
     "SlicedWassersteinLoss",
+    "TemporalLoss",
     "TotalVariationLoss",
     "VariationKind",
     "WassersteinLoss",
+    "change_loss",
     "cloud",
     "content_loss",
     "distance",
@@ -52,6 +55,7 @@ __all__ = [
     "random_directions",
     "sliced_wasserstein_loss",
     "sqrtm",
+    "temporal_loss",
     "total_variation_loss",
     "unit_rows",
     "wasserstein_loss",

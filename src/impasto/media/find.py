@@ -9,7 +9,7 @@ from pathlib import Path
 from impasto.errors import InputError
 from impasto.media.read import SUFFIXES
 
-__all__ = ["find_images"]
+__all__ = ["find_images", "is_image"]
 
 
 def find_images(patterns: Sequence[str | Path]) -> list[Path]:
@@ -28,7 +28,7 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if _is_picture(p))
+            inside = sorted(p for p in path.iterdir() if is_image(p))
             if not inside:
                 raise InputError(
                     f"there is no picture in the folder {path}; allowed are {', '.join(SUFFIXES)}."
@@ -36,7 +36,7 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
             found += inside
         elif not path.exists() and glob.has_magic(str(pattern)):
             matches = sorted(Path(p) for p in glob.glob(str(pattern), recursive=True))
-            matches = [p for p in matches if _is_picture(p)]
+            matches = [p for p in matches if is_image(p)]
             if not matches:
                 raise InputError(
                     f"no picture matches {str(pattern)!r}; check it, and put it in quotes."
@@ -47,5 +47,6 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _is_picture(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Whether a file's name is that of a picture that can be read."""
     return path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

@@ -1,7 +1,8 @@
 """The one optimisation loop: objective, pyramid, solvers, checkpoint. It yields iterates."""
 
 from impasto.optimize.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from impasto.optimize.loop import Optimisation, fast_bfloat16, resolve_device
+from impasto.optimize.film import FilmOptimiser
+from impasto.optimize.loop import InFilm, Optimisation, fast_bfloat16, resolve_device
 from impasto.optimize.memory import Estimator, Forecast, Plan, choose_plan
 from impasto.optimize.objective import Evaluation, Objective, Term, build_objective
 from impasto.optimize.pyramid import Scale, plan_scales
@@ -13,7 +14,9 @@ __all__ = [
     "Adam",
     "Estimator",
     "Evaluation",
+    "FilmOptimiser",
     "Forecast",
+    "InFilm",
     "Objective",
     "Optimisation",
     "Plan",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,13 +17,13 @@ from impasto.errors import DivergedError, UsageError
 from impasto.media.resize import resize, size_to_fit
 from impasto.optimize.balance import Balancer
 from impasto.optimize.memory import Estimator, Plan, choose_plan, free_memory_bytes
-from impasto.optimize.objective import Evaluation, Objective, build_objective
+from impasto.optimize.objective import Evaluation, Objective, StyleMemory, Term, build_objective
 from impasto.optimize.pyramid import plan_scales
 from impasto.optimize.solvers import Solver, make_solver
 from impasto.optimize.start import first_picture
 from impasto.types import Backbone, Iterate
 
-__all__ = ["Optimisation", "fast_bfloat16", "resolve_device"]
+__all__ = ["InFilm", "Optimisation", "fast_bfloat16", "resolve_device"]
 
 LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.03, "sgd": 0.03}
 LEAP = 3.0
@@ -68,6 +69,21 @@ def _with_margin(content: Tensor, share: float) -> Tensor:
     return F.pad(content, (margin,) * 4, mode="reflect") if margin else content
 
 
+@dataclass(frozen=True, kw_only=True)
+class InFilm:
+    """What a frame of a film brings beside a single picture.
+
+    Attributes:
+        terms: Terms by name for a scale of height and width.
+        plan: As it was found for the first frame.
+        styles: What was measured of the styles already.
+    """
+
+    terms: Callable[[tuple[int, int]], Mapping[str, Term]] = lambda _size: {}
+    plan: Plan | None = None
+    styles: StyleMemory = field(default_factory=dict)
+
+
 class Optimisation:
     """One run, to be iterated: ``for iterate in Optimisation(...)``. To stop iterating is to cancel.
 
@@ -79,7 +95,8 @@ class Optimisation:
         backbone: The network that sees.
         options: Everything else.
         size: Height and width of the pastiche; from ``options.size`` when not given.
-        start: The first picture for ``start="file"``.
+        start: The first picture, whatever ``options.start`` says.
+        film: What the frames of a film share and add.
 
     Attributes:
         image: The picture as it stands, ``(1, 3, H, W)``.
@@ -100,6 +117,7 @@ class Optimisation:
         *,
         size: tuple[int, int] | None = None,
         start: Tensor | None = None,
+        film: InFilm | None = None,
     ) -> None:
         if not styles:
             raise UsageError("no style was given; give at least one.")
@@ -110,6 +128,7 @@ class Optimisation:
         if options.blend and sum(options.blend) == 0:
             raise UsageError("all blend weights are 0; give at least one above 0.")
         self.options, self.backbone, self._given = options, backbone, start
+        self._film = film or InFilm()
         self.device = resolve_device(options.device)
         if isinstance(backbone, torch.nn.Module):
             backbone.to(self.device)
@@ -120,7 +139,8 @@ class Optimisation:
         self.content = _with_margin(content.to(self.device), self.margin_px / max(self.size))
         canvas = (self.size[0] + 2 * self.margin_px, self.size[1] + 2 * self.margin_px)
         self.scales = plan_scales(canvas, options.steps, options.coarsest)
-        self.plan, self.precision = self._plan()
+        self.plan = self._film.plan or self._plan()
+        self.precision = self._precision()
         rate = options.learning_rate or LEARNING_RATES[options.solver]
         self.solver: Solver = make_solver(options.solver, rate, history=options.history)
         weight = options.style_weight * options.strength**3
@@ -135,7 +155,7 @@ class Optimisation:
         self.best_image = self.image
         self._began = time.monotonic()
 
-    def _plan(self) -> tuple[Plan, str]:
+    def _plan(self) -> Plan:
         options = self.options
         fast = fast_bfloat16(self.device)
         autocast = options.precision == "bfloat16" or (options.precision == "auto" and fast)
@@ -158,16 +178,22 @@ class Optimisation:
         )
         if hasattr(self.backbone, "checkpointing"):
             self.backbone.checkpointing = plan.checkpointing
-        reason = "asked for" if options.precision != "auto" else (
-            "the hardware has it" if autocast else "the hardware has no fast bfloat16"
-        )  # fmt: skip
-        return plan, f"{'bfloat16' if plan.autocast else 'float32'} ({reason})"
+        return plan
+
+    def _precision(self) -> str:
+        """What the backbone computes in, with the reason."""
+        if self.options.precision != "auto":
+            reason = "asked for"
+        elif fast_bfloat16(self.device):
+            reason = "the hardware has it"
+        else:
+            reason = "the hardware has no fast bfloat16"
+        return f"{'bfloat16' if self.plan.autocast else 'float32'} ({reason})"
 
     def _first_image(self) -> Tensor:
         generator = torch.Generator().manual_seed(self.options.seed)
-        return first_picture(
-            self.options.start, self._content_at(0), self.styles, generator, self._given
-        )
+        start = self.options.start if self._given is None else "file"
+        return first_picture(start, self._content_at(0), self.styles, generator, self._given)
 
     def _content_at(self, scale: int) -> Tensor:
         return resize(self.content, (self.scales[scale].height_px, self.scales[scale].width_px))
@@ -207,9 +233,12 @@ class Optimisation:
             self.options,
             autocast=self.plan.autocast,
             last_of_several=0 < self.scale == len(self.scales) - 1,
+            memory=self._film.styles,
         )
         if "style" in objective.terms:
             objective.reweigh("style", self.balancer.weight)
+        scale = self.scales[self.scale]
+        objective.add(self._film.terms((scale.height_px, scale.width_px)))
         return objective
 
     def _advance(self, objective: Objective, evaluation: Evaluation) -> str:

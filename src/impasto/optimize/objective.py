@@ -27,10 +27,14 @@ from impasto.losses import (
 )
 from impasto.types import Backbone, Features
 
-__all__ = ["Evaluation", "Objective", "Term", "build_objective"]
+__all__ = ["Evaluation", "Objective", "StyleMemory", "Term", "build_objective", "see"]
 
 StyleDistance = Callable[[Tensor, int], Tensor]
 """Features of one layer ``(1, C, H, W)`` and the step's number -> scalar."""
+
+StyleMemory = dict[tuple[int, int, int, str], Mapping[str, StyleDistance]]
+"""Distances by layer to styles that were measured already, by the style's number, height, width and loss: the frames
+of a film share them."""
 
 W2_SHARE = 0.3
 """What the Wasserstein distance counts in ``mixed`` beside the Gram's relative error. At equal pictures the former
@@ -45,10 +49,11 @@ DIRECTIONS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One weighted loss of features, picture and step number."""
+    """One weighted loss of features, picture and step number, with the layers that it reads."""
 
     weight: float
     measure: Callable[[Features, Tensor, int], Tensor]
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +70,24 @@ class Objective:
 
     Args:
         backbone: The network that sees.
-        layers: Every layer that a term reads.
         terms: By name.
         autocast: Run the backbone in bfloat16; the losses are always in float32.
     """
 
     def __init__(
-        self,
-        backbone: Backbone,
-        layers: Sequence[str],
-        terms: Mapping[str, Term],
-        *,
-        autocast: bool = False,
+        self, backbone: Backbone, terms: Mapping[str, Term], *, autocast: bool = False
     ) -> None:
         self.backbone = backbone
-        self.layers = tuple(layers)
-        self.terms = dict(terms)
+        self.terms: dict[str, Term] = {}
+        self.layers: tuple[str, ...] = ()
         self.autocast = autocast
+        self.add(terms)
+
+    def add(self, terms: Mapping[str, Term]) -> None:
+        """Adds terms, and the layers that they read."""
+        self.terms |= terms
+        read = (layer for term in self.terms.values() for layer in term.layers)
+        self.layers = tuple(dict.fromkeys(read))
 
     def evaluate(self, image: Tensor, step: int = 0) -> Evaluation:
         """Takes one pass forward and one backward at ``(1, 3, H, W)``."""
@@ -100,7 +106,7 @@ class Objective:
 
     def reweigh(self, name: str, weight: float) -> None:
         """Gives a term another weight."""
-        self.terms[name] = Term(weight=weight, measure=self.terms[name].measure)
+        self.terms[name] = dataclasses.replace(self.terms[name], weight=weight)
 
 
 def see(
@@ -130,6 +136,7 @@ def build_objective(
     *,
     autocast: bool = False,
     last_of_several: bool = False,
+    memory: StyleMemory | None = None,
 ) -> Objective:
     """Measures the targets at one scale and puts the terms together.
 
@@ -141,21 +148,20 @@ def build_objective(
         autocast: Run the backbone in bfloat16.
         last_of_several: Whether this is the finest of several scales: ``mixed`` is the Gram's alone there. The
             Gaussians' distance finds palette and layout, which coarser scales have settled; the Gram refines faster.
+        memory: Styles that were measured already, and where new ones are kept.
 
     Returns:
         The objective; terms of weight 0 are left out, and so are the layers only they would read.
     """
     terms: dict[str, Term] = {}
-    layers: list[str] = []
     style_weight = options.style_weight * options.strength**3
     if options.content_weight > 0:
         terms["content"] = _content_term(content, backbone, options, autocast)
-        layers += options.content_layers
     if style_weight > 0:
         if options.style_loss == "mixed" and last_of_several:
             options = dataclasses.replace(options, style_loss="gram")
-        terms["style"] = _style_term(styles, backbone, options, style_weight, autocast)
-        layers += options.style_layers
+        style = _style_term(styles, backbone, options, autocast, {} if memory is None else memory)
+        terms["style"] = dataclasses.replace(style, weight=style_weight)
     if options.tv_weight > 0:
         kind = options.tv_kind
         terms["tv"] = Term(
@@ -167,7 +173,7 @@ def build_objective(
             weight=options.laplacian_weight,
             measure=lambda _f, x, _s: (laplacian(x) - edges).square().mean(),
         )
-    return Objective(backbone, list(dict.fromkeys(layers)), terms, autocast=autocast)
+    return Objective(backbone, terms, autocast=autocast)
 
 
 def _content_term(
@@ -184,27 +190,36 @@ def _content_term(
         ]
         return torch.stack(losses).sum()
 
-    return Term(weight=options.content_weight, measure=measure)
+    return Term(weight=options.content_weight, measure=measure, layers=options.content_layers)
 
 
 def _style_term(
-    styles: Sequence[Tensor], backbone: Backbone, options: PaintOptions, weight: float, autocast: bool
-) -> Term:  # fmt: skip
+    styles: Sequence[Tensor],
+    backbone: Backbone,
+    options: PaintOptions,
+    autocast: bool,
+    memory: StyleMemory,
+) -> Term:
     """Several styles: the blend-weighted mean of the distances to each (for w2 its minimum is the barycentre)."""
     layer_share = shares(len(options.style_layers), options.style_layer_weights)
     parts: list[tuple[float, str, StyleDistance]] = []
-    for blend, style in zip(shares(len(styles), options.blend), styles, strict=True):
-        target = see(backbone, style, options.style_layers, autocast=autocast)
+    for number, blend in enumerate(shares(len(styles), options.blend)):
+        if blend == 0:
+            continue
+        key = (number, *styles[number].shape[-2:], options.style_loss)
+        if key not in memory:
+            target = see(backbone, styles[number], options.style_layers, autocast=autocast)
+            memory[key] = {layer: _style_distance(f, options) for layer, f in target.items()}
         for share, layer in zip(layer_share, options.style_layers, strict=True):
-            if blend * share > 0:
-                parts.append((blend * share, layer, _style_distance(target[layer], options)))
+            if share > 0:
+                parts.append((blend * share, layer, memory[key][layer]))
 
     def measure(features: Features, _image: Tensor, step: int) -> Tensor:
         return torch.stack(
             [s * distance(features[layer], step) for s, layer, distance in parts]
         ).sum()
 
-    return Term(weight=weight, measure=measure)
+    return Term(weight=1.0, measure=measure, layers=options.style_layers)
 
 
 def _style_distance(target: Tensor, options: PaintOptions) -> StyleDistance:

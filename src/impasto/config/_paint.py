@@ -1,19 +1,15 @@
-"""Options as frozen values: the command line, the page and the docs are made from these fields.
-
-Nothing here imports torch, so that ``impasto --help`` is instant.
-"""
+"""Options of a picture."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
+from impasto.config._fields import changed, check_fields, option
 from impasto.errors import UsageError, unknown_name
 
 __all__ = [
@@ -22,7 +18,6 @@ __all__ = [
     "from_mapping",
     "option_fields",
     "options",
-    "to_mapping",
 ]
 
 StyleLossName = Literal["mixed", "gram", "w2", "sliced", "neighbour"]
@@ -30,18 +25,6 @@ DistanceName = Literal["mse", "l1", "huber", "half-sum"]
 VariationName = Literal["l1", "l2", "nine-point"]
 StartName = Literal["content", "recolored", "noise", "style", "grey", "file"]
 KeepColors = Literal["none", "luminance", "linear", "histogram"]
-
-
-def _option(
-    default: Any,
-    text: str,
-    *,
-    group: str,
-    low: float | None = None,
-    high: float | None = None,
-) -> Any:
-    """A field with what the command line and the docs say of it, and its allowed range."""
-    return field(default=default, metadata={"help": text, "group": group, "low": low, "high": high})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,135 +35,135 @@ class PaintOptions:
     `impasto.errors.UsageError` when the object is made.
     """
 
-    size: int = _option(
+    size: int = option(
         512, "Long edge of the pastiche in pixels; 0 keeps the content's own size.",
         group="Picture", low=0, high=32768,
     )  # fmt: skip
-    strength: float = _option(
+    strength: float = option(
         1.0, "How much of the style: 0 is the photograph, 1 the preset, 2 more than it. The style's weight is "
         "multiplied by its cube.", group="Picture", low=0, high=4,
     )  # fmt: skip
-    style_scale: float = _option(
+    style_scale: float = option(
         1.0, "Size of the style's strokes: its long edge over the pastiche's.", group="Picture", low=0.1, high=8,
     )  # fmt: skip
-    blend: tuple[float, ...] = _option(
+    blend: tuple[float, ...] = option(
         (), "Weight of each style when there are several; equal when empty.", group="Picture", low=0,
     )  # fmt: skip
-    keep_colors: KeepColors = _option(
+    keep_colors: KeepColors = option(
         "none", "Keep the photograph's colours: its chrominance under the pastiche's luminance, or a linear "
         "(mean and covariance) or histogram transfer (Gatys 2017, section 5).", group="Picture",
     )  # fmt: skip
-    keep_colors_when: Literal["before", "after"] = _option(
+    keep_colors_when: Literal["before", "after"] = option(
         "after", "Recolour the style before painting, or the pastiche after; luminance is always after.",
         group="Picture",
     )  # fmt: skip
 
-    style_loss: StyleLossName = _option(
+    style_loss: StyleLossName = option(
         "mixed", "What style is: Gram matrices, Gaussians of features (w2), both (mixed; the Gram alone on the finest "
         "of several scales), whole distributions (sliced), or nearest neighbours.", group="Losses",
     )  # fmt: skip
-    content_weight: float = _option(1.0, "Weight of the content loss.", group="Losses", low=0)
-    style_weight: float = _option(
+    content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
+    style_weight: float = option(
         100.0, "Weight of the style loss, free of picture size, layers and backbone.", group="Losses", low=0,
     )  # fmt: skip
-    content_layers: tuple[str, ...] = _option(
+    content_layers: tuple[str, ...] = option(
         ("relu4_2",), "Layers of the content loss (Gatys 2016).", group="Losses"
     )
-    content_layer_weights: tuple[float, ...] = _option(
+    content_layer_weights: tuple[float, ...] = option(
         (), "Share of each content layer; equal when empty.", group="Losses", low=0
     )
-    style_layers: tuple[str, ...] = _option(
+    style_layers: tuple[str, ...] = option(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
         "Layers of the style loss (Gatys 2016).", group="Losses",
     )  # fmt: skip
-    style_layer_weights: tuple[float, ...] = _option(
+    style_layer_weights: tuple[float, ...] = option(
         (), "Share of each style layer; equal when empty.", group="Losses", low=0
     )
-    content_loss: DistanceName = _option(
+    content_loss: DistanceName = option(
         "mse",
         "Distance of content features; half-sum is the seeds' and Gatys' eq. 1.",
         group="Losses",
     )
-    tv_weight: float = _option(0.0, "Weight of total variation.", group="Losses", low=0)
-    tv_kind: VariationName = _option("l2", "Kind of total variation.", group="Losses")
-    laplacian_weight: float = _option(
+    tv_weight: float = option(0.0, "Weight of total variation.", group="Losses", low=0)
+    tv_kind: VariationName = option("l2", "Kind of total variation.", group="Losses")
+    laplacian_weight: float = option(
         0.0, "Weight of the Laplacian loss, which keeps edges (Li 2017).", group="Losses", low=0
     )
-    balance: Literal["guard", "auto", "fixed"] = _option(
+    balance: Literal["guard", "auto", "fixed"] = option(
         "guard", "guard lowers the style's weight where the photograph would be lost, until the content loss keeps to "
         "--content-budget on the coarsest scale; auto also raises it; fixed leaves it.", group="Losses",
     )  # fmt: skip
-    content_budget: float = _option(
+    content_budget: float = option(
         0.45, "Content loss that balance aims at: the share of the content features' energy that may change.",
         group="Losses", low=0.01, high=2,
     )  # fmt: skip
-    as_published: bool = _option(
+    as_published: bool = option(
         False,
         "Losses on the paper's own scale (Gatys 2016, eqs. 1, 4, 5) on pixels of 0 to 255.",
         group="Losses",
     )
 
-    backbone: str = _option(
+    backbone: str = option(
         "vgg19-lite", "The network that sees; see `impasto backbones`.", group="Backbone"
     )
-    weights: Path | None = _option(None, "File of the backbone's weights.", group="Backbone")
-    pooling: Literal["max", "average", "l2"] | None = _option(
+    weights: Path | None = option(None, "File of the backbone's weights.", group="Backbone")
+    pooling: Literal["max", "average", "l2"] | None = option(
         None, "Pooling; the backbone's own when not given.", group="Backbone"
     )
-    download: bool = _option(
+    download: bool = option(
         False, "Allow the backbone's published weights to be fetched once.", group="Backbone"
     )
 
-    solver: Literal["lbfgs", "adam", "sgd"] = _option(
+    solver: Literal["lbfgs", "adam", "sgd"] = option(
         "lbfgs", "How steps are taken.", group="Solver"
     )
-    steps: tuple[int, ...] = _option(
+    steps: tuple[int, ...] = option(
         (100, 60, 40), "Steps at each scale, coarse to fine; the first repeats when there are more scales, and "
         "the last ones count when there are fewer.", group="Solver", low=0, high=100_000,
     )  # fmt: skip
-    learning_rate: float | None = _option(
+    learning_rate: float | None = option(
         None,
         "Step length; 1 for lbfgs, 0.03 for adam and sgd when not given.",
         group="Solver",
         low=1e-6,
         high=10,
     )
-    history: int = _option(12, "Steps that L-BFGS remembers.", group="Solver", low=1, high=200)
-    coarsest: int = _option(
+    history: int = option(12, "Steps that L-BFGS remembers.", group="Solver", low=1, high=200)
+    coarsest: int = option(
         112, "Long edge in pixels under which no coarser scale is made; 0 for a single scale.",
         group="Solver", low=0,
     )  # fmt: skip
-    margin: float = _option(
+    margin: float = option(
         0.0, "Painted beyond each border and cut off again, as a share of the long edge, against a frame that some "
         "styles leave; 0.03 costs an eighth more time.", group="Solver", low=0, high=0.25,
     )  # fmt: skip
-    carry_state: bool = _option(
+    carry_state: bool = option(
         False, "Carry the solver's state over to the next scale.", group="Solver"
     )
-    start: StartName = _option("content", "What the first picture is.", group="Solver")
-    start_file: Path | None = _option(None, "The picture for --start file.", group="Solver")
-    averaging: float = _option(
+    start: StartName = option("content", "What the first picture is.", group="Solver")
+    start_file: Path | None = option(None, "The picture for --start file.", group="Solver")
+    averaging: float = option(
         0.0, "Decay of the running average of pictures that is kept as the result; 0 for none.",
         group="Solver", low=0, high=0.999,
     )  # fmt: skip
-    tolerance: float = _option(
+    tolerance: float = option(
         0.0, "Leave a scale when the loss fell by less than this share over ten steps; 0 never.",
         group="Solver", low=0, high=1,
     )  # fmt: skip
-    seed: int = _option(0, "Seed of everything random.", group="Solver", low=0)
+    seed: int = option(0, "Seed of everything random.", group="Solver", low=0)
 
-    device: str = _option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Machine")
-    precision: Literal["auto", "float32", "bfloat16"] = _option(
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Machine")
+    precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto",
         "Arithmetic of the backbone; auto takes bfloat16 only where the hardware has it.",
         group="Machine",
     )
-    checkpointing: Literal["auto", "on", "off"] = _option(
+    checkpointing: Literal["auto", "on", "off"] = option(
         "auto",
         "Compute activations twice to hold fewer; auto when memory is short.",
         group="Machine",
     )
-    memory_gib: float | None = _option(
+    memory_gib: float | None = option(
         None,
         "Memory that may be used, in GiB; what is free when not given.",
         group="Machine",
@@ -188,9 +171,7 @@ class PaintOptions:
     )
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for spec in dataclasses.fields(self):
-            _check(spec, hints[spec.name], getattr(self, spec.name))
+        check_fields(self)
         if self.start == "file" and self.start_file is None:
             raise UsageError("start is 'file' but no file was given; give one with --start-file.")
         _check_pairing("content", self.content_layers, self.content_layer_weights)
@@ -206,35 +187,6 @@ def _check_pairing(role: str, layers: tuple[str, ...], weights: tuple[float, ...
         )
     if weights and sum(weights) == 0:
         raise UsageError(f"all {role} layer weights are 0; give at least one above 0.")
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _check(spec: dataclasses.Field[Any], hint: Any, value: Any) -> None:
-    allowed = _choices(hint)
-    if allowed and value is not None and value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint_text = f" Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(
-            f"{_flag(spec.name)} got {value!r}; allowed: {', '.join(allowed)}.{hint_text}"
-        )
-    low, high = spec.metadata["low"], spec.metadata["high"]
-    for number in value if isinstance(value, tuple) else (value,):
-        if number is None or isinstance(number, (str, bool, Path)):
-            continue
-        if (low is not None and not number >= low) or (high is not None and not number <= high):
-            span = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-            raise UsageError(f"{_flag(spec.name)} got {number!r}; allowed is {span}.")
-
-
-def _choices(hint: Any) -> tuple[str, ...]:
-    if get_origin(hint) is Literal:
-        return get_args(hint)
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        return tuple(c for part in get_args(hint) for c in _choices(part))
-    return ()
 
 
 STANDARD = PaintOptions()
@@ -273,46 +225,8 @@ def options(preset: str = "standard", /, **overrides: Any) -> PaintOptions:
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
-    hints = get_type_hints(PaintOptions)
-    for name in overrides:
-        if name not in hints:
-            raise unknown_name("option", name, hints)
-    values = {name: _coerce(name, hints[name], value) for name, value in overrides.items()}
-    return dataclasses.replace(PRESETS[preset], **values)
-
-
-def _coerce(name: str, hint: Any, value: Any) -> Any:
-    """Makes the field's type of what TOML or a caller gives: lists to tuples, text to paths, ints to floats."""
-    if get_origin(hint) is tuple:
-        items = value if isinstance(value, (list, tuple)) else (value,)
-        return tuple(_coerce(name, get_args(hint)[0], item) for item in items)
-    kinds = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    if value is None and type(None) in kinds:
-        return None
-    kind = kinds[0]
-    if get_origin(kind) is Literal:
-        return value
-    if kind is Path and isinstance(value, str):
-        value = Path(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(
-            f"{_flag(name)} got {value!r}; allowed is a value of type {kind.__name__}."
-        )
-    return value
-
-
-def to_mapping(paint: PaintOptions) -> dict[str, Any]:
-    """Plain values for TOML and JSON: tuples as lists, paths as text, fields that are None left out."""
-    plain: dict[str, Any] = {}
-    for spec in dataclasses.fields(paint):
-        value = getattr(paint, spec.name)
-        if value is not None:
-            plain[spec.name] = list(value) if isinstance(value, tuple) else (
-                str(value) if isinstance(value, Path) else value
-            )  # fmt: skip
-    return plain
+    made: PaintOptions = changed(PRESETS[preset], overrides)
+    return made
 
 
 def from_mapping(values: Mapping[str, Any], base: str = "standard") -> PaintOptions:

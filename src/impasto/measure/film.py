@@ -1,0 +1,210 @@
+"""Figures of a film beside those of the clip it was painted from: a floor, since no clip is without noise."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.measure.picture import (
+    luminance,
+    perceptual_difference,
+    sharpness,
+    style_and_content,
+    warping_error,
+)
+from impasto.motion import DIS, FlowEstimator, ShotFinder, reliability, warp
+from impasto.types import Backbone, Frame
+
+__all__ = ["FilmFigures", "FilmMeter", "measure_film", "same_frames"]
+
+GAPS = (1, 2, 4, 10)
+STILL_SINCE_START = 0.03
+"""Change from the shot's first frame under which a pixel still counts as still."""
+
+LEAST_STILL = 0.01
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilmFigures:
+    """What was measured; errors are means over pairs of frames within a shot.
+
+    Attributes:
+        frames: How many.
+        error: Gap -> mean square difference along the motion, of the pastiches.
+        error_of_clip: The same of the clip itself, the floor.
+        perceptual: Gap -> distance of features along the motion.
+        perceptual_of_clip: The same of the clip.
+        style: Mean relative Gram error, or None without styles.
+        content: Mean relative content error.
+        brightness: Mean luminance of what stays still since a shot's first frame, a figure a frame; nan where
+            nothing does.
+        sharpness: Root mean square of the Laplacian there, or everywhere where nothing stays.
+    """
+
+    frames: int
+    error: dict[int, float]
+    error_of_clip: dict[int, float]
+    perceptual: dict[int, float]
+    perceptual_of_clip: dict[int, float]
+    style: float | None
+    content: float
+    brightness: list[float]
+    sharpness: list[float]
+
+
+class FilmMeter:
+    """Takes frame after frame; holds no more of them than the longest gap.
+
+    Args:
+        backbone: The network that sees.
+        styles: ``(1, 3, h, w)`` each, or none.
+        gaps: In frames.
+        estimator: Of motion; DIS when not given.
+        every: Measure style, content and perceptual distance on every so many frames.
+        cut_threshold: See `ShotFinder`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        styles: Sequence[Tensor] = (),
+        *,
+        gaps: Sequence[int] = GAPS,
+        estimator: FlowEstimator | None = None,
+        every: int = 4,
+        cut_threshold: float = 27.0,
+    ) -> None:
+        self._backbone, self._styles, self._gaps = backbone, styles, tuple(gaps)
+        self._flow = estimator or DIS()
+        self._every = every
+        self._shots = ShotFinder(cut_threshold)
+        self._held: deque[tuple[Frame, Tensor, Tensor]] = deque(maxlen=max(gaps))
+        self._sums: dict[tuple[str, int], list[float]] = {}
+        self._losses: list[tuple[float, float]] = []
+        self._brightness: list[float] = []
+        self._sharpness: list[float] = []
+        self._still: Tensor | None = None
+        self._first: Tensor | None = None
+        self._count = 0
+
+    @torch.no_grad()
+    def add(self, pastiche: Frame, source: Frame) -> None:
+        """Takes the next pastiche with the frame it was painted from, of one size."""
+        image, frame = tensor_of(pastiche), tensor_of(source)
+        opens = self._shots.opens(source)
+        if opens:
+            self._held.clear()
+            self._first, self._still = frame, torch.ones_like(frame[:, :1])
+        self._add_drift(image, frame)
+        sampled = self._count % self._every == 0
+        for gap in self._gaps:
+            if gap <= len(self._held) and (sampled or gap == 1):
+                self._add_pair(gap, image, frame, source, sampled=sampled)
+        if sampled:
+            self._losses.append(
+                style_and_content(image, frame, self._styles or [frame], self._backbone)
+            )
+        self._held.append((source, frame, image))
+        self._count += 1
+
+    def _add_pair(
+        self, gap: int, image: Tensor, frame: Tensor, source: Frame, *, sampled: bool
+    ) -> None:
+        other_source, other, other_image = self._held[-gap]
+        flow, back = self._flow(source, other_source), self._flow(other_source, source)
+        trust = reliability(flow, back, frame, other)
+        for name, one, two in (("pastiche", image, other_image), ("clip", frame, other)):
+            warped = warp(two, flow, mode="bicubic").clamp(0, 1)
+            self._note(name, gap, warping_error(one, warped, trust))
+            if sampled:
+                distance = perceptual_difference(one, warped, trust, self._backbone)
+                self._note(name + " perceptual", gap, distance)
+
+    def _note(self, name: str, gap: int, value: float) -> None:
+        if np.isfinite(value):
+            self._sums.setdefault((name, gap), []).append(value)
+
+    def _add_drift(self, image: Tensor, frame: Tensor) -> None:
+        assert self._first is not None
+        assert self._still is not None
+        change = (frame - self._first).abs().amax(1, keepdim=True)
+        self._still = self._still * (change < STILL_SINCE_START)
+        if float(self._still.mean()) < LEAST_STILL:
+            self._brightness.append(float("nan"))
+            self._sharpness.append(sharpness(image))
+            return
+        mean = (self._still * luminance(image)).sum() / self._still.sum()
+        self._brightness.append(float(mean))
+        self._sharpness.append(sharpness(image, self._still))
+
+    def figures(self) -> FilmFigures:
+        """What was measured so far."""
+
+        def by_gap(name: str) -> dict[int, float]:
+            return {g: fmean(self._sums[name, g]) for g in self._gaps if (name, g) in self._sums}
+
+        return FilmFigures(
+            frames=self._count,
+            error=by_gap("pastiche"),
+            error_of_clip=by_gap("clip"),
+            perceptual=by_gap("pastiche perceptual"),
+            perceptual_of_clip=by_gap("clip perceptual"),
+            style=fmean(s for s, _c in self._losses) if self._styles and self._losses else None,
+            content=fmean(c for _s, c in self._losses) if self._losses else float("nan"),
+            brightness=self._brightness,
+            sharpness=self._sharpness,
+        )
+
+
+def tensor_of(frame: Frame) -> Tensor:
+    """``(1, 3, H, W)`` in ``[0, 1]`` of a frame's pixels."""
+    most = np.iinfo(frame.pixels.dtype).max
+    return torch.from_numpy(frame.pixels.transpose(2, 0, 1).astype(np.float32) / most)[None]
+
+
+def same_frames(
+    pastiches: Iterable[Frame], sources: Iterable[Frame], start_seconds: float = 0.0
+) -> Iterator[tuple[Frame, Frame]]:
+    """Pairs each pastiche with the frame of the clip that is shown at its time.
+
+    Args:
+        pastiches: Of the film, in order.
+        sources: Of the clip, in order.
+        start_seconds: Where the film begins in the clip.
+    """
+    remaining = iter(sources)
+    source = next(remaining, None)
+    coming = next(remaining, None)
+    for pastiche in pastiches:
+        wanted = pastiche.pts_seconds + Fraction(start_seconds)
+        while coming is not None and abs(coming.pts_seconds - wanted) <= abs(
+            (source or coming).pts_seconds - wanted
+        ):
+            source, coming = coming, next(remaining, None)
+        if source is None:
+            return
+        yield pastiche, source
+
+
+def measure_film(
+    pairs: Iterable[tuple[Frame, Frame]], meter: FilmMeter, most: int | None = None
+) -> FilmFigures:
+    """Runs pairs of pastiche and source through a meter.
+
+    Args:
+        pairs: For example of `same_frames`.
+        meter: Which figures.
+        most: Stop after so many frames.
+    """
+    for number, (pastiche, source) in enumerate(pairs):
+        if most is not None and number >= most:
+            break
+        meter.add(pastiche, source)
+    return meter.figures()

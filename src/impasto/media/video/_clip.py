@@ -1,0 +1,304 @@
+"""Reading a film: what it is, and its frames one by one with their own timestamps."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from impasto.errors import InputError, MissingFileError, UsageError
+from impasto.media.find import is_image
+from impasto.media.read import read_image
+from impasto.media.resize import size_to_fit
+from impasto.media.video._color import ColorTags, tags_of, to_rgb
+from impasto.types import Frame
+
+__all__ = ["Clip", "ClipInfo", "open_clip"]
+
+SEQUENCE_RATE = Fraction(24)
+SMALLEST_PX = 16
+LARGEST_PX = 16384
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipInfo:
+    """What a film is.
+
+    Attributes:
+        width_px: Of the upright picture, as stored (pixels may be non-square).
+        height_px: Likewise.
+        rate: Average frames a second.
+        frames: How many, as the file says; None when it does not.
+        duration_seconds: Of the pictures, as the file says; None when it does not.
+        codec: Name of the codec.
+        bits: Bits a channel, 8 or more.
+        time_base: Unit of the timestamps.
+        sample_aspect: Width of a pixel over its height.
+        rotation: Degrees counter-clockwise by which stored pictures are turned to stand upright.
+        color: Its colour tags.
+        others: Kinds of the streams beside the film's own: sound, subtitles.
+    """
+
+    width_px: int
+    height_px: int
+    rate: Fraction
+    frames: int | None
+    duration_seconds: Fraction | None
+    codec: str
+    bits: int
+    time_base: Fraction
+    sample_aspect: Fraction
+    rotation: int
+    color: ColorTags
+    others: tuple[str, ...] = ()
+
+
+class Clip(Protocol):
+    """A film to be read."""
+
+    path: Path
+    info: ClipInfo
+
+    def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
+        """Reads every frame from the beginning, resampled to ``(height, width)``."""
+        ...
+
+
+def open_clip(path: str | Path) -> Clip:
+    """Opens a film, or a sequence of pictures: a folder of them, or a name like ``frames_%05d.png``.
+
+    Raises:
+        MissingFileError: There is no such file.
+        InputError: It cannot be read, or holds no film.
+        UsageError: PyAV is not installed.
+    """
+    path = Path(path)
+    if path.is_dir() or "%" in path.name:
+        return PictureSequence(path)
+    if not path.exists():
+        raise MissingFileError(f"there is no film {path}; check the name.")
+    return VideoClip(path)
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise UsageError("films need PyAV; install impasto[video].") from error
+    return av
+
+
+class VideoClip:
+    """A film file. Every reading opens it anew, so that several may go on at once.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._deep = False
+        with self._opened() as container:
+            stream = self._stream(container)
+            try:
+                first = next(container.decode(stream))
+            except StopIteration:
+                raise InputError(f"{path} has a film of no frames; choose another file.") from None
+            except _av().error.FFmpegError as error:
+                raise self._damaged(None) from error
+            self.info = _describe(container, stream, first)
+        self._deep = self.info.bits > 8
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
+        av = _av()
+        try:
+            container = av.open(str(self.path))
+        except (av.error.FFmpegError, OSError) as error:
+            raise InputError(
+                f"{self.path} is not a film that can be read (or it is cut short); give another file."
+            ) from error
+        with container:
+            yield container
+
+    def _stream(self, container: Any) -> Any:
+        streams = [s for s in container.streams.video if not _is_cover(s)]
+        if not streams:
+            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            raise InputError(f"{self.path} holds no film, only {kinds}; give a file with pictures.")
+        stream = next((s for s in streams if int(s.disposition) & 1), streams[0])
+        if stream.codec_context is None:
+            raise InputError(f"{self.path} has a codec that is unknown here; convert it first.")
+        stream.thread_type = "AUTO"
+        return stream
+
+    def _damaged(self, seconds: Fraction | None) -> InputError:
+        if seconds is None:
+            return InputError(f"{self.path} holds no picture that can be decoded; it is damaged.")
+        return InputError(
+            f"{self.path} is damaged after {float(seconds):.3f} s; --end {float(seconds):.3f} paints what is whole."
+        )
+
+    def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
+        """See `Clip.frames`; raises InputError where the file breaks off."""
+        error_kind = _av().error.FFmpegError
+        held: Frame | None = None
+        with self._opened() as container:
+            stream = self._stream(container)
+            decoded = container.decode(stream)
+            while True:
+                try:
+                    raw = next(decoded)
+                except StopIteration:
+                    break
+                except error_kind as error:
+                    if held is not None:
+                        yield held
+                    raise self._damaged(None if held is None else held.pts_seconds) from error
+                frame = self._frame(raw, 0 if held is None else held.index + 1, size)
+                if held is not None:
+                    if frame.pts_seconds <= held.pts_seconds:
+                        continue  # two frames at one time: a player shows the first
+                    yield _lasting(held, frame.pts_seconds - held.pts_seconds)
+                held = frame
+        if held is not None:
+            yield held
+
+    def _frame(self, raw: Any, index: int, size: tuple[int, int]) -> Frame:
+        time_base = raw.time_base or self.info.time_base
+        pts = Fraction(index) / self.info.rate if raw.pts is None else raw.pts * time_base
+        lasts = Fraction(raw.duration or 0) * time_base or 1 / self.info.rate
+        turned = self.info.rotation % 180 != 0
+        pixels = to_rgb(raw, (size[1], size[0]) if turned else size, deep=self._deep)
+        if self.info.rotation:
+            pixels = np.ascontiguousarray(np.rot90(pixels, self.info.rotation // 90))
+        return Frame(pixels=pixels, pts_seconds=pts, duration_seconds=lasts, index=index)
+
+
+def _lasting(frame: Frame, seconds: Fraction) -> Frame:
+    return Frame(
+        pixels=frame.pixels,
+        pts_seconds=frame.pts_seconds,
+        duration_seconds=seconds,
+        index=frame.index,
+    )
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(int(stream.disposition) & 0x400)  # a picture of the record's sleeve
+
+
+def _describe(container: Any, stream: Any, first: Any) -> ClipInfo:
+    rotation = int(round(first.rotation / 90) * 90) % 360
+    width, height = first.width, first.height
+    if min(width, height) < SMALLEST_PX or max(width, height) > LARGEST_PX:
+        raise InputError(
+            f"the film is {width}x{height} px; allowed is from {SMALLEST_PX} to {LARGEST_PX} px a side."
+        )
+    if rotation % 180:
+        width, height = height, width
+    duration = None
+    if stream.duration is not None:
+        duration = stream.duration * stream.time_base
+    elif container.duration is not None:
+        duration = Fraction(container.duration, 1_000_000)
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    return ClipInfo(
+        width_px=width,
+        height_px=height,
+        rate=Fraction(stream.average_rate or stream.guessed_rate or 25),
+        frames=stream.frames or None,
+        duration_seconds=duration,
+        codec=stream.codec_context.name,
+        bits=max(component.bits for component in first.format.components),
+        time_base=stream.time_base,
+        sample_aspect=1 / aspect if rotation % 180 else aspect,
+        rotation=rotation,
+        color=tags_of(first),
+        others=tuple(s.type for s in container.streams if s.type in ("audio", "subtitle")),
+    )
+
+
+class PictureSequence:
+    """Pictures in the order of their numbers, as a film of 24 frames a second (``--fps`` sets another rate).
+
+    Args:
+        path: A folder, or a name with ``%d`` or ``%05d`` for the number.
+        rate: Frames a second.
+    """
+
+    def __init__(self, path: Path, rate: Fraction = SEQUENCE_RATE) -> None:
+        self.path = path
+        self._files = _numbered(path)
+        if not self._files:
+            raise MissingFileError(f"there are no pictures at {path}; check the name.")
+        first = read_image(self._files[0])
+        self.info = ClipInfo(
+            width_px=first.width_px,
+            height_px=first.height_px,
+            rate=rate,
+            frames=len(self._files),
+            duration_seconds=len(self._files) / rate,
+            codec="pictures",
+            bits=first.bits,
+            time_base=1 / rate,
+            sample_aspect=Fraction(1),
+            rotation=0,
+            color=ColorTags(matrix=1, full_range=False, primaries=1, transfer=1),
+        )
+
+    def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
+        """See `Clip.frames`."""
+        rate = self.info.rate
+        for index, file in enumerate(self._files):
+            picture = read_image(file)
+            found = (picture.height_px, picture.width_px)
+            if found != (self.info.height_px, self.info.width_px):
+                raise InputError(
+                    f"{file} is {found[1]}x{found[0]} px and the first picture "
+                    f"{self.info.width_px}x{self.info.height_px}; a film's pictures are of one size."
+                )
+            yield Frame(
+                pixels=_fitted(picture.quantised(16 if self.info.bits > 8 else 8), size),
+                pts_seconds=index / rate,
+                duration_seconds=1 / rate,
+                index=index,
+            )
+
+
+def _fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    pixels = pixels[..., :3]
+    if pixels.shape[:2] == size:
+        return np.ascontiguousarray(pixels)
+    import cv2
+
+    return cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+
+
+def _numbered(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = [file for file in path.iterdir() if is_image(file)]
+    else:
+        before, _number, after = re.split(r"(%\d*d)", path.name, maxsplit=1)
+        pattern = re.compile(re.escape(before) + r"\d+" + re.escape(after))
+        folder = path.parent
+        files = (
+            [f for f in folder.iterdir() if pattern.fullmatch(f.name)] if folder.is_dir() else []
+        )
+    return sorted(
+        files, key=lambda f: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", f.name)]
+    )
+
+
+def painted_size(info: ClipInfo, long_edge_px: int) -> tuple[int, int]:
+    """Height and width to paint at: the clip's own, or even numbers for a given long edge."""
+    if long_edge_px == 0:
+        return info.height_px, info.width_px
+    height, width = size_to_fit((info.height_px, info.width_px), long_edge_px)
+    return max(SMALLEST_PX, height // 2 * 2), max(SMALLEST_PX, width // 2 * 2)

@@ -1,0 +1,415 @@
+"""Writing a film: the painted frames with the source's timestamps, and its sound, subtitles and chapters untouched."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from impasto.errors import InputError, MissingFileError, OutputError, UsageError, unknown_name
+from impasto.media.video._clip import ClipInfo
+from impasto.media.video._color import ColorTags, from_rgb
+
+__all__ = [
+    "FilmFormat",
+    "FilmWriter",
+    "check_film",
+    "choose_format",
+    "read_film_metadata",
+    "video_times",
+]
+
+CONTAINERS: Mapping[str, tuple[str, ...]] = {
+    ".mp4": ("h264", "hevc", "av1", "vp9"),
+    ".m4v": ("h264", "hevc"),
+    ".mov": ("h264", "hevc", "prores", "mjpeg"),
+    ".mkv": ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg"),
+    ".webm": ("vp9", "av1"),
+    ".gif": ("gif",),
+}
+"""Endings -> codecs that go into them, the default first."""
+
+ENCODERS: Mapping[str, tuple[str, dict[str, str], int | None]] = {
+    "h264": ("libx264", {"preset": "medium"}, 17),
+    "hevc": ("libx265", {"preset": "medium", "x265-params": "log-level=error"}, 20),
+    "vp9": ("libvpx-vp9", {"b": "0", "cpu-used": "3", "row-mt": "1"}, 28),
+    "av1": ("libsvtav1", {"preset": "8"}, 28),
+    "prores": ("prores_ks", {"profile": "hq"}, None),
+    "ffv1": ("ffv1", {"level": "3"}, None),
+    "mjpeg": ("mjpeg", {"q": "3"}, None),
+    "gif": ("gif", {}, None),
+}
+"""Codec -> encoder, its options, and the constant quality that looks like the pastiche itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmFormat:
+    """How a film is written.
+
+    Attributes:
+        codec: A name in `ENCODERS`.
+        crf: Constant quality, or None where the codec has none.
+        pixel_format: Of the encoder.
+        notes: What a person should know, a sentence each.
+    """
+
+    codec: str
+    crf: int | None
+    pixel_format: str
+    notes: tuple[str, ...] = ()
+
+
+def check_film(path: str | Path) -> None:
+    """Refuses, before anything is painted, a place that cannot be written.
+
+    Raises:
+        UsageError: The name's ending is of no film.
+        OutputError: The folder is missing or not writable, or the place is a folder.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in CONTAINERS:
+        near = difflib.get_close_matches(suffix, CONTAINERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"{path.name!r} ends in {suffix or 'nothing'}; allowed are {', '.join(CONTAINERS)}.{hint}"
+        )
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"there is no folder {folder} to write {path.name} to; make it first.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a film.")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder} may not be written to; choose another folder.")
+
+
+def choose_format(
+    path: Path,
+    info: ClipInfo,
+    size: tuple[int, int],
+    *,
+    codec: str | None = None,
+    crf: int | None = None,
+    pixel_format: str | None = None,
+) -> FilmFormat:
+    """Settles codec and pixel format by the file's name, the clip's depth and the size.
+
+    Args:
+        path: Where to.
+        info: The clip.
+        size: Height and width that are painted.
+        codec: Asked for, or None.
+        crf: Asked for, or None.
+        pixel_format: Asked for, or None.
+
+    Raises:
+        UnknownNameError: No such codec.
+        UsageError: The container cannot hold the codec, or the encoder not the pixel format.
+    """
+    import av
+
+    allowed = CONTAINERS[path.suffix.lower()]
+    if codec is not None and codec not in ENCODERS:
+        raise unknown_name("codec", codec, ENCODERS)
+    chosen = codec or allowed[0]
+    if chosen not in allowed:
+        raise UsageError(f"{path.suffix} cannot hold {chosen}; allowed are {', '.join(allowed)}.")
+    encoder, _options, quality = ENCODERS[chosen]
+    notes: list[str] = []
+    if pixel_format is None:
+        pixel_format = _pixel_format(chosen, info.bits, size, notes)
+    if chosen != "gif":
+        known = [f.name for f in av.Codec(encoder, "w").video_formats or ()]
+        if pixel_format not in known:
+            raise unknown_name(f"pixel format of {chosen}", pixel_format, known)
+    best = None if quality is None else (quality if crf is None else crf)
+    return FilmFormat(codec=chosen, crf=best, pixel_format=pixel_format, notes=tuple(notes))
+
+
+def _pixel_format(codec: str, bits: int, size: tuple[int, int], notes: list[str]) -> str:
+    if codec == "gif":
+        return "pal8"
+    if codec == "prores":
+        return "yuv422p10le"
+    deep = bits > 8 and codec in ("h264", "hevc", "vp9", "av1", "ffv1")
+    if codec == "ffv1":
+        return "gbrp16le" if deep else "bgr0"
+    if codec == "mjpeg":
+        return "yuvj444p"
+    odd = size[0] % 2 or size[1] % 2
+    if odd and codec != "av1":
+        notes.append(
+            f"{size[1]}x{size[0]} px is odd, so colours are kept at full size (4:4:4), which some players "
+            "cannot show; --size with an even number avoids it"
+        )
+    chroma = "444" if odd and codec != "av1" else "420"
+    return f"yuv{chroma}p10le" if deep else f"yuv{chroma}p"
+
+
+class FilmWriter:
+    """Encodes frames beside the place and moves the film there when it is whole.
+
+    Args:
+        path: Where to, with an ending in `CONTAINERS`.
+        info: The clip, for time base, pixel shape and colour.
+        size: Height and width of the frames.
+        chosen: From `choose_format`.
+        source: Film to copy sound, subtitles and chapters from, or None.
+        span: Seconds of the source's clock that the film shows; its own clock starts at the first.
+        metadata: Texts to be read back by `read_film_metadata`.
+
+    Attributes:
+        notes: What could not be copied, a sentence each.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: ClipInfo,
+        size: tuple[int, int],
+        chosen: FilmFormat,
+        *,
+        source: Path | None = None,
+        span: tuple[Fraction, Fraction | None] = (Fraction(0), None),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        import av
+
+        self.path, self._chosen, self._span = path, chosen, span
+        self._beside = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+        self._color = _written_color(info.color, chosen)
+        self._time_base = Fraction(1, 100) if chosen.codec == "gif" else info.time_base
+        self.notes: tuple[str, ...] = ()
+        self._ticks: dict[int, int] = {}
+        self._container: Any = None
+        self._stream: Any = None
+        self._source: Any = None
+        try:
+            self._container = av.open(str(self._beside), "w")
+            self._stream = self._add_stream(info, size)
+            self._copies = self._open_source(source)
+            self._describe(metadata or {})
+        except (OSError, av.error.FFmpegError) as error:
+            self.abort()
+            raise self._refused(error) from error
+        except BaseException:
+            self.abort()
+            raise
+        self._waiting = next(self._copies, None)
+
+    def _add_stream(self, info: ClipInfo, size: tuple[int, int]) -> Any:
+        encoder, options, _quality = ENCODERS[self._chosen.codec]
+        extra = {} if self._chosen.crf is None else {"crf": str(self._chosen.crf)}
+        stream = self._container.add_stream(
+            encoder, rate=info.rate.limit_denominator(1_001_000), options=options | extra
+        )
+        stream.height, stream.width = size
+        stream.pix_fmt = self._chosen.pixel_format
+        codec = stream.codec_context
+        codec.time_base = self._time_base
+        if self._chosen.codec == "gif":
+            return stream
+        codec.sample_aspect_ratio = info.sample_aspect
+        codec.colorspace, codec.color_range = self._color.matrix, 2 if self._color.full_range else 1
+        codec.color_primaries, codec.color_trc = self._color.primaries, self._color.transfer
+        return stream
+
+    def _open_source(self, source: Path | None) -> Iterator[Any]:
+        """Adds what can be copied and returns its packets in the order of the file."""
+        import av
+
+        if source is None or self._chosen.codec == "gif":
+            return iter(())
+        self._source = av.open(str(source))
+        pairs, left = {}, []
+        suffix = self.path.suffix.lower()
+        for stream in self._source.streams:
+            if stream.type not in ("audio", "subtitle"):
+                continue
+            name = stream.codec_context.name if stream.codec_context is not None else "unknown"
+            if name not in self._container.supported_codecs:
+                if stream.type == "audio":
+                    raise UsageError(
+                        f"{suffix} cannot hold the clip's sound ({name}) as it is; give a name ending in .mkv, "
+                        "or --sound none."
+                    )
+                left.append(f"{stream.type} ({name})")
+                continue
+            copy = self._container.add_stream_from_template(stream)
+            copy.metadata.update(stream.metadata)
+            pairs[stream.index] = copy
+        if left:
+            self.notes = (f"{suffix} cannot hold {', '.join(left)}, which is left out; .mkv can",)
+        return self._packets(pairs) if pairs else iter(())
+
+    def _packets(self, pairs: dict[int, Any]) -> Iterator[Any]:
+        begin, end = self._span
+        for packet in self._source.demux([self._source.streams[i] for i in pairs]):
+            if packet.dts is None or packet.pts is None:
+                continue
+            shift = round(begin / packet.time_base)
+            seconds = packet.pts * packet.time_base
+            if (begin > 0 and seconds < begin) or (end is not None and seconds >= end):
+                continue
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = pairs[packet.stream.index]
+            yield packet
+
+    def _describe(self, metadata: Mapping[str, Any]) -> None:
+        if self._source is not None:
+            kept = {
+                k: v for k, v in self._source.metadata.items() if k in ("title", "artist", "date")
+            }
+            self._container.metadata.update(kept)
+            chapters = _shifted(self._source.chapters(), self._span)
+            if chapters:
+                self._container.set_chapters(chapters)
+        if metadata:
+            self._container.metadata["comment"] = json.dumps(dict(metadata), sort_keys=True)
+
+    def add(self, pixels: np.ndarray, pts_seconds: Fraction, duration_seconds: Fraction) -> None:
+        """Adds a frame, ``(H, W, 3)`` of uint8 or uint16, shown at a time of the film's own clock."""
+        import av
+
+        frame = self._indexed(pixels) if self._chosen.codec == "gif" else from_rgb(
+            pixels, self._chosen.pixel_format, self._color
+        )  # fmt: skip
+        frame.pts, frame.time_base = round(pts_seconds / self._time_base), self._time_base
+        self._ticks[frame.pts] = max(1, round(duration_seconds / self._time_base))
+        try:
+            for packet in self._stream.encode(frame):
+                self._mux(packet)
+        except (OSError, av.error.FFmpegError) as error:
+            self.abort()
+            raise self._refused(error) from error
+
+    @staticmethod
+    def _indexed(pixels: np.ndarray) -> Any:
+        """A frame of 256 colours of its own, which GIF needs."""
+        import av
+
+        eight = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+        image = Image.fromarray(eight).quantize(256, method=Image.Quantize.MEDIANCUT)
+        palette = np.zeros((256, 4), np.uint8)
+        colors = np.asarray(image.getpalette(), np.uint8).reshape(-1, 3)
+        palette[: len(colors), 1:], palette[:, 0] = colors, 255  # alpha, red, green, blue
+        both: Any = (np.asarray(image), palette)
+        return av.VideoFrame.from_ndarray(both, format="pal8")
+
+    def _mux(self, packet: Any) -> None:
+        if packet.pts is not None:
+            packet.duration = self._ticks.pop(packet.pts, packet.duration or 1)
+            self._copy_until(packet.dts * packet.time_base)
+        self._container.mux(packet)
+
+    def _copy_until(self, seconds: Fraction | None) -> None:
+        """Puts in what is copied and comes before a time, so that streams stay interleaved."""
+        while self._waiting is not None:
+            packet = self._waiting
+            if seconds is not None and packet.dts * packet.time_base > seconds:
+                return
+            self._waiting = next(self._copies, None)
+            self._container.mux(packet)
+
+    def close(self) -> None:
+        """Ends the film and moves it into place."""
+        import av
+
+        try:
+            for packet in self._stream.encode():
+                self._mux(packet)
+            self._copy_until(None)
+            self._container.close()
+            os.replace(self._beside, self.path)
+        except (OSError, av.error.FFmpegError) as error:
+            raise self._refused(error) from error
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Leaves nothing behind; after `close` it does nothing."""
+        for container in (self._container, self._source):
+            if container is not None:
+                with contextlib.suppress(Exception):
+                    container.close()
+        self._container = self._source = None
+        with contextlib.suppress(OSError):
+            self._beside.unlink()
+
+    def _refused(self, error: Exception) -> OutputError:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number and number > 0 else str(error)
+        what = (
+            "; free some space and go on with --resume"
+            if number == errno.ENOSPC
+            else "; choose another place or codec"
+        )
+        return OutputError(f"{self.path} cannot be written ({reason}){what}.")
+
+
+def _written_color(color: ColorTags, chosen: FilmFormat) -> ColorTags:
+    """The clip's own colour; films of RGB become BT.709, but for RGB codecs."""
+    rgb = chosen.pixel_format.startswith(("gbr", "bgr", "rgb", "pal8"))
+    matrix = 0 if rgb else (color.matrix or 1)
+    full = chosen.pixel_format.startswith("yuvj") or rgb or (color.full_range and color.matrix != 0)
+    primaries, transfer = color.primaries, color.transfer
+    if matrix == 1 and primaries == 2:
+        primaries, transfer = 1, 1
+    return ColorTags(matrix=matrix, full_range=full, primaries=primaries, transfer=transfer)
+
+
+def _shifted(chapters: list[Any], span: tuple[Fraction, Fraction | None]) -> list[Any]:
+    """Chapters on the excerpt's clock; those outside are left out."""
+    begin, end = span
+    kept: list[Any] = []
+    for chapter in chapters:
+        base = Fraction(chapter["time_base"])
+        first, last = chapter["start"] * base, chapter["end"] * base
+        if last <= begin or (end is not None and first >= end):
+            continue
+        first, last = max(first, begin), last if end is None else min(last, end)
+        times = {"start": int((first - begin) / base), "end": int((last - begin) / base)}
+        kept.append({**chapter, **times, "id": len(kept)})
+    return kept
+
+
+def video_times(path: Path) -> list[Fraction]:
+    """Times of a film's frames in seconds, in order, without decoding it."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return sorted(p.pts * p.time_base for p in container.demux(stream) if p.pts is not None)
+
+
+def read_film_metadata(path: str | Path) -> dict[str, Any]:
+    """Reads back the texts that `FilmWriter` put in; empty when there are none.
+
+    Raises:
+        MissingFileError: There is no such film.
+        InputError: It is no film.
+    """
+    import av
+
+    if not Path(path).exists():
+        raise MissingFileError(f"there is no film {path}; check the name.")
+    try:
+        with av.open(str(path)) as container:
+            text = container.metadata.get("comment") or container.metadata.get("COMMENT") or "{}"
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path} is not a film that can be read; give another file.") from error
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}

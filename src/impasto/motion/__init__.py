@@ -1,0 +1,36 @@
+"""Where pixels move: flow, warping, reliability, shots; needs the extra ``video`` for OpenCV."""
+
+from impasto.motion.files import FlowCache, FlowFiles, read_flow, write_flow
+from impasto.motion.flow import DIS, Farneback, FlowEstimator, make_estimator
+from impasto.motion.raft import RAFT, load_raft
+from impasto.motion.reliability import (
+    closest_first,
+    find_still,
+    forward_backward_check,
+    motion_boundaries,
+    reliability,
+)
+from impasto.motion.shots import ShotFinder
+from impasto.motion.show import color_flow
+from impasto.motion.warp import warp
+
+__all__ = [
+    "DIS",
+    "RAFT",
+    "Farneback",
+    "FlowCache",
+    "FlowEstimator",
+    "FlowFiles",
+    "ShotFinder",
+    "closest_first",
+    "color_flow",
+    "find_still",
+    "forward_backward_check",
+    "load_raft",
+    "make_estimator",
+    "motion_boundaries",
+    "read_flow",
+    "reliability",
+    "warp",
+    "write_flow",
+]

@@ -1,0 +1,156 @@
+"""Flow on disk: Middlebury's .flo and KITTI's 16-bit PNG."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.errors import InputError, MissingFileError, OutputError, UsageError
+from impasto.motion.flow import FlowEstimator, _cv2
+from impasto.types import Frame
+
+__all__ = ["FlowCache", "FlowFiles", "read_flow", "write_flow"]
+
+FLO_MAGIC = 202021.25
+FLO_UNKNOWN = 1e9
+
+
+def read_flow(path: str | Path) -> tuple[Tensor, Tensor]:
+    """Reads a field.
+
+    Args:
+        path: ``.flo`` (Baker et al. 2011) or KITTI's ``.png`` (Geiger et al. 2013).
+
+    Returns:
+        Flow ``(1, 2, H, W)`` in pixels, 0 where it is unknown, and ``(1, 1, H, W)``, 1 where it is known.
+
+    Raises:
+        MissingFileError: There is no such file.
+        InputError: It is no field.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(f"there is no flow {path}; check the name.")
+    field = _read_kitti(path) if path.suffix.lower() == ".png" else _read_flo(path)
+    known = np.isfinite(field).all(2) & (np.abs(field).max(2) < FLO_UNKNOWN)
+    field = np.where(known[..., None], field, 0).astype(np.float32)
+    flow = torch.from_numpy(field.transpose(2, 0, 1).copy())[None]
+    return flow, torch.from_numpy(known.astype(np.float32))[None, None]
+
+
+def _read_flo(path: Path) -> np.ndarray:
+    data = path.read_bytes()
+    if len(data) < 12 or np.frombuffer(data, "<f4", 1)[0] != np.float32(FLO_MAGIC):
+        raise InputError(
+            f"{path} is not a .flo file; allowed are Middlebury's .flo and KITTI's .png."
+        )
+    width, height = (int(n) for n in np.frombuffer(data, "<i4", 2, 4))
+    if width < 1 or height < 1 or len(data) < 12 + 8 * width * height:
+        raise InputError(f"{path} is cut short; it should hold {width}x{height} vectors.")
+    return np.frombuffer(data, "<f4", 2 * width * height, 12).reshape(height, width, 2)
+
+
+def _read_kitti(path: Path) -> np.ndarray:
+    cv2 = _cv2()
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise InputError(f"{path} is not a flow of KITTI (a 16-bit PNG in colour).")
+    valid, vertical, horizontal = (pixels[..., i].astype(np.float32) for i in range(3))
+    field = (np.stack([horizontal, vertical], -1) - 2**15) / 64
+    field[valid == 0] = 2 * FLO_UNKNOWN
+    return field
+
+
+def write_flow(path: str | Path, flow: Tensor) -> None:
+    """Writes ``(1, 2, H, W)`` as ``.flo``, or as KITTI's ``.png`` in steps of 1/64 px up to 512 px.
+
+    Raises:
+        UsageError: The name ends in neither.
+        OutputError: The place cannot be written.
+    """
+    path = Path(path)
+    field = flow[0].permute(1, 2, 0).contiguous().cpu().numpy().astype("<f4")  # (H, W, 2)
+    beside = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+    try:
+        if path.suffix.lower() == ".flo":
+            head = np.array([FLO_MAGIC], "<f4").tobytes()
+            size = np.array([field.shape[1], field.shape[0]], "<i4").tobytes()
+            beside.write_bytes(head + size + field.tobytes())
+        elif path.suffix.lower() == ".png":
+            steps = np.clip(np.round(field * 64) + 2**15, 0, 2**16 - 1).astype(np.uint16)
+            valid = np.ones_like(steps[..., 0])
+            _cv2().imwrite(str(beside), np.dstack([valid, steps[..., 1], steps[..., 0]]))
+        else:
+            raise UsageError(f"{path.name!r} is no name of a flow; allowed are .flo and .png.")
+        os.replace(beside, path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose another place."
+        ) from error
+
+
+def _check_size(flow: Tensor, frame: Frame, path: Path) -> Tensor:
+    if tuple(flow.shape[-2:]) != frame.pixels.shape[:2]:
+        raise InputError(
+            f"{path} is {flow.shape[-1]}x{flow.shape[-2]} and the film is painted at "
+            f"{frame.pixels.shape[1]}x{frame.pixels.shape[0]} px; give fields of that size."
+        )
+    return flow
+
+
+class FlowFiles:
+    """Fields that were made elsewhere, ``from_000012_to_000011.flo`` or ``.png``.
+
+    Args:
+        folder: Where they lie.
+    """
+
+    name = "files"
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise MissingFileError(f"there is no folder of flow {folder}; check the name.")
+        self.folder = folder
+
+    def __call__(self, frame: Frame, other: Frame) -> Tensor:
+        """See `FlowEstimator`."""
+        stem = f"from_{frame.index:06d}_to_{other.index:06d}"
+        for suffix in (".flo", ".png"):
+            path = self.folder / (stem + suffix)
+            if path.exists():
+                return _check_size(read_flow(path)[0], frame, path)
+        raise MissingFileError(
+            f"there is no {stem}.flo or .png in {self.folder}; films need the flow both ways."
+        )
+
+
+class FlowCache:
+    """Keeps what an estimator finds, by the frames' own pixels, so that another clip cannot be mistaken for it.
+
+    Args:
+        estimator: Asked when the folder has no answer.
+        folder: Made when it is not there.
+    """
+
+    def __init__(self, estimator: FlowEstimator, folder: Path) -> None:
+        self.name = estimator.name
+        self._estimator = estimator
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+
+    def __call__(self, frame: Frame, other: Frame) -> Tensor:
+        """See `FlowEstimator`."""
+        digest = hashlib.sha256(self.name.encode())
+        digest.update(frame.pixels.tobytes())
+        digest.update(other.pixels.tobytes())
+        path = self.folder / f"{digest.hexdigest()[:24]}.flo"
+        if path.exists():
+            return _check_size(read_flow(path)[0], frame, path)
+        flow = self._estimator(frame, other)
+        write_flow(path, flow)
+        return flow

@@ -1,0 +1,33 @@
+"""Pictures carried along the motion."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["warp"]
+
+
+def warp(
+    image: Tensor, flow: Tensor, *, mode: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
+) -> Tensor:
+    """Gathers each pixel from where it was: ``result(x) = image(x + flow(x))``.
+
+    Args:
+        image: ``(B, C, H, W)``.
+        flow: ``(B, 2, H, W)`` in pixels, right and down, from the result's grid into ``image``.
+        mode: ``bicubic`` keeps texture over many warpings; its overshoot is the caller's to clamp.
+
+    Returns:
+        ``(B, C, H, W)``; beyond the border the nearest pixel counts.
+    """
+    height, width = flow.shape[-2:]
+    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)
+    columns = torch.arange(width, dtype=flow.dtype, device=flow.device)
+    x = (columns + flow[:, 0]) * (2 / max(1, width - 1)) - 1
+    y = (rows[:, None] + flow[:, 1]) * (2 / max(1, height - 1)) - 1
+    grid = torch.stack([x, y], -1)  # (B, H, W, 2)
+    return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)

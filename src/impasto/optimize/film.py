@@ -1,0 +1,222 @@
+"""The optimiser as a stylizer of frames: where a frame starts, and the terms that tie it to its neighbours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.config import FilmOptions, PaintOptions
+from impasto.losses import change_loss, temporal_loss
+from impasto.media.resize import resize
+from impasto.optimize.loop import InFilm, Optimisation
+from impasto.optimize.objective import StyleMemory, Term, see
+from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted
+
+__all__ = ["FilmOptimiser", "fill_uncovered"]
+
+PASS_BLEND = 0.5
+"""What a pass takes from the neighbour where the motion is reliable (Ruder 2016, eq. 10, delta)."""
+
+FILL_PX = 16
+
+
+class FilmOptimiser:
+    """Paints the frames of a film one after another.
+
+    A shot's first frame is a picture like any other; the weight of the style that `balance` finds there holds for the
+    whole shot. Every other frame starts from what its neighbours look like along the motion.
+
+    Args:
+        styles: One or more of ``(1, 3, h, w)`` in ``[0, 1]``.
+        backbone: The network that sees.
+        paint: How a picture is painted.
+        film: How frames hang together.
+        size: Height and width of the frames.
+
+    Attributes:
+        trial: A run over a grey frame that was not started: its plan, device and precision.
+    """
+
+    def __init__(
+        self,
+        styles: Sequence[Tensor],
+        backbone: Backbone,
+        paint: PaintOptions,
+        film: FilmOptions,
+        size: tuple[int, int],
+    ) -> None:
+        self.backbone, self.paint_options, self.film = backbone, paint, film
+        self._memory: StyleMemory = {}
+        self.trial = Optimisation(
+            torch.full((1, 3, *size), 0.5), styles, backbone, paint, size=size
+        )
+        self.styles = self.trial.styles
+        self._size = size
+
+    def paint(self, frame: Tensor, context: FrameContext) -> Painted:
+        """Paints one frame; see `impasto.types.Stylizer`."""
+        alone = context.opens_shot and context.own is None
+        options = dataclasses.replace(
+            self.paint_options,
+            blend=context.blend,
+            seed=self.paint_options.seed * 1_000_003 + context.index,
+        )
+        if "style_weight" in context.state:
+            options = dataclasses.replace(
+                options, balance="fixed", strength=1.0, style_weight=context.state["style_weight"]
+            )
+        if self.film.frame_steps and not alone:
+            options = _shortened(options, self.film)
+        start = None if alone else self._start(frame, context)
+        run = Optimisation(
+            frame,
+            self.styles,
+            self.backbone,
+            options,
+            size=self._size,
+            start=start,
+            film=InFilm(
+                terms=lambda size: self._terms(size, context),
+                plan=self.trial.plan,
+                styles=self._memory,
+            ),
+        )
+        keep = self.film.iterate_weight > 0
+        pictures = [run.image] if keep else []
+        last: Iterate | None = None
+        notes: list[str] = []
+        for last in run:
+            if last.note:
+                notes.append(last.note)
+            if keep:
+                pictures.append(run.image)
+        return Painted(
+            image=run.result.detach(),
+            terms={} if last is None else last.terms,
+            state={"style_weight": run.balancer.weight},
+            iterates=pictures,
+            notes=tuple(notes),
+        )
+
+    def _start(self, frame: Tensor, context: FrameContext) -> Tensor | None:
+        """The first picture of a frame that has neighbours; None for what the options say."""
+        if context.own is not None:
+            own = context.own.to(self.trial.device)
+            for other in context.earlier[:1]:
+                share = PASS_BLEND * other.reliability.to(own)
+                own = own + share * (other.warped.to(own) - own)
+            return own
+        kind = self.film.frame_start
+        if kind == "warped" and context.earlier:
+            return fill_uncovered(frame.to(self.trial.device), context.earlier)
+        if kind == "previous" and context.previous is not None:
+            return context.previous.to(self.trial.device)
+        if kind == "noise":
+            generator = torch.Generator().manual_seed(
+                self.paint_options.seed * 1_000_003 + context.index
+            )
+            noise = torch.randn(frame.shape, generator=generator)
+            return (0.5 + 0.1 * noise).clamp(0, 1).to(self.trial.device)
+        return None
+
+    def _terms(self, size: tuple[int, int], context: FrameContext) -> Mapping[str, Term]:
+        """The terms between frames at one scale; those of weight 0 are left out."""
+        terms: dict[str, Term] = {}
+        device = self.trial.device
+
+        def at(image: Tensor) -> Tensor:
+            return resize(image.to(device), size)
+
+        if self.film.flow_weight > 0 and context.earlier:
+            target, trust = merged(context.earlier)
+            terms["flow"] = _pull(self.film.flow_weight, at(target), at(trust))
+        if context.previous is not None:
+            previous = at(context.previous)
+            if self.film.still_weight > 0 and context.still is not None:
+                terms["still"] = _pull(self.film.still_weight, previous, at(context.still))
+            if self.film.previous_weight > 0:
+                terms["previous"] = _pull(self.film.previous_weight, previous)
+            if self.film.change_weight > 0:
+                terms["change"] = self._change(previous)
+        if self.film.iterate_weight > 0 and context.iterates:
+            terms["iterate"] = self._iterates(size, context.iterates)
+        return terms
+
+    def _change(self, previous: Tensor) -> Term:
+        options = self.paint_options
+        layers = tuple(dict.fromkeys(options.content_layers + options.style_layers))
+        with torch.no_grad():
+            before = see(self.backbone, previous, layers, autocast=self.trial.plan.autocast)
+        return Term(
+            weight=self.film.change_weight,
+            measure=lambda features, _image, _step: change_loss(
+                features, before, options.content_layers, options.style_layers
+            ),
+            layers=layers,
+        )
+
+    def _iterates(self, size: tuple[int, int], pictures: Sequence[Tensor]) -> Term:
+        def measure(_features: object, image: Tensor, step: int) -> Tensor:
+            target = pictures[min(step, len(pictures) - 1)].to(image)
+            return temporal_loss(image, resize(target, size))
+
+        return Term(weight=self.film.iterate_weight, measure=measure)
+
+
+def _shortened(options: PaintOptions, film: FilmOptions) -> PaintOptions:
+    """A few steps, at the finest scale only when one number was given; ``mixed`` is the Gram's alone there."""
+    return dataclasses.replace(
+        options,
+        steps=film.frame_steps,
+        coarsest=options.coarsest if len(film.frame_steps) > 1 else 0,
+        tolerance=film.frame_tolerance,
+        style_loss="gram" if options.style_loss == "mixed" else options.style_loss,
+    )
+
+
+def _pull(weight: float, target: Tensor, where: Tensor | None = None) -> Term:
+    return Term(
+        weight=weight, measure=lambda _features, image, _step: temporal_loss(image, target, where)
+    )
+
+
+def merged(earlier: Sequence[Earlier]) -> tuple[Tensor, Tensor]:
+    """One target and its trust for several pastiches: the same minimum as the sum of their losses."""
+    trust = torch.stack([one.reliability for one in earlier]).sum(0)
+    weighted = torch.stack([one.reliability * one.warped for one in earlier]).sum(0)
+    return weighted / trust.clamp_min(1e-6), trust
+
+
+def fill_uncovered(frame: Tensor, earlier: Sequence[Earlier]) -> Tensor:
+    """Warped pastiches where they are to be trusted; elsewhere the frame's detail on the colours around.
+
+    What nothing covers would else start from a stretched foreground, or from bare photograph.
+
+    Args:
+        frame: ``(1, 3, H, W)`` in ``[0, 1]``.
+        earlier: Pastiches along the motion.
+
+    Returns:
+        ``(1, 3, H, W)`` in ``[0, 1]``.
+    """
+    target, trust = (part.to(frame) for part in merged(earlier))
+    trust = trust.clamp(0, 1)
+    closest = earlier[0].warped.to(frame)
+    known = _blur(trust)
+    around = (_blur(trust * target) + 1e-3 * _blur(closest)) / (known + 1e-3)
+    filled = (around + frame - _blur(frame)).clamp(0, 1)
+    return trust * target + (1 - trust) * filled
+
+
+def _blur(image: Tensor) -> Tensor:
+    """Two box filters, a tent of about 16 px."""
+    side = 2 * (FILL_PX // 2) + 1
+    least = min(image.shape[-2:]) - 1
+    edge = min(side // 2, least)
+    for _ in range(2):
+        image = F.avg_pool2d(F.pad(image, (edge,) * 4, mode="replicate"), 2 * edge + 1, stride=1)
+    return image
