@@ -123,7 +123,7 @@ class FrameContext:
     Attributes:
         index: The frame's number in the film, from 0.
         opens_shot: Whether nothing before it counts.
-        blend: Share of each style, adding up to 1.
+        blend: Share of each style; empty where the options say it.
         previous: The previous pastiche as it was, ``(1, 3, H, W)``, or None.
         earlier: Pastiches along the motion, the closest first; their reliabilities add up to at most 1 where
             the closest that sees a pixel counts.

@@ -16,11 +16,14 @@ INTERRUPTED = 130
 
 app = App(
     name="impasto",
-    help="Turn a photograph into a painting. Nothing leaves this machine.",
+    help="Turn a photograph or a film into a painting. Nothing leaves this machine.",
     version=__version__,
     help_epilogue="Example: impasto image photo.jpg painting.jpg -o out.png",
 )
 app.command("impasto.cli._image:image", name="image")
+app.command("impasto.cli._video:video", name="video")
+app.command("impasto.cli._flow:flow", name="flow")
+app.command("impasto.cli._measure:measure", name="measure")
 app.command("impasto.cli._backbones:backbones", name="backbones")
 app.command("impasto.cli._doctor:doctor", name="doctor")
 

@@ -9,11 +9,12 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from impasto.config import PRESETS, PaintOptions, option_fields, options
+from impasto.config import PRESETS, PaintOptions, options
 from impasto.errors import InputError, MissingFileError, UsageError
 
-__all__ = ["Overrides", "given", "read_config", "settle"]
+__all__ = ["Overrides", "given", "make_overrides", "read_config", "settle", "split_list"]
 
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 _GROUPS: dict[str, Group] = {}
 
 
@@ -38,29 +39,40 @@ def _field(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any]:
     return spec.name, Annotated[typing.Optional[kind], parameter], dataclasses.field(default=None)  # noqa: UP045
 
 
-_HINTS = get_type_hints(PaintOptions)
+def make_overrides(name: str, options: type, without: tuple[str, ...] = ()) -> type:
+    """A dataclass with the fields of a class of options, all empty unless given."""
+    hints = get_type_hints(options)
+    fields = [
+        _field(spec, hints[spec.name])
+        for spec in dataclasses.fields(options)
+        if spec.name not in without
+    ]
+    made = dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True)
+    made.__module__ = __name__  # else it passes for a builtin of `types`
+    return made
 
-Overrides = dataclasses.make_dataclass(
-    "Overrides", [_field(spec, _HINTS[spec.name]) for spec in option_fields()], frozen=True, kw_only=True
-)  # fmt: skip
 
-Overrides.__module__ = __name__  # else it passes for a builtin of `types`
+Overrides = make_overrides("Overrides", PaintOptions)
 
 
-def given(overrides: Any) -> dict[str, Any]:
+def given(overrides: Any, options: type = PaintOptions) -> dict[str, Any]:
     """What was given on the command line, as values of the fields."""
     values: dict[str, Any] = {}
-    for spec in option_fields():
-        value = None if overrides is None else getattr(overrides, spec.name)
+    hints = get_type_hints(options)
+    for spec in dataclasses.fields(overrides) if overrides is not None else ():
+        value = getattr(overrides, spec.name)
         if value is not None:
-            hint = _HINTS[spec.name]
+            hint = hints[spec.name]
             values[spec.name] = (
-                _split(spec.name, value, get_args(hint)[0]) if get_origin(hint) is tuple else value
+                split_list(spec.name, value, get_args(hint)[0])
+                if get_origin(hint) is tuple
+                else value
             )
     return values
 
 
-def _split(name: str, text: str, kind: type) -> tuple[Any, ...]:
+def split_list(name: str, text: str, kind: type) -> tuple[Any, ...]:
+    """Takes a list apart that was given as one word with commas."""
     try:
         return tuple(kind(item) for item in text.replace(",", " ").split())
     except ValueError as error:
@@ -70,11 +82,13 @@ def _split(name: str, text: str, kind: type) -> tuple[Any, ...]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Reads options from a TOML file, or from a picture that impasto painted."""
+    """Reads options from a TOML file, or from a picture or film that impasto painted."""
     if not path.exists():
         raise MissingFileError(
-            f"there is no file {path}; give a TOML file or a picture made by impasto."
+            f"there is no file {path}; give a TOML file, or a picture or film made by impasto."
         )
+    if path.suffix.lower() in FILMS:
+        return _from_film(path)
     if path.suffix.lower() != ".toml":
         return _from_picture(path)
     try:
@@ -86,6 +100,17 @@ def read_config(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is not TOML that can be read ({error}).") from error
     return values
+
+
+def _from_film(path: Path) -> dict[str, Any]:
+    from impasto.media.video import read_film_metadata
+
+    values = read_film_metadata(path)
+    if not isinstance(values.get("options"), dict):
+        raise InputError(
+            f"{path} carries no settings of impasto; give a TOML file or a film made by impasto."
+        )
+    return {**values["options"], "film": values.get("film", {})}
 
 
 def _from_picture(path: Path) -> dict[str, Any]:
@@ -106,6 +131,7 @@ def _from_picture(path: Path) -> dict[str, Any]:
 def settle(preset: str | None, config: Path | None, overrides: Any) -> PaintOptions:
     """Preset, then the config's values, then those of the command line."""
     values = read_config(config) if config is not None else {}
+    values.pop("film", None)
     base = values.pop("preset", "standard")
     return options(preset or base, **(values | given(overrides)))
 

@@ -29,7 +29,8 @@ class FilmOptions:
         None, "Second of the clip at which to stop; its end when not given.", group="Excerpt", low=0
     )
     fps: float | None = option(
-        None, "Frames a second, by leaving out or repeating frames; the clip's own timestamps when not given.",
+        None, "At most so many frames a second, by leaving some out; the clip's own when not given. Of a sequence of "
+        "pictures, its rate.",
         group="Excerpt", low=0.01, high=1000,
     )  # fmt: skip
     every: int = option(
@@ -45,7 +46,7 @@ class FilmOptions:
         "unwarped, the frame itself, or noise.", group="Steadiness",
     )  # fmt: skip
     frame_steps: tuple[int, ...] = option(
-        (18,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
+        (15,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
         group="Steadiness", low=0, high=100_000,
     )  # fmt: skip
     frame_tolerance: float = option(
@@ -81,7 +82,8 @@ class FilmOptions:
         group="Steadiness", low=1, high=50,
     )  # fmt: skip
     hold: bool = option(
-        True, "Hold brightness, contrast and sharpness against drift over many frames.", group="Steadiness",
+        True, "Hold texture, brightness and contrast against drift: undo what resampling blurs, check the way of each "
+        "pixel against a frame ten back, keep the tones of what stands still.", group="Steadiness",
     )  # fmt: skip
 
     flow: FlowName = option("dis", "How motion is found; files reads --flow-files.", group="Motion")
@@ -161,12 +163,12 @@ _ALONE: dict[str, Any] = {
 METHODS: Mapping[str, FilmOptions] = types.MappingProxyType(
     {
         "steady": FilmOptions(),
-        "ruder": FilmOptions(gaps=(1, 10, 20, 40), flow_weight=60.0, frame_steps=(40,), hold=False),
+        "ruder": FilmOptions(gaps=(1, 10, 20, 40), frame_steps=(40,), hold=False),
         "frame-by-frame": FilmOptions(**_ALONE),
-        "seed-previous": FilmOptions(**_ALONE | {"previous_weight": 60.0}),
-        "seed-iterates": FilmOptions(**_ALONE | {"iterate_weight": 60.0}),
+        "seed-previous": FilmOptions(**_ALONE | {"previous_weight": 100.0}),
+        "seed-iterates": FilmOptions(**_ALONE | {"iterate_weight": 100.0}),
         "seed-change": FilmOptions(**_ALONE | {"change_weight": 1.0}),
-        "seed-still": FilmOptions(**_ALONE | {"still_weight": 60.0}),
+        "seed-still": FilmOptions(**_ALONE | {"still_weight": 100.0}),
     }
 )
 """Ways to steadiness by name. ``steady`` is the default. ``ruder``: Ruder, Dosovitskiy and Brox 2016 with long-term

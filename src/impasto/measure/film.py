@@ -19,6 +19,7 @@ from impasto.measure.picture import (
     style_and_content,
     warping_error,
 )
+from impasto.media import pixels_to_tensor
 from impasto.motion import DIS, FlowEstimator, ShotFinder, reliability, warp
 from impasto.types import Backbone, Frame
 
@@ -97,7 +98,7 @@ class FilmMeter:
     @torch.no_grad()
     def add(self, pastiche: Frame, source: Frame) -> None:
         """Takes the next pastiche with the frame it was painted from, of one size."""
-        image, frame = tensor_of(pastiche), tensor_of(source)
+        image, frame = pixels_to_tensor(pastiche.pixels), pixels_to_tensor(source.pixels)
         opens = self._shots.opens(source)
         if opens:
             self._held.clear()
@@ -161,12 +162,6 @@ class FilmMeter:
             brightness=self._brightness,
             sharpness=self._sharpness,
         )
-
-
-def tensor_of(frame: Frame) -> Tensor:
-    """``(1, 3, H, W)`` in ``[0, 1]`` of a frame's pixels."""
-    most = np.iinfo(frame.pixels.dtype).max
-    return torch.from_numpy(frame.pixels.transpose(2, 0, 1).astype(np.float32) / most)[None]
 
 
 def same_frames(

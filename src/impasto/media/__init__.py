@@ -7,7 +7,7 @@ from impasto.media.color import (
     transfer_linear,
 )
 from impasto.media.find import find_images
-from impasto.media.picture import Picture, check_paintable
+from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
 from impasto.media.read import read_image
 from impasto.media.resize import resize, size_to_fit
 from impasto.media.write import check_output, read_metadata, write_image
@@ -20,6 +20,7 @@ __all__ = [
     "keep_luminance_only",
     "luminance",
     "match_histogram",
+    "pixels_to_tensor",
     "read_image",
     "read_metadata",
     "resize",

@@ -14,7 +14,7 @@ from impasto.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SHORTEST_PX", "Picture", "check_paintable"]
+__all__ = ["SHORTEST_PX", "Picture", "check_paintable", "pixels_to_tensor"]
 
 SHORTEST_PX = 32
 """A picture with a shorter side has nothing for the deepest layers to see."""
@@ -89,3 +89,11 @@ def check_paintable(picture: Picture, role: str) -> None:
             f"{name} is {picture.width_px}x{picture.height_px} px; a {role} needs at least {SHORTEST_PX} px on "
             "each side, so enlarge it or take another."
         )
+
+
+def pixels_to_tensor(pixels: np.ndarray) -> Tensor:
+    """Turns ``(H, W, 3)`` of uint8 or uint16 into float32 ``(1, 3, H, W)`` in ``[0, 1]``."""
+    import torch
+
+    most = np.iinfo(pixels.dtype).max
+    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32) / most)[None]

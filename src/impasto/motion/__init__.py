@@ -12,6 +12,7 @@ from impasto.motion.reliability import (
 )
 from impasto.motion.shots import ShotFinder
 from impasto.motion.show import color_flow
+from impasto.motion.track import Motion, Tracker
 from impasto.motion.warp import warp
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "FlowCache",
     "FlowEstimator",
     "FlowFiles",
+    "Motion",
     "ShotFinder",
+    "Tracker",
     "closest_first",
     "color_flow",
     "find_still",

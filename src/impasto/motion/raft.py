@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import MissingFileError, WeightsError
+from impasto.media.picture import pixels_to_tensor
 from impasto.types import Frame
 
 __all__ = ["RAFT", "load_raft"]
@@ -299,15 +299,9 @@ class RAFT(nn.Module):
     def __call__(self, frame: Any, other: Any) -> Tensor:
         """Takes two frames (see `FlowEstimator`) or two tensors (see `forward`)."""
         if isinstance(frame, Frame):
-            frame, other = _tensor(frame), _tensor(other)
+            frame, other = pixels_to_tensor(frame.pixels), pixels_to_tensor(other.pixels)
         result: Tensor = super().__call__(frame, other)
         return result
-
-
-def _tensor(frame: Frame) -> Tensor:
-    most = np.iinfo(frame.pixels.dtype).max
-    pixels = frame.pixels.transpose(2, 0, 1).astype(np.float32) / most
-    return torch.from_numpy(pixels)[None]
 
 
 def _enlarge(flow: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ __all__ = [
 LOOKS_ALIKE = 0.08
 """Difference of colour, root mean square over a few pixels, at which trust has fallen to a third."""
 
-STILL_PX = 0.3
+JUMP_PX = 1.0
+STILL_PX = 0.1
 STILL_CHANGE = 0.016
 """Four levels of 255: about the noise that compression leaves in what does not move."""
 
@@ -73,6 +74,14 @@ def motion_boundaries(flow: Tensor) -> Tensor:
     return (steepness > limit).to(flow.dtype)
 
 
+def _jump(flow: Tensor, radius_px: int = 2) -> Tensor:
+    """The largest difference of either component within a window, ``(B, 1, H, W)``."""
+    side = 2 * radius_px + 1
+    padded = F.pad(flow, (radius_px,) * 4, mode="replicate")
+    most, least = F.max_pool2d(padded, side, 1), -F.max_pool2d(-padded, side, 1)
+    return (most - least).amax(1, keepdim=True)
+
+
 def reliability(
     to_other: Tensor,
     back: Tensor,
@@ -88,14 +97,17 @@ def reliability(
         other: The other frame.
 
     Returns:
-        ``(B, 1, H, W)`` in ``[0, 1]``. Deviates from the paper in the check of colours, which catches flow that is
-        wrong both ways alike.
+        ``(B, 1, H, W)`` in ``[0, 1]``. Deviates from the paper: a boundary counts where the flow differs by more than
+        a pixel within 5x5 px, since what DIS finds in a plain sky trembles by less; colours must agree, which catches
+        flow that is wrong both ways alike; and what stands still is trusted.
     """
-    seen = forward_backward_check(to_other, back) * (1 - motion_boundaries(to_other))
+    boundaries = motion_boundaries(to_other) * (_jump(to_other) > JUMP_PX)
+    seen = forward_backward_check(to_other, back) * (1 - boundaries)
     if frame is None or other is None:
         return seen
     apart = _smooth((warp(other, to_other) - frame).square().mean(1, keepdim=True), 2)
-    return seen * torch.exp(-apart / LOOKS_ALIKE**2)
+    agrees = torch.exp(-apart / LOOKS_ALIKE**2)
+    return torch.maximum(seen * agrees, find_still(to_other, frame, other))
 
 
 def closest_first(reliabilities: Sequence[Tensor]) -> list[Tensor]:

@@ -6,22 +6,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.config import FilmOptions, PaintOptions
 from impasto.losses import change_loss, temporal_loss
 from impasto.media.resize import resize
+from impasto.optimize.carry import borrow_texture, hold_tones, merged
 from impasto.optimize.loop import InFilm, Optimisation
 from impasto.optimize.objective import StyleMemory, Term, see
-from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted
+from impasto.types import Backbone, FrameContext, Iterate, Painted
 
-__all__ = ["FilmOptimiser", "fill_uncovered"]
+__all__ = ["FilmOptimiser"]
 
 PASS_BLEND = 0.5
 """What a pass takes from the neighbour where the motion is reliable (Ruder 2016, eq. 10, delta)."""
-
-FILL_PX = 16
 
 
 class FilmOptimiser:
@@ -62,7 +60,7 @@ class FilmOptimiser:
         alone = context.opens_shot and context.own is None
         options = dataclasses.replace(
             self.paint_options,
-            blend=context.blend,
+            blend=context.blend or self.paint_options.blend,
             seed=self.paint_options.seed * 1_000_003 + context.index,
         )
         if "style_weight" in context.state:
@@ -94,8 +92,12 @@ class FilmOptimiser:
                 notes.append(last.note)
             if keep:
                 pictures.append(run.image)
+        image = run.result.detach()
+        if self.film.hold and context.still is not None and context.previous is not None:
+            before, still = (part.to(image) for part in (context.previous, context.still))
+            image = hold_tones(image, before, still)
         return Painted(
-            image=run.result.detach(),
+            image=image,
             terms={} if last is None else last.terms,
             state={"style_weight": run.balancer.weight},
             iterates=pictures,
@@ -112,7 +114,7 @@ class FilmOptimiser:
             return own
         kind = self.film.frame_start
         if kind == "warped" and context.earlier:
-            return fill_uncovered(frame.to(self.trial.device), context.earlier)
+            return borrow_texture(frame.to(self.trial.device), context.earlier)
         if kind == "previous" and context.previous is not None:
             return context.previous.to(self.trial.device)
         if kind == "noise":
@@ -182,41 +184,3 @@ def _pull(weight: float, target: Tensor, where: Tensor | None = None) -> Term:
     return Term(
         weight=weight, measure=lambda _features, image, _step: temporal_loss(image, target, where)
     )
-
-
-def merged(earlier: Sequence[Earlier]) -> tuple[Tensor, Tensor]:
-    """One target and its trust for several pastiches: the same minimum as the sum of their losses."""
-    trust = torch.stack([one.reliability for one in earlier]).sum(0)
-    weighted = torch.stack([one.reliability * one.warped for one in earlier]).sum(0)
-    return weighted / trust.clamp_min(1e-6), trust
-
-
-def fill_uncovered(frame: Tensor, earlier: Sequence[Earlier]) -> Tensor:
-    """Warped pastiches where they are to be trusted; elsewhere the frame's detail on the colours around.
-
-    What nothing covers would else start from a stretched foreground, or from bare photograph.
-
-    Args:
-        frame: ``(1, 3, H, W)`` in ``[0, 1]``.
-        earlier: Pastiches along the motion.
-
-    Returns:
-        ``(1, 3, H, W)`` in ``[0, 1]``.
-    """
-    target, trust = (part.to(frame) for part in merged(earlier))
-    trust = trust.clamp(0, 1)
-    closest = earlier[0].warped.to(frame)
-    known = _blur(trust)
-    around = (_blur(trust * target) + 1e-3 * _blur(closest)) / (known + 1e-3)
-    filled = (around + frame - _blur(frame)).clamp(0, 1)
-    return trust * target + (1 - trust) * filled
-
-
-def _blur(image: Tensor) -> Tensor:
-    """Two box filters, a tent of about 16 px."""
-    side = 2 * (FILL_PX // 2) + 1
-    least = min(image.shape[-2:]) - 1
-    edge = min(side // 2, least)
-    for _ in range(2):
-        image = F.avg_pool2d(F.pad(image, (edge,) * 4, mode="replicate"), 2 * edge + 1, stride=1)
-    return image

@@ -29,6 +29,10 @@ LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.03, "sgd": 0.03}
 LEAP = 3.0
 """A loss this many times the best of its scale counts as led astray."""
 
+FIRST_STEP = 0.01
+WARM_STEP = 0.001
+"""First step of L-BFGS, root mean square per pixel; a picture that is nearly done would be shaken by more."""
+
 MOST_RETRIES = 8
 TOLERANCE_STEPS = 10
 SMALLEST_STYLE_PX = 32
@@ -142,7 +146,9 @@ class Optimisation:
         self.plan = self._film.plan or self._plan()
         self.precision = self._precision()
         rate = options.learning_rate or LEARNING_RATES[options.solver]
-        self.solver: Solver = make_solver(options.solver, rate, history=options.history)
+        self.solver: Solver = make_solver(
+            options.solver, rate, history=options.history, first=FIRST_STEP if start is None else WARM_STEP
+        )
         weight = options.style_weight * options.strength**3
         self.balancer = Balancer(
             options.content_budget, weight, most=weight if options.balance == "guard" else None
@@ -304,12 +310,15 @@ class Optimisation:
             self.solver.forget()
 
     def _enlarged(self, size: tuple[int, int]) -> Tensor:
-        """The picture at the next scale, with the photograph's own fine detail, which the last one could not hold.
+        """The picture at the next scale, with the fine detail that the last one could not hold.
 
-        The solver would find that detail again, but only after some tens of its dearest steps.
+        The detail is that of the picture the run was given to start from, else the photograph's. The solver would
+        find it again, but only after some tens of its dearest steps.
         """
-        before = resize(self._content_at(self.scale - 1), size, clamp=False)
-        detail = self._content_at(self.scale) - before
+        source = self.content if self._given is None else self._given.to(self.content)
+        scale = self.scales[self.scale - 1]
+        before = resize(resize(source, (scale.height_px, scale.width_px)), size, clamp=False)
+        detail = resize(source, size) - before
         return (resize(self._canvas, size, clamp=False) + detail).clamp(0, 1)
 
     @property

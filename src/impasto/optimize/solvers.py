@@ -49,7 +49,9 @@ class Solver(Protocol):
         ...
 
 
-def make_solver(name: SolverName, learning_rate: float, *, history: int = 12) -> Solver:
+def make_solver(
+    name: SolverName, learning_rate: float, *, history: int = 12, first: float = 0.01
+) -> Solver:
     """Builds a solver.
 
     Args:
@@ -57,9 +59,10 @@ def make_solver(name: SolverName, learning_rate: float, *, history: int = 12) ->
         learning_rate: Step length: a factor on the Newton step for ``lbfgs`` (1 is natural), about the change
             of a pixel in a step for ``adam`` and ``sgd``.
         history: Pairs that L-BFGS remembers; each costs two pictures of memory.
+        first: First step of L-BFGS, root mean square per pixel.
     """
     if name == "lbfgs":
-        return LBFGS(learning_rate, history=history)
+        return LBFGS(learning_rate, history=history, first=first)
     if name == "adam":
         return Adam(learning_rate)
     return SGD(learning_rate)
@@ -89,13 +92,16 @@ class LBFGS:
     Args:
         learning_rate: Factor on the quasi-Newton step.
         history: How many pairs are remembered.
+        first: Length of the step that is taken while nothing is known yet, root mean square per pixel.
     """
 
     LONGEST = 0.08
-    FIRST = 0.01
 
-    def __init__(self, learning_rate: float = 1.0, *, history: int = 12) -> None:
+    def __init__(
+        self, learning_rate: float = 1.0, *, history: int = 12, first: float = 0.01
+    ) -> None:
         self.learning_rate = learning_rate
+        self.first = first
         self.history = history
         self.steps: list[Tensor] = []
         self.changes: list[Tensor] = []
@@ -107,7 +113,7 @@ class LBFGS:
         self._remember(image, gradient)
         direction = self._direction(_free_gradient(image, gradient))
         length = direction.square().mean().sqrt()
-        longest = self.LONGEST if self.steps else self.FIRST
+        longest = self.LONGEST if self.steps else self.first
         factor = self.learning_rate * torch.clamp(longest / length.clamp_min(1e-12), max=1.0)
         if not self.steps:
             factor = self.learning_rate * longest / length.clamp_min(1e-12)

@@ -1,5 +1,33 @@
 """Where media, motion, regions and a stylizer are joined."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from impasto.pipeline.image import Job, backbone_for, prepare, stylize, stylize_image
 
-__all__ = ["Job", "backbone_for", "prepare", "stylize", "stylize_image"]
+if TYPE_CHECKING:
+    from impasto.pipeline.video import FilmJob, FrameDone, prepare_film, stylize_video
+
+__all__ = [
+    "FilmJob",
+    "FrameDone",
+    "Job",
+    "backbone_for",
+    "prepare",
+    "prepare_film",
+    "stylize",
+    "stylize_image",
+    "stylize_video",
+]
+
+_FILM = ("FilmJob", "FrameDone", "prepare_film", "stylize_video")
+
+
+def __getattr__(name: str) -> Any:
+    """Films come with OpenCV and PyAV, which pictures do without."""
+    if name not in _FILM:
+        raise AttributeError(f"module 'impasto.pipeline' has no attribute {name!r}")
+    from impasto.pipeline import video
+
+    return getattr(video, name)

@@ -28,7 +28,17 @@ from impasto.media import (
 from impasto.optimize import Optimisation
 from impasto.types import Backbone, Iterate
 
-__all__ = ["Job", "backbone_for", "prepare", "stylize", "stylize_image"]
+__all__ = [
+    "Job",
+    "Source",
+    "backbone_for",
+    "keep_colors",
+    "picture_of",
+    "prepare",
+    "recolored",
+    "stylize",
+    "stylize_image",
+]
 
 Source = Picture | Image.Image | np.ndarray | str | Path
 
@@ -53,10 +63,11 @@ def stylize(
     several = isinstance(style, Sequence) and not isinstance(style, str)
     sources: Sequence[Source] = style if several else [style]  # type: ignore[assignment, list-item]
     options = make_options(preset, **overrides)
-    return stylize_image(_picture(content), [_picture(s) for s in sources], options).to_pil()
+    return stylize_image(picture_of(content), [picture_of(s) for s in sources], options).to_pil()
 
 
-def _picture(source: Source) -> Picture:
+def picture_of(source: Source) -> Picture:
+    """Takes a path, a PIL image or an array; see `stylize`."""
     if isinstance(source, Picture):
         return source
     if isinstance(source, (str, Path)):
@@ -116,7 +127,7 @@ class Job:
         pastiche = self.optimisation.result if image is None else image
         pastiche = resize(pastiche.detach().float().cpu(), size)
         content = resize(self.content.to_tensor(), size)
-        pastiche = _keep_colors(pastiche, content, self.options)
+        pastiche = keep_colors(pastiche, content, self.options)
         alpha = self.content.alpha
         if alpha is not None:
             alpha = resize(torch.from_numpy(alpha)[None, None], size)[0, 0].numpy()
@@ -124,7 +135,8 @@ class Job:
         return Picture(rgb=rgb, alpha=alpha, bits=self.content.bits)
 
 
-def _keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
+def keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
+    """Gives a pastiche the colours that the options ask to keep; ``(1, 3, H, W)`` each."""
     if options.keep_colors == "luminance":
         return keep_luminance_only(pastiche, content)
     if options.keep_colors_when == "before" or options.keep_colors == "none":
@@ -133,7 +145,8 @@ def _keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Te
     return transfer(pastiche, content)
 
 
-def _recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
+def recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
+    """Gives a style the content's colours where the options ask for it before painting."""
     if options.keep_colors_when == "after" or options.keep_colors in ("none", "luminance"):
         return style
     transfer = transfer_linear if options.keep_colors == "linear" else match_histogram
@@ -164,7 +177,7 @@ def prepare(
         start = read_image(options.start_file).to_tensor()
     optimisation = Optimisation(
         image,
-        [_recolored(style.to_tensor(), image, options) for style in styles],
+        [recolored(style.to_tensor(), image, options) for style in styles],
         backbone or backbone_for(options),
         options,
         start=start,

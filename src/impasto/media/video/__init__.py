@@ -1,13 +1,15 @@
 """Films in and out, frame by frame, with PyAV; needs the extra ``video``."""
 
-from impasto.media.video._clip import Clip, ClipInfo, open_clip
+from impasto.media.video._clip import Clip, ClipInfo, PictureSequence, open_clip, painted_size
 from impasto.media.video._color import ColorTags
+from impasto.media.video._select import select_frames
 from impasto.media.video._writer import (
     FilmFormat,
     FilmWriter,
     check_film,
     choose_format,
     read_film_metadata,
+    video_times,
 )
 
 __all__ = [
@@ -16,8 +18,12 @@ __all__ = [
     "ColorTags",
     "FilmFormat",
     "FilmWriter",
+    "PictureSequence",
     "check_film",
     "choose_format",
     "open_clip",
+    "painted_size",
     "read_film_metadata",
+    "select_frames",
+    "video_times",
 ]

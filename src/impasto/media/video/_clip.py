@@ -19,7 +19,7 @@ from impasto.media.resize import size_to_fit
 from impasto.media.video._color import ColorTags, tags_of, to_rgb
 from impasto.types import Frame
 
-__all__ = ["Clip", "ClipInfo", "open_clip"]
+__all__ = ["Clip", "ClipInfo", "PictureSequence", "VideoClip", "open_clip", "painted_size"]
 
 SEQUENCE_RATE = Fraction(24)
 SMALLEST_PX = 16
@@ -70,8 +70,12 @@ class Clip(Protocol):
         ...
 
 
-def open_clip(path: str | Path) -> Clip:
+def open_clip(path: str | Path, *, rate: float | None = None) -> Clip:
     """Opens a film, or a sequence of pictures: a folder of them, or a name like ``frames_%05d.png``.
+
+    Args:
+        path: What to open.
+        rate: Frames a second of a sequence; 24 when not given.
 
     Raises:
         MissingFileError: There is no such file.
@@ -80,7 +84,7 @@ def open_clip(path: str | Path) -> Clip:
     """
     path = Path(path)
     if path.is_dir() or "%" in path.name:
-        return PictureSequence(path)
+        return PictureSequence(path, SEQUENCE_RATE if rate is None else Fraction(str(rate)))
     if not path.exists():
         raise MissingFileError(f"there is no film {path}; check the name.")
     return VideoClip(path)
@@ -226,7 +230,7 @@ def _describe(container: Any, stream: Any, first: Any) -> ClipInfo:
 
 
 class PictureSequence:
-    """Pictures in the order of their numbers, as a film of 24 frames a second (``--fps`` sets another rate).
+    """Pictures in the order of their numbers, as a film of 24 frames a second.
 
     Args:
         path: A folder, or a name with ``%d`` or ``%05d`` for the number.

@@ -1,0 +1,113 @@
+"""`impasto measure`: figures of what was painted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from impasto.errors import InputError
+
+__all__ = ["measure"]
+
+measure = App(name="measure", help="Figures of what was painted.")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """What is compared, and how motion is found."""
+
+    start: float | None = None
+    """Second of CLIP at which FILM begins; what FILM's own settings say when not given."""
+    gaps: str = "1,2,4,10"
+    """Frames between the two that are compared."""
+    frames: int | None = None
+    """Measure so many frames; all when not given."""
+    every: int = 4
+    """Measure style, content and features on every so many frames."""
+    flow: Literal["dis", "farneback", "raft"] = "dis"
+    """How motion is found."""
+    flow_weights: Path | None = None
+    """Checkpoint of RAFT."""
+    json: bool = False
+    """Print JSON."""
+
+
+@measure.command
+def video(
+    film: Annotated[Path, Parameter(help="The painted film.")],
+    clip: Annotated[Path, Parameter(help="The clip it was painted from.")],
+    /,
+    *styles: Annotated[Path, Parameter(help="The styles, for the style loss.")],
+    how: How | None = None,
+) -> int:
+    """Measure steadiness, drift, style and content of FILM, beside the clip's own unsteadiness, which is the floor.
+
+    Errors are mean squares of values of 0 to 1 along the motion, where it is reliable, within shots.
+    """
+    from impasto.backbones import load_backbone
+    from impasto.cli._options import split_list
+    from impasto.measure import FilmMeter, measure_film, same_frames
+    from impasto.media import read_image, resize, size_to_fit
+    from impasto.media.video import open_clip, read_film_metadata
+    from impasto.motion import make_estimator
+
+    how = how or How()
+    painted, source = open_clip(film), open_clip(clip)
+    start = how.start
+    if start is None:
+        known = {} if film.is_dir() else read_film_metadata(film)
+        start = float(known.get("film", {}).get("start", 0.0))
+    size = (painted.info.height_px, painted.info.width_px)
+    pictures = []
+    for style in styles:
+        image = read_image(style).to_tensor()
+        pictures.append(resize(image, size_to_fit((image.shape[-2], image.shape[-1]), max(size))))
+    meter = FilmMeter(
+        load_backbone(),
+        pictures,
+        gaps=split_list("gaps", how.gaps, int),
+        estimator=make_estimator(how.flow, weights=how.flow_weights),
+        every=how.every,
+    )
+    pairs = same_frames(painted.frames(size), source.frames(size), start)
+    figures = dataclasses.asdict(measure_film(pairs, meter, how.frames))
+    if figures["frames"] == 0:
+        raise InputError(f"{film} and {clip} share no frame; give --start.")
+    if how.json:
+        print(json.dumps(_plain(figures)))
+    else:
+        _print(figures)
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    """Values for JSON, which knows no nan."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print(figures: dict[str, Any]) -> None:
+    print(f"{figures['frames']} frames")
+    for gap, error in figures["error"].items():
+        clip = figures["error_of_clip"][gap]
+        print(
+            f"gap {gap:>2}: error {error:.6f} (the clip's own {clip:.6f}), features {figures['perceptual'][gap]:.4f} "
+            f"({figures['perceptual_of_clip'][gap]:.4f})"
+        )
+    if figures["style"] is not None:
+        print(f"style {figures['style']:.5f}")
+    print(f"content {figures['content']:.4f}")
+    for name in ("brightness", "sharpness"):
+        values = [value for value in figures[name] if math.isfinite(value)]
+        if values:
+            print(f"{name} of what stands still: first {values[0]:.4f}, last {values[-1]:.4f}")

@@ -1,0 +1,184 @@
+"""What a person, or a program, sees of a film being painted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from impasto.pipeline import FilmJob, FrameDone
+
+__all__ = ["FilmShow", "make_film_show"]
+
+
+class FilmShow(Protocol):
+    """Told of everything that happens; `close` ends the display."""
+
+    def header(self, job: FilmJob) -> None: ...
+    def frame(self, event: FrameDone) -> None: ...
+    def say(self, text: str) -> None: ...
+    def done(self, out: Path, frames: int, seconds: float, *, interrupted: bool) -> None: ...
+    def close(self) -> None: ...
+
+
+def make_film_show(*, json_lines: bool, quiet: bool) -> FilmShow:
+    """A progress bar, JSON lines, or nothing."""
+    if json_lines:
+        return JsonFilmShow()
+    return QuietFilmShow() if quiet else BarFilmShow()
+
+
+class QuietFilmShow:
+    """Shows nothing."""
+
+    def header(self, job: FilmJob) -> None:
+        """What is about to be done."""
+
+    def frame(self, event: FrameDone) -> None:
+        """One frame was painted."""
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+
+    def done(self, out: Path, frames: int, seconds: float, *, interrupted: bool) -> None:
+        """The film is written."""
+
+    def close(self) -> None:
+        """The display ends."""
+
+
+class JsonFilmShow(QuietFilmShow):
+    """One JSON object a line on standard output."""
+
+    @staticmethod
+    def _say(event: str, **values: Any) -> None:
+        print(json.dumps({"event": event, **values}), flush=True)
+
+    def header(self, job: FilmJob) -> None:
+        """What is about to be done."""
+        self._say("start", **described(job))
+
+    def frame(self, event: FrameDone) -> None:
+        """One frame was painted."""
+        values = {k: v for k, v in vars(event).items() if k != "pixels"}
+        self._say("frame", **(values | {"terms": dict(event.terms)}))
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+        self._say("note", text=text)
+
+    def done(self, out: Path, frames: int, seconds: float, *, interrupted: bool) -> None:
+        """The film is written."""
+        self._say(
+            "done",
+            output=str(out),
+            frames=frames,
+            seconds=round(seconds, 3),
+            interrupted=interrupted,
+        )
+
+
+class BarFilmShow(QuietFilmShow):
+    """A header, a bar with frame, losses and time left, and where the film is."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[losses]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("opening", total=None, losses="")
+        self._bar.start()
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def header(self, job: FilmJob) -> None:
+        """What is about to be done."""
+        about = described(job)
+        frames = "" if about["frames"] is None else f", {about['frames']} frames"
+        self._print(
+            f"{about['width_px']}x{about['height_px']} px{frames}, {about['method']}, {about['backbone']}, "
+            f"{about['precision']}, {about['device']}; about {about['seconds_a_frame_foretold']:.1f} s a frame and "
+            f"{about['memory_gib_foretold']:.1f} GiB"
+        )
+        for note in about["notes"]:
+            self._print(f"note: {note}")
+        if about["done"]:
+            self._print(f"going on after {about['done']} frames that are painted already")
+        turns = job.film.passes
+        total = None if about["frames"] is None else about["frames"] * turns
+        self._bar.update(self._task, total=total, completed=about["done"])
+
+    def frame(self, event: FrameDone) -> None:
+        """One frame was painted."""
+        for note in event.notes:
+            self._print(f"frame {event.index}: {note}")
+        terms = "  ".join(f"{name} {value:.3f}" for name, value in event.terms.items())
+        of = "" if event.frames is None else f"/{event.frames}"
+        turn = f"pass {event.turn}/{event.turns} " if event.turns > 1 else ""
+        cut = " (cut)" if event.opens_shot and event.index else ""
+        self._bar.update(
+            self._task,
+            advance=1,
+            description=f"{turn}frame {event.index + 1}{of}{cut}",
+            losses=f"{terms}  {event.seconds:.1f} s",
+        )
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+        self._print(text)
+
+    def done(self, out: Path, frames: int, seconds: float, *, interrupted: bool) -> None:
+        """The film is written."""
+        how = "interrupted; so far" if interrupted else "painted"
+        more = "; --resume goes on" if interrupted else ""
+        self._print(f"{how} {out} ({frames} frames, {seconds:.1f} s){more}")
+
+    def close(self) -> None:
+        """The display ends."""
+        self._bar.stop()
+
+
+def described(job: FilmJob) -> dict[str, Any]:
+    """What is about to be done, as plain values."""
+    from impasto.config import METHODS
+
+    height, width = job.size
+    trial = job.stylizer.trial  # type: ignore[attr-defined]
+    first = trial.plan.forecast.seconds
+    pixels = sum(scale.pixels * scale.steps for scale in trial.scales)
+    steps = job.film.frame_steps
+    following = first * sum(steps) * height * width / max(1, pixels) if steps else first
+    method = next((name for name, film in METHODS.items() if _like(film, job.film)), "own method")
+    return {
+        "width_px": width,
+        "height_px": height,
+        "frames": job.frames,
+        "done": job.store.done(),
+        "method": method,
+        "backbone": trial.backbone.name,
+        "device": str(trial.device),
+        "precision": trial.precision,
+        "seconds_a_frame_foretold": round(following, 2),
+        "memory_gib_foretold": round(trial.plan.forecast.memory_bytes / 2**30, 2),
+        "notes": [*job.notes, *trial.plan.notes],
+    }
+
+
+def _like(method: Any, film: Any) -> bool:
+    """Whether a film is of a method, whatever its excerpt and file."""
+    decides = (
+        "frame_start", "frame_steps", "flow_weight", "gaps", "still_weight", "previous_weight", "iterate_weight",
+        "change_weight", "passes", "hold",
+    )  # fmt: skip
+    return all(getattr(method, name) == getattr(film, name) for name in decides)

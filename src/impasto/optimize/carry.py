@@ -1,0 +1,151 @@
+"""Pastiches carried to the next frame: sharpness kept, and texture for what nothing covers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.types import Earlier
+
+__all__ = ["borrow_texture", "hold_tones", "keep_sharp", "merged"]
+
+BORROWED_FROM = 48
+"""Places that are tried for each pixel."""
+
+REACH = 0.3
+"""How far those places lie at most, as a share of the long edge."""
+
+LEAST_STILL = 0.01
+
+COMPARED_PX = 160
+"""Long edge at which places are compared."""
+
+
+def merged(earlier: Sequence[Earlier]) -> tuple[Tensor, Tensor]:
+    """One target and its trust for several pastiches: the same minimum as the sum of their losses."""
+    trust = torch.stack([one.reliability for one in earlier]).sum(0)
+    weighted = torch.stack([one.reliability * one.warped for one in earlier]).sum(0)
+    return weighted / trust.clamp_min(1e-6), trust
+
+
+def keep_sharp(warped: Tensor, before: Tensor, moved: Tensor) -> Tensor:
+    """Undoes what resampling took from fine texture, so that a hundred warpings do not smear it.
+
+    An unsharp mask whose amount gives the Laplacian the energy that it had.
+
+    Args:
+        warped: The pastiche along the motion, ``(1, 3, H, W)`` in ``[0, 1]``.
+        before: As it was.
+        moved: Where it was resampled and is to be trusted, ``(1, 1, H, W)`` in ``[0, 1]``.
+
+    Returns:
+        ``(1, 3, H, W)`` in ``[0, 1]``; unchanged where nothing moved.
+    """
+    area = float(moved.sum())
+    if area < 1:
+        return warped
+    detail = warped - _box(warped, 1)
+    wanted = float((moved * _laplacian(before).square()).sum())
+    a, b = _laplacian(warped), _laplacian(detail)
+    aa, ab, bb = (float((moved * product).sum()) for product in (a * a, a * b, b * b))
+    # aa + 2 t ab + t^2 bb = wanted
+    root = ab * ab - bb * (aa - wanted)
+    amount = 0.0 if bb <= 0 or root < 0 else (-ab + math.sqrt(root)) / bb
+    return (warped + min(max(amount, 0.0), 1.0) * moved * detail).clamp(0, 1)
+
+
+def hold_tones(image: Tensor, before: Tensor, still: Tensor) -> Tensor:
+    """Gives what stands still the mean and the spread of brightness that it had, so that they cannot creep.
+
+    Args:
+        image: The pastiche, ``(1, 3, H, W)`` in ``[0, 1]``.
+        before: The previous one.
+        still: Where nothing moved, ``(1, 1, H, W)`` in ``[0, 1]``.
+
+    Returns:
+        ``(1, 3, H, W)`` in ``[0, 1]``; unchanged where something moved, or when hardly anything stands still.
+    """
+    area = float(still.sum())
+    if area < LEAST_STILL * still.numel():
+        return image
+
+    def tones(picture: Tensor) -> tuple[float, float]:
+        grey = picture.mean(1, keepdim=True)
+        mean = float((still * grey).sum()) / area
+        return mean, math.sqrt(float((still * (grey - mean).square()).sum()) / area)
+
+    (mean, spread), (wanted, wanted_spread) = tones(image), tones(before)
+    gain = min(max(wanted_spread / max(spread, 1e-4), 0.9), 1.1)
+    held = (image - mean) * gain + wanted
+    return (image + still * (held - image)).clamp(0, 1)
+
+
+def borrow_texture(frame: Tensor, earlier: Sequence[Earlier]) -> Tensor:
+    """Fills what nothing covers with the paint of places that look alike.
+
+    For each uncovered pixel a few dozen shifts of the frame are tried, and the one whose colours fit best, among those
+    that lead to trusted paint, lends its own. The nearest places are tried first. What is borrowed is only where the
+    solver starts from.
+
+    Args:
+        frame: ``(1, 3, H, W)`` in ``[0, 1]``.
+        earlier: Pastiches along the motion.
+
+    Returns:
+        ``(1, 3, H, W)`` in ``[0, 1]``.
+    """
+    target, trust = (part.to(frame) for part in merged(earlier))
+    trust = trust.clamp(0, 1)
+    height, width = frame.shape[-2:]
+    scale = max(1, round(max(height, width) / COMPARED_PX))
+    small = F.avg_pool2d(frame, scale, ceil_mode=True)
+    paid = F.avg_pool2d(1 - trust, scale, ceil_mode=True)
+    best = torch.full_like(paid, torch.inf)
+    chosen = torch.zeros_like(paid, dtype=torch.long)
+    shifts = _shifts(max(small.shape[-2:]) * REACH)
+    for number, (down, right) in enumerate(shifts):
+        there = _shifted(torch.cat([small, paid], 1), down, right, beyond=1.0)
+        apart = (there[:, :3] - small).square().sum(1, keepdim=True)
+        cost = _box(apart + 0.5 * there[:, 3:], 2) + 1e-4 * math.hypot(down, right)
+        better = cost < best
+        best, chosen = torch.where(better, cost, best), torch.where(better, number, chosen)
+    picked = torch.tensor(shifts, device=frame.device, dtype=torch.long)[chosen[0, 0]] * scale
+    picked = picked.repeat_interleave(scale, 0).repeat_interleave(scale, 1)[:height, :width]
+    rows = (torch.arange(height, device=frame.device)[:, None] + picked[..., 0]).clamp(
+        0, height - 1
+    )
+    columns = (torch.arange(width, device=frame.device) + picked[..., 1]).clamp(0, width - 1)
+    lent = target[..., rows, columns]  # (1, 3, H, W)
+    return trust * target + (1 - trust) * lent
+
+
+def _shifts(reach: float) -> list[tuple[int, int]]:
+    """A spiral of equal density around the origin, the nearest first (Vogel 1979)."""
+    golden = math.pi * (3 - math.sqrt(5))
+    spiral = []
+    for number in range(1, BORROWED_FROM + 1):
+        radius = reach * math.sqrt(number / BORROWED_FROM)
+        angle = number * golden
+        spiral.append((round(radius * math.sin(angle)), round(radius * math.cos(angle))))
+    return list(dict.fromkeys(spiral))
+
+
+def _shifted(image: Tensor, down: int, right: int, beyond: float) -> Tensor:
+    """What lies so far down and to the right; ``beyond`` the border."""
+    height, width = image.shape[-2:]
+    edge = max(abs(down), abs(right))
+    padded = F.pad(image, (edge,) * 4, value=beyond)
+    return padded[..., edge + down : edge + down + height, edge + right : edge + right + width]
+
+
+def _box(image: Tensor, radius_px: int) -> Tensor:
+    padded = F.pad(image, (radius_px,) * 4, mode="replicate")
+    return F.avg_pool2d(padded, 2 * radius_px + 1, stride=1)
+
+
+def _laplacian(image: Tensor) -> Tensor:
+    return 9 / 4 * (image - _box(image, 1))

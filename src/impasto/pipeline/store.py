@@ -1,0 +1,181 @@
+"""What is painted of a film so far, on disk, so that a run that was killed goes on at the frame it had."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impasto.errors import CheckpointError, OutputError, UsageError
+
+__all__ = ["PaintStore"]
+
+FORMAT = 1
+KEPT_FLOWS = 12
+
+
+class PaintStore:
+    """A folder beside the film: a lossless picture a frame, and what the next frame is told.
+
+    A frame's picture is moved into place last; where it stands, everything of the frame stands.
+
+    Args:
+        folder: Made when it is not there.
+        mark: Of clip, styles and options; another run's folder is not touched.
+        resume: Go on with what is there.
+        fresh: Throw away what is there.
+
+    Raises:
+        UsageError: There is paint of an earlier run, and it was not said what to do with it.
+        CheckpointError: The paint is of another run.
+    """
+
+    def __init__(
+        self, folder: Path, mark: str, *, resume: bool = False, fresh: bool = False
+    ) -> None:
+        self.folder = folder
+        if fresh and folder.exists():
+            shutil.rmtree(folder)
+        if folder.exists():
+            self._take_up(mark, resume=resume)
+            return
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise OutputError(
+                f"{folder} cannot be made ({error.strerror}); choose another place for the film."
+            ) from error
+        self._write(folder / "run.json", json.dumps({"format": FORMAT, "mark": mark}).encode())
+
+    def _take_up(self, mark: str, *, resume: bool) -> None:
+        try:
+            run = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            same = run["format"] == FORMAT and run["mark"] == mark
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.folder} is not a whole run of impasto; --fresh throws it away and starts anew."
+            ) from error
+        frames = self.done()
+        if not same:
+            raise CheckpointError(
+                f"{self.folder} holds {frames} frames of another clip, style or options; give those again, or --fresh "
+                "to throw them away."
+            )
+        if not resume and frames > 0:
+            raise UsageError(
+                f"{self.folder} holds {frames} painted frames of this film; --resume goes on with them, --fresh throws "
+                "them away."
+            )
+
+    def _write(self, path: Path, data: bytes) -> None:
+        beside = path.with_name(path.name + ".part")
+        try:
+            beside.write_bytes(data)
+            os.replace(beside, path)
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be written ({error.strerror}); make room there and go on with --resume."
+            ) from error
+
+    def path(self, index: int, turn: int = 1) -> Path:
+        """The picture of a frame after a pass."""
+        return self.folder / f"{index:06d}.{turn}.png"
+
+    def done(self, turn: int = 1) -> int:
+        """How many frames are painted, without a gap from the first."""
+        count = 0
+        while self.path(count, turn).exists():
+            count += 1
+        return count
+
+    def has(self, index: int, turn: int = 1) -> bool:
+        """Whether a frame is painted."""
+        return self.path(index, turn).exists()
+
+    def save(
+        self,
+        index: int,
+        pixels: np.ndarray,
+        record: Mapping[str, Any],
+        *,
+        turn: int = 1,
+        flow: np.ndarray | None = None,
+        iterates: Sequence[np.ndarray] = (),
+    ) -> None:
+        """Keeps a frame, ``(H, W, 3)`` of uint8 or uint16, and drops what no frame needs any more."""
+        import io
+
+        if flow is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, flow)
+            self._write(self.folder / f"{index:06d}.flow.npy", buffer.getvalue())
+            (self.folder / f"{index - KEPT_FLOWS:06d}.flow.npy").unlink(missing_ok=True)
+        if iterates:
+            buffer = io.BytesIO()
+            named: Any = {f"{i:04d}": picture for i, picture in enumerate(iterates)}
+            np.savez(buffer, **named)
+            self._write(self.folder / f"{index:06d}.steps.npz", buffer.getvalue())
+            (self.folder / f"{index - 2:06d}.steps.npz").unlink(missing_ok=True)
+        if turn == 1:
+            self._write(self.folder / f"{index:06d}.json", json.dumps(dict(record)).encode())
+        self._write(self.path(index, turn), _png(pixels))
+
+    def keep_source(self, index: int, pixels: np.ndarray) -> None:
+        """Keeps a frame of the clip, for passes that go backward."""
+        path = self.folder / f"{index:06d}.source.png"
+        if not path.exists():
+            self._write(path, _png(pixels))
+
+    def source(self, index: int) -> np.ndarray:
+        """A frame of the clip that was kept."""
+        return _read_png(self.folder / f"{index:06d}.source.png")
+
+    def pixels(self, index: int, turn: int = 1) -> np.ndarray:
+        """A painted frame, ``(H, W, 3)``."""
+        return _read_png(self.path(index, turn))
+
+    def record(self, index: int) -> dict[str, Any]:
+        """What was kept beside a frame."""
+        values: dict[str, Any] = json.loads((self.folder / f"{index:06d}.json").read_text())
+        return values
+
+    def flow(self, index: int) -> np.ndarray | None:
+        """The motion of a frame, while it is kept."""
+        path = self.folder / f"{index:06d}.flow.npy"
+        return np.load(path) if path.exists() else None
+
+    def iterates(self, index: int) -> list[np.ndarray]:
+        """The pictures of a frame step by step, while they are kept."""
+        path = self.folder / f"{index:06d}.steps.npz"
+        if not path.exists():
+            return []
+        with np.load(path) as kept:
+            return [kept[name] for name in sorted(kept.files)]
+
+    def remove(self) -> None:
+        """Throws everything away."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    import cv2
+
+    done, data = cv2.imencode(
+        ".png", np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    )
+    assert done
+    return bytes(data)
+
+
+def _read_png(path: Path) -> np.ndarray:
+    import cv2
+
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise CheckpointError(f"{path} is damaged; delete it and go on with --resume.")
+    return np.ascontiguousarray(pixels[..., ::-1])
