@@ -38,7 +38,7 @@ class FilmRun:
     )
     """How a frame is painted: draft, standard, fine or faithful-gatys."""
     method: Annotated[str | None, Parameter(name=["--method", "-m"])] = None
-    """How the film is steadied: steady, ruder, frame-by-frame, or the seeds' seed-previous, -iterates, -change, -still."""
+    """How the film is steadied: steady, ruder, frame-by-frame, seed-previous, -iterates, -change or -still."""
     config: Path | None = None
     """Options from a TOML file, or from a film that impasto painted."""
     save_config: Path | None = None

@@ -45,8 +45,12 @@ class FilmOptions:
         "warped", "What a frame begins with: the previous pastiche warped along the motion (Ruder 2016), the same "
         "unwarped, the frame itself, or noise.", group="Steadiness",
     )  # fmt: skip
+    opening_steps: tuple[int, ...] = option(
+        (100, 60, 100), "Steps at each scale of a shot's first frame, which the others live on; those of --steps when "
+        "none.", group="Steadiness", low=0, high=100_000,
+    )  # fmt: skip
     frame_steps: tuple[int, ...] = option(
-        (15,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
+        (10,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
         group="Steadiness", low=0, high=100_000,
     )  # fmt: skip
     frame_tolerance: float = option(
@@ -157,7 +161,7 @@ class FilmOptions:
 
 
 _ALONE: dict[str, Any] = {
-    "frame_start": "content", "frame_steps": (), "flow_weight": 0.0, "gaps": (1,), "hold": False,
+    "frame_start": "content", "frame_steps": (), "opening_steps": (), "flow_weight": 0.0, "gaps": (1,), "hold": False,
 }  # fmt: skip
 
 METHODS: Mapping[str, FilmOptions] = types.MappingProxyType(

@@ -67,7 +67,9 @@ class FilmOptimiser:
             options = dataclasses.replace(
                 options, balance="fixed", strength=1.0, style_weight=context.state["style_weight"]
             )
-        if self.film.frame_steps and not alone:
+        if alone and self.film.opening_steps and self.film.remembers:
+            options = dataclasses.replace(options, steps=self.film.opening_steps)
+        elif self.film.frame_steps and not alone:
             options = _shortened(options, self.film)
         start = None if alone else self._start(frame, context)
         run = Optimisation(

@@ -147,7 +147,10 @@ class Optimisation:
         self.precision = self._precision()
         rate = options.learning_rate or LEARNING_RATES[options.solver]
         self.solver: Solver = make_solver(
-            options.solver, rate, history=options.history, first=FIRST_STEP if start is None else WARM_STEP
+            options.solver,
+            rate,
+            history=options.history,
+            first=FIRST_STEP if start is None else WARM_STEP,
         )
         weight = options.style_weight * options.strength**3
         self.balancer = Balancer(

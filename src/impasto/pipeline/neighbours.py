@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,7 +22,6 @@ from impasto.motion import (
 from impasto.optimize.carry import keep_sharp
 from impasto.pipeline.store import PaintStore
 from impasto.types import Earlier, Frame, FrameContext
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
