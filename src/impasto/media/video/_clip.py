@@ -117,6 +117,7 @@ class VideoClip:
             except _av().error.FFmpegError as error:
                 raise self._damaged(None) from error
             self.info = _describe(container, stream, first)
+            self._says = _own_duration(container, stream)
         self._deep = self.info.bits > 8
 
     @contextlib.contextmanager
@@ -173,6 +174,15 @@ class VideoClip:
                 held = frame
         if held is not None:
             yield held
+            if self._breaks_off(held):
+                raise self._damaged(held.pts_seconds + held.duration_seconds)
+
+    def _breaks_off(self, last: Frame) -> bool:
+        """Whether the file says that there is more; many readers take a torn end for the end."""
+        if self._says is None:
+            return False
+        missing = self._says - (last.pts_seconds + last.duration_seconds)
+        return missing > max(Fraction(1, 2), self._says / 50)
 
     def _frame(self, raw: Any, index: int, size: tuple[int, int]) -> Frame:
         time_base = raw.time_base or self.info.time_base
@@ -196,6 +206,16 @@ def _lasting(frame: Frame, seconds: Fraction) -> Frame:
 
 def _is_cover(stream: Any) -> bool:
     return bool(int(stream.disposition) & 0x400)  # a picture of the record's sleeve
+
+
+def _own_duration(container: Any, stream: Any) -> Fraction | None:
+    """When the pictures end, if the file says so of them and not only of the longest of its streams."""
+    begins = (stream.start_time or 0) * stream.time_base
+    if stream.duration is not None:
+        return begins + stream.duration * stream.time_base
+    if container.duration is not None and len(container.streams) == 1:
+        return Fraction(container.duration, 1_000_000)
+    return None
 
 
 def _describe(container: Any, stream: Any, first: Any) -> ClipInfo:

@@ -1,0 +1,236 @@
+"""Films: steadiness by method, drift over two hundred frames, memory over five hundred, seconds a frame.
+
+python benchmarks/bench_film.py [table] [drift] [memory] [speed]
+
+Errors are mean squares of values of 0 to 1, times 10,000, along the motion where it is reliable (see
+`impasto.measure`); ratios are those of frame-by-frame over the method's own on the same clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from common import DATA, need_data, report
+
+from impasto.backbones import load_backbone
+from impasto.config import METHODS, film_options, options
+from impasto.measure import FilmMeter, measure_film, same_frames
+from impasto.media import read_image, resize, size_to_fit
+from impasto.media.video import open_clip
+from impasto.pipeline import FilmJob, prepare_film
+
+CLIPS = (
+    ("co-tracker__bear", "msgnet__starry_night", 0.0),
+    ("co-tracker__paragliding-launch", "titu__wave_kanagawa", 0.0),
+    ("depth-anything__davis_dolphins", "msgnet__la_muse", 0.0),
+    ("fresco__car-turn", "msgnet__candy", 2.0),
+    ("fresco__dog", "msgnet__the_scream", 1.0),
+    ("pytorch-adain__cutBunny", "msgnet__starry_night", 0.0),
+)
+"""Clip, painting, second at which to begin."""
+
+GAPS = (1, 2, 4, 10)
+
+
+def clip_path(name: str) -> Path:
+    """A clip of the teaching data."""
+    return DATA / "clips" / f"{name}.mp4"
+
+
+def style_path(name: str) -> Path:
+    """A painting of the teaching data."""
+    return DATA / "paintings" / "demo" / f"{name}.jpg"
+
+
+def film_job(
+    clip: str, style: str, out: Path, *, size: int, method: str = "steady", **film: Any
+) -> FilmJob:
+    """A film of a clip in a style, made anew."""
+    return prepare_film(
+        clip_path(clip),
+        [read_image(style_path(style))],
+        out,
+        options(size=size),
+        film_options(method, **film),
+        fresh=True,
+    )
+
+
+def painted(
+    clip: str, style: str, method: str, size: int, folder: Path, **film: Any
+) -> dict[str, Any]:
+    """Paints and measures; the pastiches are read from the store, before any encoder."""
+    job = film_job(
+        clip, style, folder / f"{method}.mkv", size=size, method=method, codec="ffv1", **film
+    )
+    seconds = [event.seconds for event in job]
+    job.assemble()
+    height, width = job.size
+    picture = read_image(style_path(style)).to_tensor()
+    scaled = resize(
+        picture, size_to_fit((picture.shape[-2], picture.shape[-1]), max(height, width))
+    )
+    meter = FilmMeter(load_backbone(), [scaled], gaps=GAPS, every=2)
+    film_read = open_clip(job.out).frames((height, width))
+    figures = measure_film(same_frames(film_read, job.selected(), 0.0), meter)
+    job.store.remove()
+    row = {
+        "seconds_a_frame": round(statistics.mean(seconds[1:]), 2),
+        "style": round(figures.style or math.nan, 5),
+        "content": round(figures.content, 3),
+    }
+    for gap in GAPS:
+        row[f"error_{gap}"] = round(1e4 * figures.error[gap], 2)
+        row[f"features_{gap}"] = round(figures.perceptual[gap], 4)
+    return row | {"clip_error_1": round(1e4 * figures.error_of_clip[1], 2),
+                  "clip_error_10": round(1e4 * figures.error_of_clip[10], 2),
+                  "sharpness": [round(v, 4) for v in figures.sharpness],
+                  "brightness": [round(v, 4) for v in figures.brightness]}  # fmt: skip
+
+
+def table(size: int, frames: int, methods: list[str]) -> dict[str, Any]:
+    """Every method on every clip, and the means of the ratios."""
+    rows: dict[str, dict[str, Any]] = {}
+    for clip, style, start in CLIPS:
+        rate = float(open_clip(clip_path(clip)).info.rate)
+        rows[clip] = {}
+        for method in methods:
+            with tempfile.TemporaryDirectory() as folder:
+                end = start + (frames - 0.5) / rate
+                row = painted(clip, style, method, size, Path(folder), start=start, end=end)
+            row.pop("sharpness"), row.pop("brightness")
+            rows[clip][method] = row
+            print(clip, method, row, flush=True)
+    means = {
+        method: {
+            f"steadier_{gap}": round(
+                statistics.geometric_mean(
+                    clips["frame-by-frame"][f"error_{gap}"] / clips[method][f"error_{gap}"]
+                    for clips in rows.values()
+                ),
+                2,
+            )
+            for gap in GAPS
+        }
+        | {
+            "style_over_frame_by_frame": round(
+                statistics.geometric_mean(
+                    clips[method]["style"] / clips["frame-by-frame"]["style"]
+                    for clips in rows.values()
+                ),
+                3,
+            ),
+            "content_over_frame_by_frame": round(
+                statistics.geometric_mean(
+                    clips[method]["content"] / clips["frame-by-frame"]["content"]
+                    for clips in rows.values()
+                ),
+                3,
+            ),
+            "seconds_a_frame": round(
+                statistics.mean(c[method]["seconds_a_frame"] for c in rows.values()), 2
+            ),
+        }
+        for method in methods
+    }
+    return {"size": size, "frames": frames, "means": means, "clips": rows}
+
+
+def drift(size: int) -> dict[str, Any]:
+    """Sharpness and brightness of the 1st, 50th and 200th pastiche, held against drift and not."""
+    found = {}
+    for hold in (True, False):
+        with tempfile.TemporaryDirectory() as folder:
+            row = painted(
+                "fresco__dog",
+                "msgnet__the_scream",
+                "steady",
+                size,
+                Path(folder),
+                end=8.4,
+                hold=hold,
+            )
+        picked = {n: (row["sharpness"][n - 1], row["brightness"][n - 1]) for n in (1, 50, 200)}
+        found["held" if hold else "not held"] = {
+            "sharpness": {n: s for n, (s, _b) in picked.items()},
+            "brightness": {n: b for n, (_s, b) in picked.items() if math.isfinite(b)},
+            "error_10": row["error_10"],
+            "style": row["style"],
+        }
+    return {"size": size, "frames": 202, **found}
+
+
+def memory(size: int) -> dict[str, Any]:
+    """Resident memory after 20 and 500 frames of a long clip."""
+    process, marks = psutil.Process(), {}
+    with tempfile.TemporaryDirectory() as folder:
+        job = film_job(
+            "gradio__world", "msgnet__candy", Path(folder) / "o.mp4", size=size, frame_steps=[2],
+            opening_steps=[5], end=17.0,
+        )  # fmt: skip
+        peak = 0
+        for event in job:
+            peak = max(peak, process.memory_info().rss)
+            if event.index in (19, 499):
+                marks[event.index + 1] = round(peak / 2**20)
+        job.assemble()
+        after = round(process.memory_info().rss / 2**20)
+    return {
+        "size": size,
+        "peak_mib_at_frame": marks,
+        "grown_mib": marks[500] - marks[20],
+        "after_encoding_mib": after,
+    }
+
+
+def speed(frames: int) -> dict[str, Any]:
+    """Seconds a frame at 640x360 by part, after the first, all in."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "o.mp4"
+        job = film_job(
+            "pytorch-adain__cutBunny", "msgnet__starry_night", out, size=0, end=(frames - 0.5) / 24
+        )
+        seconds = [event.seconds for event in job]
+        began = time.perf_counter()
+        job.assemble()
+        encode = (time.perf_counter() - began) / len(seconds)
+    later = statistics.median(seconds[1:])
+    return {
+        "size": [job.size[1], job.size[0]],
+        "first_frame_seconds": round(seconds[0], 2),
+        "frame_seconds": round(later, 2),
+        "encode_seconds": round(encode, 3),
+        "all_in_seconds": round(later + encode, 2),
+    }
+
+
+def main() -> None:
+    """Runs the parts that are named, all when none is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", default=[])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    args = parser.parse_args()
+    need_data()
+    runs = {
+        "table": lambda: table(args.size, args.frames, args.methods),
+        "drift": lambda: drift(args.size),
+        "memory": lambda: memory(160),
+        "speed": lambda: speed(args.frames),
+    }
+    for part in args.parts or runs:
+        report(f"film_{part}", runs[part]())
+
+
+if __name__ == "__main__":
+    main()

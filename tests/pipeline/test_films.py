@@ -1,0 +1,218 @@
+"""Films from end to end with a small network: times, sound, cuts, resume to the byte, loops and schedules."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from films import decoded, film, packets_of, write_film
+from helpers import LAYERS, TinyNetwork, painting
+
+from impasto.config import METHODS, film_options, options
+from impasto.errors import CheckpointError, InputError, UsageError
+from impasto.media import Picture
+from impasto.media.video import read_film_metadata, video_times
+from impasto.pipeline import prepare_film
+from impasto.pipeline.neighbours import blend_at
+
+PAINT = {"size": 0, "coarsest": 24, "steps": (4, 3), "balance": "fixed", **LAYERS}
+QUICK = {"opening_steps": (), "frame_steps": (3,), "crf": 10}
+
+
+def style(seed=1):
+    return Picture(rgb=np.ascontiguousarray(painting(64, 64, seed)[0].permute(1, 2, 0).numpy()))
+
+
+def job(clip, out, method="steady", styles=None, resume=False, fresh=False, paint=None, **changes):
+    short = {k: v for k, v in QUICK.items() if k == "crf" or METHODS[method].frame_steps}
+    return prepare_film(
+        clip,
+        styles or [style()],
+        out,
+        options(**{**PAINT, **(paint or {})}),
+        film_options(method, **{**short, **changes}),
+        backbone=TinyNetwork(),
+        resume=resume,
+        fresh=fresh,
+    )
+
+
+def painted(clip, out, **changes):
+    made = job(clip, out, **changes)
+    events = list(made)
+    made.assemble()
+    made.store.remove()
+    return events
+
+
+@pytest.fixture
+def clip(tmp_path):
+    times = [0, 512, 1024, 1536, 2048, 3072, 3584, 4096]
+    return write_film(tmp_path / "clip.mp4", film(8, cut=5), times=times, sound=True)
+
+
+def test_times_sound_and_settings_survive(tmp_path, clip):
+    events = painted(clip, tmp_path / "out.mp4")
+    assert [e.index for e in events] == list(range(8))
+    assert [e.index for e in events if e.opens_shot] == [0, 5]
+    assert video_times(tmp_path / "out.mp4") == video_times(clip)
+    assert packets_of(tmp_path / "out.mp4", "audio") == packets_of(clip, "audio")
+    settings = read_film_metadata(tmp_path / "out.mp4")
+    assert settings["film"]["frame_steps"] == [3]
+    assert settings["options"]["coarsest"] == 24
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_a_cut_resets_everything(tmp_path, clip):
+    """The shot after the cut is painted as if it were a film of its own."""
+    whole = painted(clip, tmp_path / "whole.mp4")
+    alone = painted(clip, tmp_path / "alone.mp4", start=3072 / 12288)
+    for one, other in zip(whole[5:], alone, strict=True):
+        assert set(one.terms) == set(other.terms)
+    assert "flow" not in whole[5].terms
+    assert "flow" in whole[6].terms
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_goes_on_where_it_was_to_the_byte(tmp_path, clip, method):
+    changes = {"gaps": (1, 2)} if method == "ruder" else {}
+    painted(clip, tmp_path / "whole.mp4", method=method, **changes)
+    out = tmp_path / "parts.mp4"
+    for count in (2, 2, 3):
+        broken = job(
+            clip, out, method=method, resume=out.with_name("parts.mp4.frames").exists(), **changes
+        )
+        assert len(list(itertools.islice(broken, count))) == count
+    rest = job(clip, out, method=method, resume=True, **changes)
+    assert [e.index for e in rest] == [7]
+    rest.assemble()
+    for one, other in zip(decoded(tmp_path / "whole.mp4"), decoded(out), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_passes_go_on_where_they_were(tmp_path, clip):
+    events = painted(clip, tmp_path / "whole.mp4", passes=3)
+    assert [e.index for e in events if e.turn == 2] == [4, 3, 2, 1, 0, 7, 6, 5]
+    assert [e.index for e in events if e.turn == 3] == list(range(8))
+    broken = job(clip, tmp_path / "parts.mp4", passes=3)
+    list(itertools.islice(broken, 13))
+    rest = job(clip, tmp_path / "parts.mp4", passes=3, resume=True)
+    assert len(list(rest)) == 24 - 13
+    rest.assemble()
+    for one, other in zip(
+        decoded(tmp_path / "whole.mp4"), decoded(tmp_path / "parts.mp4"), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+def test_what_is_painted_is_a_film_at_any_time(tmp_path, clip):
+    broken = job(clip, tmp_path / "out.mp4")
+    list(itertools.islice(broken, 3))
+    broken.assemble()
+    assert len(decoded(tmp_path / "out.mp4")) == 3
+    sound = packets_of(tmp_path / "out.mp4", "audio")
+    assert 0 < len(sound) < len(packets_of(clip, "audio"))
+
+
+def test_paint_is_not_thrown_away_unasked(tmp_path, clip):
+    out = tmp_path / "out.mp4"
+    list(itertools.islice(job(clip, out), 2))
+    with pytest.raises(UsageError, match=r"holds 2 painted frames.*--resume"):
+        job(clip, out)
+    with pytest.raises(CheckpointError, match="another clip, style or options"):
+        job(clip, out, resume=True, flow_weight=3.0)
+    with pytest.raises(CheckpointError, match="another clip, style or options"):
+        job(clip, out, resume=True, styles=[style(2)])
+    assert job(clip, out, fresh=True).store.done() == 0
+
+
+def test_files_options_may_change_on_resume(tmp_path, clip):
+    list(itertools.islice(job(clip, tmp_path / "out.mp4"), 2))
+    rest = job(clip, tmp_path / "out.mp4", resume=True, crf=30)
+    assert len(list(rest)) == 6
+
+
+def test_a_damaged_clip_keeps_what_was_painted(tmp_path):
+    source = write_film(tmp_path / "whole.mkv", film(48), options={"crf": "1", "g": "1"})
+    data = bytearray(source.read_bytes())
+    data[len(data) // 2 :] = b"\0" * (len(data) - len(data) // 2)
+    (tmp_path / "clip.mkv").write_bytes(data)
+    made = job(
+        tmp_path / "clip.mkv", tmp_path / "out.mp4", method="frame-by-frame", paint={"steps": (1,)}
+    )
+    with pytest.raises(InputError, match=r"is damaged after \d+\.\d+ s; --end"):
+        list(made)
+    count = made.store.done()
+    assert 0 < count < 48
+    made.assemble()
+    assert len(decoded(tmp_path / "out.mp4")) == count
+
+
+def test_steady_is_steadier_than_frame_by_frame(tmp_path):
+    source = write_film(tmp_path / "clip.mp4", film(6, shift=(0, 2)))
+    unsteadiness = {}
+    for method in ("frame-by-frame", "steady"):
+        events = painted(
+            source, tmp_path / f"{method}.mp4", method=method, paint={"start": "noise"}
+        )
+        later = [e.pixels[:, 20:-20].astype(float) for e in events]
+        moved = [np.roll(e.pixels, 2, 1)[:, 20:-20].astype(float) for e in events]
+        unsteadiness[method] = np.mean(
+            [((a - b) ** 2).mean() for a, b in zip(later[1:], moved, strict=False)]
+        )
+    assert unsteadiness["steady"] < unsteadiness["frame-by-frame"] / 2
+
+
+def test_a_loop_comes_back(tmp_path):
+    source = write_film(tmp_path / "clip.mp4", film(24, shift=(0, 4)))  # 24 * 4 px is once round
+    apart = {}
+    for loop in (False, True):
+        events = painted(source, tmp_path / f"{loop}.mp4", loop=loop)
+        back = np.roll(events[-1].pixels, 4, 1)[:, 12:-12].astype(float)
+        apart[loop] = ((back - events[0].pixels[:, 12:-12]) ** 2).mean()
+    assert apart[True] < apart[False]
+
+
+def test_styles_follow_one_another(tmp_path, clip):
+    events = painted(
+        clip, tmp_path / "out.mp4", styles=[style(1), style(3)], schedule=(0.0, 0.2), fade=0.1
+    )
+    assert len(events) == 8
+    with pytest.raises(UsageError, match="1 seconds for 2 styles"):
+        job(clip, tmp_path / "no.mp4", styles=[style(1), style(3)], schedule=(0.0,))
+
+
+def test_blends_over_time():
+    film_settings = film_options(schedule=(0.0, 4.0, 8.0), fade=2.0)
+    at = lambda seconds: blend_at(seconds, film_settings)  # noqa: E731
+    assert at(0) == (1, 0, 0)
+    assert at(4) == (0.5, 0.5, 0)
+    assert at(6) == (0, 1, 0)
+    assert at(9) == (0, 0, 1)
+    assert all(abs(sum(at(s / 7)) - 1) < 1e-9 for s in range(80))
+    assert blend_at(3.0, film_options()) == ()
+
+
+def test_colours_can_be_kept(tmp_path, clip):
+    painted(
+        clip,
+        tmp_path / "out.mp4",
+        paint={"keep_colors": "luminance"},
+        pixel_format="yuv444p",
+        crf=4,
+    )
+    for one, source in zip(decoded(tmp_path / "out.mp4"), decoded(clip), strict=True):
+        tint = lambda p: p[..., 0].astype(float) - p[..., 2]  # noqa: E731
+        assert np.corrcoef(tint(one).ravel(), tint(source).ravel())[0, 1] > 0.8
+
+
+def test_excerpts_sizes_and_every(tmp_path, clip):
+    events = painted(clip, tmp_path / "a.mp4", start=0.08, end=0.2, paint={"size": 48})
+    assert events[0].pixels.shape == (32, 48, 3)
+    assert len(events) == 3
+    painted(clip, tmp_path / "b.mp4", every=3)
+    assert video_times(tmp_path / "b.mp4") == [Fraction(t, 12288) for t in (0, 1536, 3584)]
+    with pytest.raises(InputError, match="no frame between"):
+        list(job(clip, tmp_path / "c.mp4", start=50.0))
