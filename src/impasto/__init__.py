@@ -2,6 +2,7 @@
 
     import impasto
     impasto.stylize("photo.jpg", "painting.jpg").save("out.png")
+    impasto.stylize_video("clip.mp4", "painting.jpg", "out.mp4")
 
 Importing this imports nothing heavy: torch comes with the first call.
 """
@@ -11,24 +12,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from impasto._version import __version__
-from impasto.config import PRESETS, PaintOptions, options
+from impasto.config import METHODS, PRESETS, FilmOptions, PaintOptions, film_options, options
 from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
     from impasto.backbones import load_backbone
     from impasto.optimize import Optimisation
-    from impasto.pipeline import stylize, stylize_image
+    from impasto.pipeline import stylize, stylize_image, stylize_video
 
 __all__ = [
+    "METHODS",
     "PRESETS",
+    "FilmOptions",
     "ImpastoError",
     "Optimisation",
     "PaintOptions",
     "__version__",
+    "film_options",
     "load_backbone",
     "options",
     "stylize",
     "stylize_image",
+    "stylize_video",
 ]
 
 _LAZY = {
@@ -36,6 +41,7 @@ _LAZY = {
     "load_backbone": "impasto.backbones",
     "stylize": "impasto.pipeline",
     "stylize_image": "impasto.pipeline",
+    "stylize_video": "impasto.pipeline",
 }
 
 

@@ -99,11 +99,13 @@ def _plain(value: Any) -> Any:
 def _print(figures: dict[str, Any]) -> None:
     print(f"{figures['frames']} frames")
     for gap, error in figures["error"].items():
-        clip = figures["error_of_clip"][gap]
-        print(
-            f"gap {gap:>2}: error {error:.6f} (the clip's own {clip:.6f}), features {figures['perceptual'][gap]:.4f} "
-            f"({figures['perceptual_of_clip'][gap]:.4f})"
+        text = (
+            f"gap {gap:>2}: error {error:.6f} (the clip's own {figures['error_of_clip'][gap]:.6f})"
         )
+        if gap in figures["perceptual"]:
+            own = figures["perceptual_of_clip"][gap]
+            text += f", features {figures['perceptual'][gap]:.4f} ({own:.4f})"
+        print(text)
     if figures["style"] is not None:
         print(f"style {figures['style']:.5f}")
     print(f"content {figures['content']:.4f}")

@@ -104,7 +104,7 @@ class FilmMeter:
             self._held.clear()
             self._first, self._still = frame, torch.ones_like(frame[:, :1])
         self._add_drift(image, frame)
-        sampled = self._count % self._every == 0
+        sampled = self._count % self._every == min(1, self._every - 1)
         for gap in self._gaps:
             if gap <= len(self._held) and (sampled or gap == 1):
                 self._add_pair(gap, image, frame, source, sampled=sampled)

@@ -395,16 +395,21 @@ def prepare_film(
     after = paint.keep_colors == "luminance" or (
         paint.keep_colors != "none" and paint.keep_colors_when == "after"
     )
-    return FilmJob(
-        opened,
-        stylizer,
-        store,
-        film,
-        out=out,
-        size=size,
-        settings={"options": to_mapping(paint), "film": to_mapping(film)},
-        finish=(lambda pastiche, frame: keep_colors(pastiche, frame, paint)) if after else None,
-    )
+    try:
+        return FilmJob(
+            opened,
+            stylizer,
+            store,
+            film,
+            out=out,
+            size=size,
+            settings={"options": to_mapping(paint), "film": to_mapping(film)},
+            finish=(lambda pastiche, frame: keep_colors(pastiche, frame, paint)) if after else None,
+        )
+    except BaseException:
+        if store.done() == 0:
+            store.remove()
+        raise
 
 
 def stylize_video(

@@ -1,0 +1,201 @@
+"""Films by the command: killed and resumed, interrupted, refused, measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from films import decoded, film, packets_of, write_film
+from PIL import Image
+
+from impasto.media.video import read_film_metadata, video_times
+
+QUICK = ["--opening-steps", "2", "--frame-steps", "2", "--coarsest", "0"]
+CODE = [sys.executable, "-c", "from impasto.cli import main; main()"]
+
+
+def impasto(*arguments):
+    return subprocess.run(
+        [*CODE, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=180
+    )
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("films")
+    write_film(folder / "clip.mp4", film(10, cut=6), sound=True)
+    y, x = np.mgrid[0:64, 0:64]
+    waves = np.stack([127 + 120 * np.sin((3 * x + c * y) / 9) for c in (1, 2, 3)], axis=2)
+    Image.fromarray(waves.astype(np.uint8)).save(folder / "style.png")
+    return folder
+
+
+def painted_frames(folder):
+    return len(list(folder.glob("*.1.png"))) if folder.is_dir() else 0
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [*CODE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_frames(process, folder, count):
+    ends = time.monotonic() + 120
+    while painted_frames(folder) < count and process.poll() is None and time.monotonic() < ends:
+        time.sleep(0.01)
+
+
+def test_killed_at_several_points_it_goes_on_to_the_byte(tmp_path, things):
+    whole = impasto(
+        "video", things / "clip.mp4", things / "style.png", "-o", tmp_path / "whole.mp4", *QUICK
+    )
+    assert whole.returncode == 0, whole.stderr
+    out, kept = tmp_path / "out.mp4", tmp_path / "out.mp4.frames"
+    command = ["video", things / "clip.mp4", things / "style.png", "-o", out, *QUICK]
+    for count in (1, 4, 7):
+        process = start(*command, *(["--resume"] if kept.exists() else []))
+        wait_for_frames(process, kept, count)
+        process.kill()  # SIGKILL: nothing can be tidied up
+        process.communicate()
+        assert painted_frames(kept) >= count
+        assert not out.exists()
+    done = impasto(*command, "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[0]["done"] >= 7
+    assert events[-1]["frames"] == 10
+    for one, other in zip(decoded(tmp_path / "whole.mp4"), decoded(out), strict=True):
+        assert np.array_equal(one, other)
+    assert packets_of(out, "audio") == packets_of(things / "clip.mp4", "audio")
+    assert video_times(out) == video_times(things / "clip.mp4")
+    assert not kept.exists()
+
+
+def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
+    out, kept = tmp_path / "out.mp4", tmp_path / "out.mp4.frames"
+    process = start(
+        "video",
+        things / "clip.mp4",
+        things / "style.png",
+        "-o",
+        out,
+        "--frame-steps",
+        "40",
+        "--opening-steps",
+        "3",
+    )
+    wait_for_frames(process, kept, 2)
+    process.send_signal(signal.SIGINT)
+    _out, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "--resume goes on" in told
+    assert 2 <= len(decoded(out)) < 10
+    again = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, "--frame-steps", "40",
+                    "--opening-steps", "3")  # fmt: skip
+    assert again.returncode == 2
+    assert "--resume goes on with them, --fresh throws them away" in again.stderr
+
+
+def test_preview_is_short_and_small_and_settings_come_back(tmp_path, things):
+    out = tmp_path / "out.mp4"
+    run = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, *QUICK, "--preview", "--size", "64",
+                  "--save-config", tmp_path / "used.toml")  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.preview.mp4", "used.toml"]
+    assert decoded(tmp_path / "out.preview.mp4")[0].shape == (42, 64, 3)
+    again = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, "--config",
+                    tmp_path / "out.preview.mp4", "--end", "0.1")  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    settings = read_film_metadata(out)
+    assert settings["options"]["size"] == 64
+    assert settings["film"]["frame_steps"] == [2]
+    assert settings["film"]["end"] == 0.1
+
+
+def test_flow_and_measure(tmp_path, things):
+    run = impasto(
+        "flow", things / "clip.mp4", "-o", tmp_path / "motion", "--end", "0.13", "--fields", "flo"
+    )
+    assert run.returncode == 0, run.stderr
+    names = {p.name for p in (tmp_path / "motion").iterdir()}
+    assert {"000001_flow.png", "000003_reliability.png", "from_000001_to_000000.flo"} <= names
+    out = tmp_path / "out.mp4"
+    painted = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, *QUICK, "--end", "0.13",
+                      "--flow", "files", "--flow-files", tmp_path / "motion", "--no-hold")  # fmt: skip
+    assert painted.returncode == 0, painted.stderr
+    told = impasto(
+        "measure",
+        "video",
+        out,
+        things / "clip.mp4",
+        things / "style.png",
+        "--gaps",
+        "1,2",
+        "--json",
+    )
+    assert told.returncode == 0, told.stderr
+    figures = json.loads(told.stdout)
+    assert figures["frames"] == 4
+    assert 0 < figures["error"]["1"] < 0.1
+    assert figures["style"] > 0
+    plain = impasto("measure", "video", out, things / "clip.mp4", "--gaps", "1")
+    assert plain.stdout.startswith("4 frames\ngap  1: error 0.")
+
+
+@pytest.mark.parametrize(("arguments", "code", "sentence"), [
+    (["none.mp4", "style.png", "-o", "o.mp4"], 3, "there is no film none.mp4"),
+    (["style.png", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 cannot hold prores"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "not after --start"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "give one"),
+    (["clip.mp4", "none.png", "-o", "o.mp4"], 3, "none.png"),
+    (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "there is no folder"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--flow", "raft"], 2, "--flow-weights"),
+])  # fmt: skip
+def test_what_cannot_be_is_one_sentence(things, tmp_path, arguments, code, sentence):
+    for name in ("clip.mp4", "style.png"):
+        (tmp_path / name).symlink_to(things / name)
+    run = subprocess.run(
+        [*CODE, "video", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=120,
+    )
+    assert run.returncode == code, run.stderr
+    lines = [line for line in run.stderr.strip().splitlines() if line.startswith("impasto: ")]
+    assert len(lines) == 1
+    assert sentence in lines[0]
+    assert "Traceback" not in run.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"clip.mp4", "style.png"}, (
+        "nothing is left behind"
+    )
+
+
+def test_every_option_of_films_is_in_the_help():
+    import dataclasses
+
+    from impasto.config import FilmOptions
+
+    run = subprocess.run(
+        [*CODE, "video", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    missing = [
+        f.name
+        for f in dataclasses.fields(FilmOptions)
+        if "--" + f.name.replace("_", "-") not in run.stdout
+    ]
+    assert missing == []
