@@ -1,6 +1,6 @@
 """Films: steadiness by method, drift over two hundred frames, memory over five hundred, seconds a frame.
 
-python benchmarks/bench_film.py [table] [drift] [memory] [speed]
+python benchmarks/bench_film.py [table] [truth] [drift] [memory] [speed]
 
 Errors are mean squares of values of 0 to 1, times 10,000, along the motion where it is reliable (see
 `impasto.measure`); ratios are those of frame-by-frame over the method's own on the same clip.
@@ -21,9 +21,10 @@ from common import DATA, need_data, report
 
 from impasto.backbones import load_backbone
 from impasto.config import METHODS, film_options, options
-from impasto.measure import FilmMeter, measure_film, same_frames
-from impasto.media import read_image, resize, size_to_fit
+from impasto.measure import FilmMeter, measure_film, same_frames, warping_error
+from impasto.media import pixels_to_tensor, read_image, resize, size_to_fit
 from impasto.media.video import open_clip
+from impasto.motion import read_flow, warp
 from impasto.pipeline import FilmJob, prepare_film
 
 CLIPS = (
@@ -167,6 +168,27 @@ def drift(size: int) -> dict[str, Any]:
     return {"size": size, "frames": 202, **found}
 
 
+def truth() -> dict[str, Any]:
+    """Error along the true motion of Middlebury's pairs, painted one by one and steadily."""
+    rows: dict[str, dict[str, float]] = {}
+    for folder in sorted(path.parent for path in (DATA / "flow").glob("*/flow10.flo")):
+        flow, known = read_flow(folder / "flow10.flo")
+        rows[folder.name] = {}
+        for method in ("frame-by-frame", "steady"):
+            with tempfile.TemporaryDirectory() as kept:
+                job = prepare_film(
+                    folder,
+                    [read_image(style_path("msgnet__starry_night"))],
+                    Path(kept) / "o.mkv",
+                    options(size=0),
+                    film_options(method),
+                )
+                first, second = (pixels_to_tensor(event.pixels) for event in job)
+            moved = warp(second, flow, mode="bicubic").clamp(0, 1)
+            rows[folder.name][method] = round(1e4 * warping_error(first, moved, known), 2)
+    return {"error_along_true_flow": rows}
+
+
 def memory(size: int) -> dict[str, Any]:
     """Resident memory after 20 and 500 frames of a long clip."""
     process, marks = psutil.Process(), {}
@@ -224,6 +246,7 @@ def main() -> None:
     need_data()
     runs = {
         "table": lambda: table(args.size, args.frames, args.methods),
+        "truth": truth,
         "drift": lambda: drift(args.size),
         "memory": lambda: memory(160),
         "speed": lambda: speed(args.frames),

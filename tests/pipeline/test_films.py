@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from films import decoded, film, packets_of, write_film
 from helpers import LAYERS, TinyNetwork, painting
+from PIL import Image
 
 from impasto.config import METHODS, film_options, options
-from impasto.errors import CheckpointError, InputError, UsageError
+from impasto.errors import CheckpointError, InputError, OutputError, UsageError
 from impasto.media import Picture
 from impasto.media.video import read_film_metadata, video_times
 from impasto.pipeline import prepare_film
@@ -216,3 +219,36 @@ def test_excerpts_sizes_and_every(tmp_path, clip):
     assert video_times(tmp_path / "b.mp4") == [Fraction(t, 12288) for t in (0, 1536, 3584)]
     with pytest.raises(InputError, match="no frame between"):
         list(job(clip, tmp_path / "c.mp4", start=50.0))
+
+
+def test_pictures_are_written_too(tmp_path, clip):
+    (tmp_path / "frames").mkdir()
+    events = painted(clip, tmp_path / "frames" / "f_%03d.png", end=0.1)
+    assert [p.name for p in sorted((tmp_path / "frames").iterdir())] == [
+        "f_000.png",
+        "f_001.png",
+        "f_002.png",
+    ]
+    with Image.open(tmp_path / "frames" / "f_002.png") as picture:
+        assert np.array_equal(np.asarray(picture), events[2].pixels)
+    with pytest.raises(UsageError, match="is one picture"):
+        job(clip, tmp_path / "one.png")
+
+
+def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeypatch):
+    made = job(clip, tmp_path / "out.mp4")
+    list(itertools.islice(made, 3))
+    real = Path.write_bytes
+
+    def full(path, data):
+        if path.name.startswith("000003"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        OutputError, match=r"No space left on device\); make room there and go on with --resume"
+    ):
+        list(job(clip, tmp_path / "out.mp4", resume=True))
+    monkeypatch.undo()
+    assert len(list(job(clip, tmp_path / "out.mp4", resume=True))) == 5

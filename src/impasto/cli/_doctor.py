@@ -15,7 +15,10 @@ from cyclopts import Parameter
 __all__ = ["doctor"]
 
 PROBE_PX = (384, 512)
-LIBRARIES = ("impasto", "torch", "numpy", "pillow", "safetensors", "tifffile", "pillow-heif", "av")
+LIBRARIES = (
+    "impasto", "torch", "numpy", "pillow", "safetensors", "tifffile", "pillow-heif", "av", "opencv-python-headless",
+    "scenedetect-headless",
+)  # fmt: skip
 
 
 def doctor(

@@ -66,7 +66,10 @@ def video(
     *more_styles: Annotated[Path, Parameter(help="Further paintings.")],
     out: Annotated[
         Path,
-        Parameter(name=["--out", "-o"], help="Film to write: .mp4, .mov, .mkv, .webm or .gif."),
+        Parameter(
+            name=["--out", "-o"],
+            help="Film to write: .mp4, .mov, .mkv, .webm, .gif, or pictures: frames_%05d.png.",
+        ),
     ],
     run: FilmRun | None = None,
     film: Annotated[FilmOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]

@@ -22,6 +22,7 @@ from impasto.media.video import (
     Clip,
     FilmFormat,
     FilmWriter,
+    PictureWriter,
     check_film,
     choose_format,
     open_clip,
@@ -285,10 +286,13 @@ class FilmJob:
             writer.close()
         finally:
             writer.abort()
-        _check_times(self.out, times)
+        if self.format.codec != "png":
+            _check_times(self.out, times)
         return list(writer.notes)
 
-    def _writer(self, end: Fraction) -> FilmWriter:
+    def _writer(self, end: Fraction) -> FilmWriter | PictureWriter:
+        if self.format.codec == "png":
+            return PictureWriter(self.out)
         film, begin = self.film, Fraction(str(self.film.start))
         copied = film.sound == "copy" and self.clip.info.codec != "pictures"
         whole = film.end is None and self.frames is not None and self.store.done() >= self.frames

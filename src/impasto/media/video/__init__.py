@@ -6,6 +6,7 @@ from impasto.media.video._select import select_frames
 from impasto.media.video._writer import (
     FilmFormat,
     FilmWriter,
+    PictureWriter,
     check_film,
     choose_format,
     read_film_metadata,
@@ -19,6 +20,7 @@ __all__ = [
     "FilmFormat",
     "FilmWriter",
     "PictureSequence",
+    "PictureWriter",
     "check_film",
     "choose_format",
     "open_clip",

@@ -7,6 +7,7 @@ import difflib
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,12 +18,15 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import InputError, MissingFileError, OutputError, UsageError, unknown_name
+from impasto.media.picture import Picture
 from impasto.media.video._clip import ClipInfo
 from impasto.media.video._color import ColorTags, from_rgb
+from impasto.media.write import write_image
 
 __all__ = [
     "FilmFormat",
     "FilmWriter",
+    "PictureWriter",
     "check_film",
     "choose_format",
     "read_film_metadata",
@@ -36,6 +40,7 @@ CONTAINERS: Mapping[str, tuple[str, ...]] = {
     ".mkv": ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg"),
     ".webm": ("vp9", "av1"),
     ".gif": ("gif",),
+    ".png": ("png",),
 }
 """Endings -> codecs that go into them, the default first."""
 
@@ -48,6 +53,7 @@ ENCODERS: Mapping[str, tuple[str, dict[str, str], int | None]] = {
     "ffv1": ("ffv1", {"level": "3"}, None),
     "mjpeg": ("mjpeg", {"q": "3"}, None),
     "gif": ("gif", {}, None),
+    "png": ("png", {}, None),
 }
 """Codec -> encoder, its options, and the constant quality that looks like the pastiche itself."""
 
@@ -84,6 +90,8 @@ def check_film(path: str | Path) -> None:
         raise UsageError(
             f"{path.name!r} ends in {suffix or 'nothing'}; allowed are {', '.join(CONTAINERS)}.{hint}"
         )
+    if suffix == ".png":
+        check_pattern(path)
     folder = path.absolute().parent
     if not folder.is_dir():
         raise OutputError(f"there is no folder {folder} to write {path.name} to; make it first.")
@@ -128,7 +136,7 @@ def choose_format(
     notes: list[str] = []
     if pixel_format is None:
         pixel_format = _pixel_format(chosen, info.bits, size, notes)
-    if chosen != "gif":
+    if chosen not in ("gif", "png"):
         known = [f.name for f in av.Codec(encoder, "w").video_formats or ()]
         if pixel_format not in known:
             raise unknown_name(f"pixel format of {chosen}", pixel_format, known)
@@ -137,8 +145,8 @@ def choose_format(
 
 
 def _pixel_format(codec: str, bits: int, size: tuple[int, int], notes: list[str]) -> str:
-    if codec == "gif":
-        return "pal8"
+    if codec in ("gif", "png"):
+        return "pal8" if codec == "gif" else "rgb24"
     if codec == "prores":
         return "yuv422p10le"
     deep = bits > 8 and codec in ("h264", "hevc", "vp9", "av1", "ffv1")
@@ -355,6 +363,48 @@ class FilmWriter:
             else "; choose another place or codec"
         )
         return OutputError(f"{self.path} cannot be written ({reason}){what}.")
+
+
+def check_pattern(path: Path) -> None:
+    """Refuses a name of pictures without one place for their numbers.
+
+    Raises:
+        UsageError: There is none, or more than one.
+    """
+    if len(re.findall(r"%\d*d", path.name)) != 1 or path.name.count("%") != 1:
+        raise UsageError(
+            f"{path.name!r} is one picture; a film of pictures has a place for numbers, like frames_%05d.png."
+        )
+
+
+class PictureWriter:
+    """Writes frames as pictures numbered from 0, where `FilmWriter` would write a film.
+
+    Args:
+        path: A name with ``%05d`` for the number.
+
+    Attributes:
+        notes: That sound is left out.
+    """
+
+    notes = ("pictures have no sound and no timestamps",)
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._count = path, 0
+
+    def add(self, pixels: np.ndarray, _pts_seconds: Fraction, _duration_seconds: Fraction) -> None:
+        """Writes the next picture, ``(H, W, 3)`` of uint8 or uint16."""
+        deep = pixels.dtype == np.uint16
+        rgb = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+        name = self.path.with_name(self.path.name % self._count)
+        write_image(name, Picture(rgb=rgb, bits=16 if deep else 8))
+        self._count += 1
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+    def abort(self) -> None:
+        """Whole pictures stay."""
 
 
 def _written_color(color: ColorTags, chosen: FilmFormat) -> ColorTags:
