@@ -109,11 +109,14 @@ class Earlier:
         gap: How many frames back it lies; negative for a later frame.
         warped: That pastiche along the motion, ``(1, 3, H, W)`` in ``[0, 1]``.
         reliability: How far to trust it, ``(1, 1, H, W)`` in ``[0, 1]``.
+        fits: Where it was painted for what is there now, ``(1, 1, H, W)`` in ``[0, 1]``; None for everywhere. What does
+            not fit, in a dissolve or a changing light, is still begun from, but not held to.
     """
 
     gap: int
     warped: Tensor
     reliability: Tensor
+    fits: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -169,6 +169,23 @@ def test_following_does_not_lose_its_way():
     assert abs(way(True) - truth) < 0.8
 
 
+def test_a_dissolve_no_longer_fits():
+    """Each frame is hardly other than the last, but after ten the paint is that of another scene."""
+    first, last = ground(64, 96).astype(float), 255 - ground(64, 96, seed=9).astype(float) / 2
+    tracker, fits = Tracker(DIS()), []
+    for index in range(16):
+        share = index / 40
+        pixels = ((1 - share) * first + share * last).astype(np.uint8)
+        frame = type(film(1)[0])(pixels=pixels, pts_seconds=0, duration_seconds=0, index=index)
+        image = pixels_to_tensor(pixels)
+        if index == 0:
+            tracker.add(frame, image)
+        else:
+            fits.append(float(tracker.follow(frame, image).fits.mean()))
+    assert fits[0] > 0.95
+    assert fits[-1] < 0.7
+
+
 def test_raft_loads_its_published_names(tmp_path):
     for small in (True, False):
         network = RAFT(small=small, iterations=2)

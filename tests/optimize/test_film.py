@@ -75,6 +75,17 @@ def test_trust_is_a_place():
     assert apart[..., :44].mean() < 0.1 * apart[..., 52:].mean()
 
 
+def test_paint_that_does_not_fit_is_begun_from_but_not_held_to():
+    target = painting(*SIZE)
+    fits = Earlier(
+        gap=1, warped=target, reliability=torch.ones(1, 1, *SIZE), fits=torch.zeros(1, 1, *SIZE)
+    )
+    begun = optimiser(frame_steps=(0,), hold=False).paint(photograph(), context(earlier=(fits,)))
+    torch.testing.assert_close(begun.image, target, atol=2e-3, rtol=0)
+    painted = optimiser(hold=False).paint(photograph(), context(earlier=(fits,)))
+    assert painted.terms["flow"] == 0
+
+
 @pytest.mark.parametrize("start", ["warped", "previous", "content", "noise"])
 def test_starts(start):
     raw, warped = painting(*SIZE, seed=2), painting(*SIZE, seed=3)

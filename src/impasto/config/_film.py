@@ -46,11 +46,11 @@ class FilmOptions:
         "unwarped, the frame itself, or noise.", group="Steadiness",
     )  # fmt: skip
     opening_steps: tuple[int, ...] = option(
-        (100, 60, 100), "Steps at each scale of a shot's first frame, which the others live on; those of --steps when "
+        (100, 60, 120), "Steps at each scale of a shot's first frame, which the others live on; those of --steps when "
         "none.", group="Steadiness", low=0, high=100_000,
     )  # fmt: skip
     frame_steps: tuple[int, ...] = option(
-        (10,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
+        (15,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
         group="Steadiness", low=0, high=100_000,
     )  # fmt: skip
     frame_tolerance: float = option(

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.motion.flow import FlowEstimator
@@ -22,6 +23,10 @@ GAIN = 0.35
 """Share of the error that is taken back in each frame: more follows the clip over ten frames, and trembles from one
 frame to the next."""
 
+LOOKS_ALIKE_STILL = 0.12
+"""Difference of colour over ten frames, root mean square over some pixels, at which paint hardly fits any more."""
+
+FIT_RADIUS_PX = 4
 MOST_ERROR_PX = 8.0
 """A larger difference is a mistake of the direct flow."""
 
@@ -34,11 +39,13 @@ class Motion:
         flow: To the previous frame, ``(1, 2, H, W)`` in pixels, corrected.
         trust: Its reliability, ``(1, 1, H, W)``.
         still: Where nothing moves, ``(1, 1, H, W)``.
+        fits: Where colours are what they were ten frames before, ``(1, 1, H, W)`` in ``[0, 1]``.
     """
 
     flow: Tensor
     trust: Tensor
     still: Tensor
+    fits: Tensor
 
 
 class Tracker:
@@ -73,11 +80,14 @@ class Tracker:
         flow, trust = self.between(frame, image, before, image_before)
         still = find_still(flow, image, image_before)
         flow = flow * (1 - still)
+        fits = torch.ones_like(still)
         if self._correct and len(self._frames) > 1:
-            flow = flow + GAIN * (1 - still) * self._error(frame, image, flow)
+            way = self._way(flow)
+            flow = flow + GAIN * (1 - still) * self._error(frame, image, way)
+            fits = self._fits(image, way)
         self.flows.append(flow)
         self.add(frame, image)
-        return Motion(flow=flow, trust=trust, still=still)
+        return Motion(flow=flow, trust=trust, still=still, fits=fits)
 
     def between(
         self, frame: Frame, image: Tensor, other: Frame, image_other: Tensor
@@ -86,13 +96,23 @@ class Tracker:
         flow, back = self._estimator(frame, other), self._estimator(other, frame)
         return flow, reliability(flow, back, image, image_other)
 
-    def _error(self, frame: Frame, image: Tensor, flow: Tensor) -> Tensor:
-        """Direct flow to the farthest frame held, less the way over all flows between."""
-        anchor, image_anchor = self._frames[0]
+    def _way(self, flow: Tensor) -> Tensor:
+        """Flow to the farthest frame held, over all flows between."""
         way = flow
-        between = list(self.flows)[-(len(self._frames) - 1) :]
-        for earlier in reversed(between):
+        for earlier in reversed(list(self.flows)[-(len(self._frames) - 1) :]):
             way = way + warp(earlier, way)
-        direct, trust = self.between(frame, image, anchor, image_anchor)
+        return way
+
+    def _error(self, frame: Frame, image: Tensor, way: Tensor) -> Tensor:
+        """Direct flow to the farthest frame held, less the way over all flows between."""
+        direct, trust = self.between(frame, image, *self._frames[0])
         error = trust * (direct - way)
         return torch.where(error.square().sum(1, keepdim=True).sqrt() < MOST_ERROR_PX, error, 0.0)
+
+    def _fits(self, image: Tensor, way: Tensor) -> Tensor:
+        """Falls where a pixel has another colour than it had, slowly, so that no single frame would tell."""
+        apart = (warp(self._frames[0][1], way) - image).square().mean(1, keepdim=True)
+        side = 2 * FIT_RADIUS_PX + 1
+        edge = (min(FIT_RADIUS_PX, min(image.shape[-2:]) - 1),) * 4
+        apart = F.avg_pool2d(F.pad(apart, edge, mode="replicate"), side, 1)
+        return torch.exp(-apart / LOOKS_ALIKE_STILL**2)

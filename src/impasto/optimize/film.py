@@ -14,7 +14,7 @@ from impasto.media.resize import resize
 from impasto.optimize.carry import borrow_texture, hold_tones, merged
 from impasto.optimize.loop import InFilm, Optimisation
 from impasto.optimize.objective import StyleMemory, Term, see
-from impasto.types import Backbone, FrameContext, Iterate, Painted
+from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted
 
 __all__ = ["FilmOptimiser"]
 
@@ -97,7 +97,8 @@ class FilmOptimiser:
         image = run.result.detach()
         if self.film.hold and context.still is not None and context.previous is not None:
             before, still = (part.to(image) for part in (context.previous, context.still))
-            image = hold_tones(image, before, still)
+            fits = context.earlier[0].fits if context.earlier else None
+            image = hold_tones(image, before, still if fits is None else still * fits.to(image))
         return Painted(
             image=image,
             terms={} if last is None else last.terms,
@@ -136,7 +137,7 @@ class FilmOptimiser:
             return resize(image.to(device), size)
 
         if self.film.flow_weight > 0 and context.earlier:
-            target, trust = merged(context.earlier)
+            target, trust = merged([_as_far_as_it_fits(one) for one in context.earlier])
             terms["flow"] = _pull(self.film.flow_weight, at(target), at(trust))
         if context.previous is not None:
             previous = at(context.previous)
@@ -180,6 +181,12 @@ def _shortened(options: PaintOptions, film: FilmOptions) -> PaintOptions:
         tolerance=film.frame_tolerance,
         style_loss="gram" if options.style_loss == "mixed" else options.style_loss,
     )
+
+
+def _as_far_as_it_fits(one: Earlier) -> Earlier:
+    if one.fits is None:
+        return one
+    return dataclasses.replace(one, reliability=one.reliability * one.fits)
 
 
 def _pull(weight: float, target: Tensor, where: Tensor | None = None) -> Term:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -127,7 +128,7 @@ class Neighbours:
             return ()
         trusts = closest_first([one.reliability for one in seen])
         seen = [
-            Earlier(gap=one.gap, warped=one.warped, reliability=trust)
+            dataclasses.replace(one, reliability=trust)
             for one, trust in zip(seen, trusts, strict=True)
         ]
         return (*seen, *self._loop(frame, image)) if self._film.loop else tuple(seen)
@@ -138,7 +139,7 @@ class Neighbours:
         warped = warp(pastiche, motion.flow, mode="bicubic").clamp(0, 1)
         if self._film.hold:
             warped = keep_sharp(warped, pastiche, motion.trust * (1 - motion.still))
-        return Earlier(gap=1, warped=warped, reliability=motion.trust)
+        return Earlier(gap=1, warped=warped, reliability=motion.trust, fits=motion.fits)
 
     def _seen(self, frame: Frame, image: Tensor, other: Frame) -> Earlier:
         return self.seen_from(frame, image, other, self._pastiche(other.index))
