@@ -65,7 +65,7 @@ def film_job(
 
 
 def painted(
-    clip: str, style: str, method: str, size: int, folder: Path, **film: Any
+    clip: str, style: str, method: str, size: int, folder: Path, every: int = 1, **film: Any
 ) -> dict[str, Any]:
     """Paints and measures; the pastiches are read from the store, before any encoder."""
     job = film_job(
@@ -78,7 +78,7 @@ def painted(
     scaled = resize(
         picture, size_to_fit((picture.shape[-2], picture.shape[-1]), max(height, width))
     )
-    meter = FilmMeter(load_backbone(), [scaled], gaps=GAPS, every=2)
+    meter = FilmMeter(load_backbone(), [scaled], gaps=GAPS, every=every)
     film_read = open_clip(job.out).frames((height, width))
     figures = measure_film(same_frames(film_read, job.selected(), 0.0), meter)
     job.store.remove()

@@ -173,13 +173,15 @@ class FilmOptimiser:
 
 
 def _shortened(options: PaintOptions, film: FilmOptions) -> PaintOptions:
-    """A few steps, at the finest scale only when one number was given; ``mixed`` is the Gram's alone there."""
+    """A few steps, at the finest scale only when one number was given.
+
+    ``mixed`` stays mixed there: with the Gram's alone the palette fades within thirty frames.
+    """
     return dataclasses.replace(
         options,
         steps=film.frame_steps,
         coarsest=options.coarsest if len(film.frame_steps) > 1 else 0,
         tolerance=film.frame_tolerance,
-        style_loss="gram" if options.style_loss == "mixed" else options.style_loss,
     )
 
 
