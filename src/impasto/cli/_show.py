@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
+
+from impasto.cli._bar import make_bar, make_console
 
 if TYPE_CHECKING:
     from impasto.media import Picture
@@ -108,18 +109,8 @@ class BarShow(QuietShow):
     """A header, a bar with scale, step, losses and time left, and where the picture is."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._console = Console(file=sys.stderr, highlight=False)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[losses]}"),
-            TimeRemainingColumn(compact=True),
-            console=self._console,
-            transient=True,
-        )
+        self._console = make_console()
+        self._bar = make_bar(self._console)
         self._task: Any = None
 
     def __enter__(self) -> BarShow:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from impasto.cli._bar import make_bar, make_console
 
 if TYPE_CHECKING:
     from impasto.pipeline import FilmJob, FrameDone
@@ -84,18 +85,8 @@ class BarFilmShow(QuietFilmShow):
     """A header, a bar with frame, losses and time left, and where the film is."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._console = Console(file=sys.stderr, highlight=False)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[losses]}"),
-            TimeRemainingColumn(compact=True),
-            console=self._console,
-            transient=True,
-        )
+        self._console = make_console()
+        self._bar = make_bar(self._console)
         self._task = self._bar.add_task("opening", total=None, losses="")
         self._bar.start()
 

@@ -10,7 +10,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,14 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from impasto.errors import OutputError, UsageError
 from impasto.media.picture import Picture
 
-__all__ = ["WRITABLE", "check_output", "read_metadata", "write_image"]
+__all__ = [
+    "WRITABLE",
+    "check_output",
+    "check_place",
+    "check_suffix",
+    "read_metadata",
+    "write_image",
+]
 
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
 WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif")
@@ -46,18 +53,41 @@ def check_output(path: str | Path) -> None:
         OutputError: The folder is missing or not writable, or the place is a folder.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in WRITABLE:
-        near = difflib.get_close_matches(suffix, WRITABLE, n=1)
+    check_suffix(path, WRITABLE)
+    check_place(path, "picture")
+
+
+def check_suffix(path: Path, allowed: Iterable[str]) -> str:
+    """Gives the ending of a name, in small letters.
+
+    Raises:
+        UsageError: It is none of those that are allowed.
+    """
+    suffix, names = path.suffix.lower(), list(allowed)
+    if suffix not in names:
+        near = difflib.get_close_matches(suffix, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(
-            f"{path.name!r} ends in {suffix or 'nothing'}; allowed are {', '.join(WRITABLE)}.{hint}"
+            f"{path.name!r} ends in {suffix or 'nothing'}; allowed are {', '.join(names)}.{hint}"
         )
+    return suffix
+
+
+def check_place(path: Path, kind: str) -> None:
+    """Refuses a place that cannot be written.
+
+    Args:
+        path: Where to.
+        kind: What is written, for the sentence.
+
+    Raises:
+        OutputError: The folder is missing or not writable, or the place is a folder.
+    """
     folder = path.absolute().parent
     if not folder.is_dir():
         raise OutputError(f"there is no folder {folder} to write {path.name} to; make it first.")
     if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a picture.")
+        raise OutputError(f"{path} is a folder; give the name of a {kind}.")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{folder} may not be written to; choose another folder.")
 

@@ -45,6 +45,9 @@ __all__ = ["FilmJob", "FrameDone", "prepare_film", "stylize_video"]
 WRITTEN_ONLY = ("codec", "crf", "pixel_format", "sound", "flow_cache", "flow_files", "flow_weights")
 """Options that do not decide what is painted, or that are told from files' own bytes."""
 
+TICKS = {".gif": Fraction(1, 100), ".mkv": Fraction(1, 1000), ".webm": Fraction(1, 1000)}
+"""Clocks of containers that are coarser than the clip's own."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FrameDone:
@@ -308,15 +311,13 @@ class FilmJob:
 
 
 def _check_times(path: Path, times: Sequence[Fraction]) -> None:
-    """Holds the file's timestamps against those that were to be written, within half a tick of its clock."""
+    """Holds the file's timestamps against those that were to be written, within a tick of its clock."""
     found = video_times(path)
     if len(found) != len(times):
         raise OutputError(
             f"{path} came out with {len(found)} of {len(times)} frames; the paint is kept, so try again with --resume."
         )
-    tick = max(
-        Fraction(1, 1000), Fraction(1, 100) if path.suffix.lower() == ".gif" else Fraction(0)
-    )
+    tick = TICKS.get(path.suffix.lower(), Fraction(1, 10_000))
     shift = found[0] - times[0]  # some containers move the whole film so that nothing is before 0
     worst = max(abs(a - shift - b) for a, b in zip(found, times, strict=True))
     if worst > tick:

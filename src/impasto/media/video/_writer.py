@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import json
 import os
@@ -21,7 +20,7 @@ from impasto.errors import InputError, MissingFileError, OutputError, UsageError
 from impasto.media.picture import Picture
 from impasto.media.video._clip import ClipInfo
 from impasto.media.video._color import ColorTags, from_rgb
-from impasto.media.write import write_image
+from impasto.media.write import check_place, check_suffix, write_image
 
 __all__ = [
     "FilmFormat",
@@ -83,22 +82,9 @@ def check_film(path: str | Path) -> None:
         OutputError: The folder is missing or not writable, or the place is a folder.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in CONTAINERS:
-        near = difflib.get_close_matches(suffix, CONTAINERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(
-            f"{path.name!r} ends in {suffix or 'nothing'}; allowed are {', '.join(CONTAINERS)}.{hint}"
-        )
-    if suffix == ".png":
+    if check_suffix(path, CONTAINERS) == ".png":
         check_pattern(path)
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise OutputError(f"there is no folder {folder} to write {path.name} to; make it first.")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a film.")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder} may not be written to; choose another folder.")
+    check_place(path, "film")
 
 
 def choose_format(
