@@ -93,3 +93,31 @@ def test_presets_differ_and_faithful_gatys_is_the_paper():
 def test_faithful_gatys_paints():
     painted = impasto.stylize(waves(1), waves(4), preset="faithful-gatys", size=64, steps=[10])
     assert np.asarray(painted).std() > 10
+
+
+def test_photographs_stay_photographs():
+    from skimage.metrics import structural_similarity
+
+    plain = {
+        "size": 80,
+        "steps": (20, 20),
+        "coarsest": 48,
+        "style_loss": "gram",
+        "balance": "fixed",
+    }
+    alike = {}
+    for name, settings in {
+        "painted": {},
+        "photoreal": {"photoreal_weight": 1e4, "affine": 0.03},
+    }.items():
+        result = impasto.stylize(waves(1), waves(4)[..., ::-1].copy(), **plain, **settings)
+        grey, wanted = (np.asarray(p.convert("L")) for p in (result, Image.fromarray(waves(1))))
+        alike[name] = structural_similarity(grey, wanted)
+    assert alike["photoreal"] > alike["painted"] + 0.1
+
+
+def test_delivers_in_another_size_than_it_paints():
+    result = impasto.stylize(waves(1), waves(4), **{**QUICK, "size": 40}, affine=0.05, deliver=0)
+    assert result.size == (80, 64)
+    with pytest.raises(UsageError, match="--affine"):
+        impasto.options(deliver=0)

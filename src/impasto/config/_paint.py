@@ -58,6 +58,15 @@ class PaintOptions:
         group="Picture",
     )  # fmt: skip
 
+    affine: float = option(
+        0.0, "Keep every detail the photograph's own and take over only the change of colour, locally affine in windows "
+        "of this share of the long edge; 0 is off, 0.03 is usual.", group="Picture", low=0, high=0.5,
+    )  # fmt: skip
+    deliver: int | None = option(
+        None, "With --affine, long edge of the picture to write, whatever the size it was painted at; 0 is the "
+        "photograph's own.", group="Picture", low=0, high=32768,
+    )  # fmt: skip
+
     style_loss: StyleLossName = option(
         "mixed", "What style is: Gram matrices, Gaussians of features (w2), both (mixed; the Gram alone on the finest "
         "of several scales), whole distributions (sliced), or nearest neighbours.", group="Losses",
@@ -89,6 +98,10 @@ class PaintOptions:
     laplacian_weight: float = option(
         0.0, "Weight of the Laplacian loss, which keeps edges (Li 2017).", group="Losses", low=0
     )
+    photoreal_weight: float = option(
+        0.0, "Weight of photorealism: how far the change of colour is from affine within 3x3 px (Luan 2017, eq. 2).",
+        group="Losses", low=0,
+    )  # fmt: skip
     balance: Literal["guard", "auto", "fixed"] = option(
         "guard", "guard lowers the style's weight where the photograph would be lost, until the content loss keeps to "
         "--content-budget on the coarsest scale; auto also raises it; fixed leaves it.", group="Losses",
@@ -172,6 +185,10 @@ class PaintOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.deliver is not None and self.affine == 0:
+            raise UsageError(
+                "--deliver enlarges by --affine; give that too, for example --affine 0.03."
+            )
         if self.start == "file" and self.start_file is None:
             raise UsageError("start is 'file' but no file was given; give one with --start-file.")
         _check_pairing("content", self.content_layers, self.content_layer_weights)
@@ -201,9 +218,13 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
             content_loss="half-sum", content_weight=1.0, style_weight=1000.0, as_published=True, balance="fixed",
             history=50,
         ),
+        "photoreal": PaintOptions(
+            steps=(120, 80, 50), style_weight=100.0, photoreal_weight=1e4, affine=0.03, style_loss="w2",
+        ),
     }
 )  # fmt: skip
-"""Presets by intent. ``faithful-gatys`` is the 2016 paper as written: noise, one scale, L-BFGS, average pooling,
+"""Presets by intent. ``photoreal`` gives a photograph the look of another and leaves it one. ``faithful-gatys`` is
+the 2016 paper as written: noise, one scale, L-BFGS, average pooling,
 unnormalised losses with alpha / beta = 1e-3 and equal layer weights."""
 
 

@@ -10,6 +10,11 @@ from impasto.losses.neighbours import (
     neighbour_loss,
     unit_rows,
 )
+from impasto.losses.photorealism import (
+    PhotorealismLoss,
+    matting_laplacian,
+    photorealism_loss,
+)
 from impasto.losses.sliced import (
     SlicedWassersteinLoss,
     random_directions,
@@ -36,6 +41,7 @@ __all__ = [
     "LaplacianLoss",
     "Moments",
     "NeighbourLoss",
+    "PhotorealismLoss",
     "SlicedWassersteinLoss",
     "TemporalLoss",
     "TotalVariationLoss",
@@ -49,9 +55,11 @@ __all__ = [
     "gram_matrix",
     "laplacian",
     "laplacian_loss",
+    "matting_laplacian",
     "moments",
     "nearest_neighbours",
     "neighbour_loss",
+    "photorealism_loss",
     "random_directions",
     "sliced_wasserstein_loss",
     "sqrtm",

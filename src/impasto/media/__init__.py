@@ -1,5 +1,6 @@
 """Pictures in and out, their colours and sizes."""
 
+from impasto.media.affine import transfer_affinely
 from impasto.media.color import (
     keep_luminance_only,
     luminance,
@@ -25,6 +26,7 @@ __all__ = [
     "read_metadata",
     "resize",
     "size_to_fit",
+    "transfer_affinely",
     "transfer_linear",
     "write_image",
 ]

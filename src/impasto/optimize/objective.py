@@ -17,8 +17,10 @@ from impasto.losses import (
     gram_loss,
     gram_matrix,
     laplacian,
+    matting_laplacian,
     moments,
     neighbour_loss,
+    photorealism_loss,
     random_directions,
     sliced_wasserstein_loss,
     total_variation_loss,
@@ -172,6 +174,12 @@ def build_objective(
         terms["laplacian"] = Term(
             weight=options.laplacian_weight,
             measure=lambda _f, x, _s: (laplacian(x) - edges).square().mean(),
+        )
+    if options.photoreal_weight > 0:
+        matting = matting_laplacian(content)
+        terms["photoreal"] = Term(
+            weight=options.photoreal_weight,
+            measure=lambda _f, x, _s: photorealism_loss(x, matting),
         )
     return Objective(backbone, terms, autocast=autocast)
 

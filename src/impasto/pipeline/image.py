@@ -23,6 +23,8 @@ from impasto.media import (
     match_histogram,
     read_image,
     resize,
+    size_to_fit,
+    transfer_affinely,
     transfer_linear,
 )
 from impasto.optimize import Optimisation
@@ -128,11 +130,30 @@ class Job:
         pastiche = resize(pastiche.detach().float().cpu(), size)
         content = resize(self.content.to_tensor(), size)
         pastiche = keep_colors(pastiche, content, self.options)
+        if self.options.affine > 0:
+            pastiche = self._affine(content, pastiche)
+            size = (pastiche.shape[-2], pastiche.shape[-1])
         alpha = self.content.alpha
         if alpha is not None:
             alpha = resize(torch.from_numpy(alpha)[None, None], size)[0, 0].numpy()
         rgb = pastiche[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
         return Picture(rgb=rgb, alpha=alpha, bits=self.content.bits)
+
+    def _affine(self, content: Tensor, pastiche: Tensor) -> Tensor:
+        """The photograph's own detail in the painted colours, at the size to deliver."""
+        own = self.content.to_tensor()
+        long_edge = self.options.deliver
+        size = self.optimisation.size
+        if long_edge is not None:
+            whole = (own.shape[-2], own.shape[-1])
+            size = size_to_fit(whole, long_edge) if long_edge else whole
+        return affine_finish(content, pastiche, resize(own, size), self.options.affine)
+
+
+def affine_finish(content: Tensor, pastiche: Tensor, full: Tensor, share: float) -> Tensor:
+    """Takes over only the change of colour, locally affine; windows are a share of the painted long edge."""
+    radius = max(1, round(share * max(pastiche.shape[-2:])))
+    return transfer_affinely(content, pastiche, full, radius_px=radius)
 
 
 def keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
