@@ -19,6 +19,7 @@ __all__ = [
     "FrameContext",
     "Iterate",
     "Painted",
+    "Region",
     "Stylizer",
 ]
 
@@ -46,6 +47,21 @@ class Backbone(Protocol):
             layers: Layer names.
         """
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A part of the content that takes its style from a part of the style.
+
+    Attributes:
+        name: For people.
+        content: ``(1, 1, H, W)`` in ``[0, 1]``.
+        style: ``(1, 1, h, w)`` in ``[0, 1]``, of the first style.
+    """
+
+    name: str
+    content: Tensor
+    style: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

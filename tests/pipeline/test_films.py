@@ -252,3 +252,20 @@ def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeyp
         list(job(clip, tmp_path / "out.mp4", resume=True))
     monkeypatch.undo()
     assert len(list(job(clip, tmp_path / "out.mp4", resume=True))) == 5
+
+
+def test_a_film_can_stay_a_photograph(tmp_path, clip):
+    likeness = {}
+    for name, change in {
+        "painted": {},
+        "photoreal": {"photoreal_weight": 1e4, "affine": 0.05},
+    }.items():
+        painted(clip, tmp_path / f"{name}.mp4", paint=change, crf=4)
+        edges = lambda p: np.diff(p.astype(float).mean(2), axis=1).ravel()  # noqa: E731
+        pairs = zip(decoded(tmp_path / f"{name}.mp4"), decoded(clip), strict=True)
+        likeness[name] = np.mean(
+            [np.corrcoef(edges(one), edges(other))[0, 1] for one, other in pairs]
+        )
+    assert likeness["photoreal"] > likeness["painted"]
+    with pytest.raises(UsageError, match="--deliver is for pictures"):
+        job(clip, tmp_path / "no.mp4", paint={"affine": 0.1, "deliver": 0})

@@ -121,3 +121,21 @@ def test_delivers_in_another_size_than_it_paints():
     assert result.size == (80, 64)
     with pytest.raises(UsageError, match="--affine"):
         impasto.options(deliver=0)
+
+
+@pytest.mark.parametrize("loss", ["mixed", "gram", "w2", "neighbour"])
+def test_a_region_takes_its_own_part_of_the_style(tmp_path, loss):
+    halves = np.zeros((64, 80, 3), np.uint8)
+    halves[:, :40] = 255
+    Image.fromarray(halves).save(tmp_path / "c.png")
+    Image.fromarray(np.ascontiguousarray(halves[:, ::-1])).save(tmp_path / "s.png")
+    style = waves(4)
+    style[:, :40] = (200, 30, 30)  # the left of the style is black's, and black is on the right
+    style[:, 40:] = (30, 30, 200)
+    painted = impasto.stylize(
+        np.full((64, 80, 3), 120, np.uint8), style, size=64, steps=[25], coarsest=0, style_loss=loss,
+        style_weight=1000.0, content_regions=tmp_path / "c.png", style_regions=tmp_path / "s.png",
+    )  # fmt: skip
+    left, right = np.split(np.asarray(painted).astype(float), 2, axis=1)
+    assert left[..., 2].mean() > left[..., 0].mean() + 10
+    assert right[..., 0].mean() > right[..., 2].mean() + 10

@@ -212,7 +212,8 @@ class Keeper:
 
         self.job, self.task, self.run = job, task, run
         optimisation = job.optimisation
-        self._mark = fingerprint([optimisation.content, *optimisation.styles], job.options)
+        masks = [mask for region in optimisation.regions for mask in (region.content, region.style)]
+        self._mark = fingerprint([optimisation.content, *optimisation.styles, *masks], job.options)
         self._frames: Any = None
         if run.timelapse is not None:
             from impasto.media.timelapse import Timelapse

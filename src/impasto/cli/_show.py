@@ -191,5 +191,5 @@ def described(job: Job, content: Picture) -> dict[str, Any]:
         "scales": [[s.width_px, s.height_px, s.steps] for s in optimisation.scales],
         "seconds_foretold": round(plan.forecast.seconds, 2),
         "memory_gib_foretold": round(plan.forecast.memory_bytes / 2**30, 2),
-        "notes": [*content.notes, *plan.notes],
+        "notes": [*content.notes, *job.notes, *plan.notes],
     }

@@ -25,7 +25,11 @@ PREVIEW_SECONDS = 1.5
 PREVIEW_PX = 320
 
 FilmOverrides = make_overrides("FilmOverrides", FilmOptions)
-FrameOverrides = make_overrides("FrameOverrides", PaintOptions, without=("start", "start_file"))
+FrameOverrides = make_overrides(
+    "FrameOverrides",
+    PaintOptions,
+    without=("start", "start_file", "deliver", "content_regions", "style_regions", "feather"),
+)
 
 
 @Parameter(name="*")

@@ -59,12 +59,21 @@ class PaintOptions:
     )  # fmt: skip
 
     affine: float = option(
-        0.0, "Keep every detail the photograph's own and take over only the change of colour, locally affine in windows "
-        "of this share of the long edge; 0 is off, 0.03 is usual.", group="Picture", low=0, high=0.5,
+        0.0, "Keep every detail the photograph's own and take over only the change of colour, locally affine in "
+        "windows of this share of the long edge; 0 is off, 0.03 is usual.", group="Picture", low=0, high=0.5,
     )  # fmt: skip
     deliver: int | None = option(
         None, "With --affine, long edge of the picture to write, whatever the size it was painted at; 0 is the "
         "photograph's own.", group="Picture", low=0, high=32768,
+    )  # fmt: skip
+
+    content_regions: Path | None = option(
+        None, "Regions of the photograph as colours of a picture; each takes its style from the same colour of "
+        "--style-regions. Greys are soft masks: white one region, black the other.", group="Regions",
+    )  # fmt: skip
+    style_regions: Path | None = option(None, "Regions of the style.", group="Regions")
+    feather: float = option(
+        0.01, "Softness of the regions' borders, as a share of the long edge.", group="Regions", low=0, high=0.2,
     )  # fmt: skip
 
     style_loss: StyleLossName = option(
@@ -185,6 +194,14 @@ class PaintOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if (self.content_regions is None) != (self.style_regions is None):
+            raise UsageError(
+                "regions come in pairs; give both --content-regions and --style-regions."
+            )
+        if self.content_regions is not None and self.style_loss == "sliced":
+            raise UsageError(
+                "--style-loss sliced knows no regions; allowed with them: mixed, gram, w2, neighbour."
+            )
         if self.deliver is not None and self.affine == 0:
             raise UsageError(
                 "--deliver enlarges by --affine; give that too, for example --affine 0.03."
@@ -220,6 +237,7 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
         ),
         "photoreal": PaintOptions(
             steps=(120, 80, 50), style_weight=100.0, photoreal_weight=1e4, affine=0.03, style_loss="w2",
+            start="recolored",
         ),
     }
 )  # fmt: skip

@@ -18,11 +18,16 @@ GramNormalisation = Literal["positions", "johnson", "none"]
 """``positions``: F F^T / (H W). ``johnson``: F F^T / (C H W). ``none``: F F^T (Gatys' eq. 3)."""
 
 
-def gram_matrix(features: Tensor, normalisation: GramNormalisation = "positions") -> Tensor:
-    """Correlates channels over all positions (Gatys 2016, eq. 3).
+def gram_matrix(
+    features: Tensor,
+    normalisation: GramNormalisation = "positions",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Correlates channels over all positions (Gatys 2016, eq. 3), or over a region (Gatys 2017, eq. 4).
 
     Args:
         features: ``(B, C, H, W)`` or ``(B, C, N)``.
+        weight: ``(B, 1, H, W)``, what each position counts, with a mean of 1; all alike when None.
         normalisation: What the sum over positions is divided by. ``positions`` makes the matrix free of
             the picture's size; ``johnson`` of the number of channels too; ``none`` is as published,
             where the loss carries the ``1 / (4 N^2 M^2)`` instead.
@@ -31,6 +36,8 @@ def gram_matrix(features: Tensor, normalisation: GramNormalisation = "positions"
         ``(B, C, C)``, symmetric, positive semi-definite.
     """
     rows = flatten(features)  # (B, C, N)
+    if weight is not None:
+        rows = rows * flatten(weight).sqrt()
     channels, positions = rows.shape[1:]
     divisor = {"positions": positions, "johnson": channels * positions, "none": 1}[normalisation]
     return torch.bmm(rows, rows.transpose(1, 2)) / divisor  # (B, C, C)

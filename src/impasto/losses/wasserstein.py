@@ -54,18 +54,21 @@ class Cloud(NamedTuple):
     excess: Tensor
 
 
-def moments(features: Tensor, gram: Tensor | None = None) -> Moments:
-    """Takes mean and covariance over positions.
+def moments(features: Tensor, gram: Tensor | None = None, weight: Tensor | None = None) -> Moments:
+    """Takes mean and covariance over positions, or over a region.
 
     Args:
         features: ``(B, C, H, W)`` or ``(B, C, N)``.
         gram: ``gram_matrix(features)`` when it is at hand; the covariance is that less ``mean mean^T``.
+        weight: ``(B, 1, H, W)``, what each position counts, with a mean of 1; all alike when None.
     """
     rows = flatten(features)  # (B, C, N)
-    mean = rows.mean(2)
+    mean = rows.mean(2) if weight is None else (rows * flatten(weight)).mean(2)
     if gram is not None:
         return Moments(mean, gram - mean[:, :, None] * mean[:, None, :])
     centred = rows - mean[..., None]
+    if weight is not None:
+        centred = centred * flatten(weight).sqrt()
     return Moments(mean, torch.bmm(centred, centred.transpose(1, 2)) / rows.shape[2])
 
 

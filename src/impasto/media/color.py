@@ -35,11 +35,14 @@ def keep_luminance_only(pastiche: Tensor, content: Tensor) -> Tensor:
     return (content + luminance(pastiche) - luminance(content)).clamp(0, 1)
 
 
-def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
     rows = image.flatten(2)  # (B, 3, N)
-    mean = rows.mean(2, keepdim=True)  # (B, 3, 1)
+    shares = torch.full_like(rows[:, :1], 1 / rows.shape[2])
+    if weight is not None:
+        shares = weight.flatten(2).to(rows) / weight.sum().clamp_min(1e-6)
+    mean = (shares * rows).sum(2, keepdim=True)  # (B, 3, 1)
     centred = rows - mean
-    covariance = centred @ centred.transpose(1, 2) / rows.shape[2]
+    covariance = (shares * centred) @ centred.transpose(1, 2)
     return mean, covariance + FLAT * torch.eye(3, dtype=image.dtype, device=image.device)
 
 
@@ -48,7 +51,12 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     return (vectors * values.clamp_min(FLAT / 10) ** exponent) @ vectors.transpose(-1, -2)
 
 
-def transfer_linear(source: Tensor, target: Tensor) -> Tensor:
+def transfer_linear(
+    source: Tensor,
+    target: Tensor,
+    source_weight: Tensor | None = None,
+    target_weight: Tensor | None = None,
+) -> Tensor:
     """Gives a picture the mean and covariance of colour of another (section 5.2, colour histogram matching).
 
     The linear map is the symmetric one, ``S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2)``, which moves colours least
@@ -57,12 +65,14 @@ def transfer_linear(source: Tensor, target: Tensor) -> Tensor:
     Args:
         source: ``(1, 3, H, W)`` in ``[0, 1]``.
         target: ``(1, 3, h, w)``.
+        source_weight: ``(1, 1, H, W)``, what each pixel counts; all alike when None.
+        target_weight: ``(1, 1, h, w)``, likewise.
 
     Returns:
         Of the source's shape, clamped to ``[0, 1]``.
     """
-    mean, covariance = _moments(source.double())
-    wanted_mean, wanted = _moments(target.double())
+    mean, covariance = _moments(source.double(), source_weight)
+    wanted_mean, wanted = _moments(target.double(), target_weight)
     root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
     matrix = inverse @ _power(root @ wanted @ root, 0.5) @ inverse  # (1, 3, 3)
     moved = matrix @ (source.double().flatten(2) - mean) + wanted_mean

@@ -19,7 +19,9 @@ from impasto.errors import CheckpointError
 __all__ = ["fingerprint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = 1
-FREE_TO_CHANGE = ("checkpointing", "memory_gib", "device", "download", "weights", "start_file")
+FREE_TO_CHANGE = (
+    "checkpointing", "memory_gib", "device", "download", "weights", "start_file", "content_regions", "style_regions",
+)  # fmt: skip
 """Options that do not decide what is painted, or that the pictures' own bytes stand for."""
 
 

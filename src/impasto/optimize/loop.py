@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from impasto.optimize.objective import Evaluation, Objective, StyleMemory, Term,
 from impasto.optimize.pyramid import plan_scales
 from impasto.optimize.solvers import Solver, make_solver
 from impasto.optimize.start import first_picture
-from impasto.types import Backbone, Iterate
+from impasto.types import Backbone, Iterate, Region
 
 __all__ = ["InFilm", "Optimisation", "fast_bfloat16", "resolve_device"]
 
@@ -101,6 +101,7 @@ class Optimisation:
         size: Height and width of the pastiche; from ``options.size`` when not given.
         start: The first picture, whatever ``options.start`` says.
         film: What the frames of a film share and add.
+        regions: Parts of the content with the parts of the style that they take.
 
     Attributes:
         image: The picture as it stands, ``(1, 3, H, W)``.
@@ -122,6 +123,7 @@ class Optimisation:
         size: tuple[int, int] | None = None,
         start: Tensor | None = None,
         film: InFilm | None = None,
+        regions: Sequence[Region] = (),
     ) -> None:
         if not styles:
             raise UsageError("no style was given; give at least one.")
@@ -133,6 +135,7 @@ class Optimisation:
             raise UsageError("all blend weights are 0; give at least one above 0.")
         self.options, self.backbone, self._given = options, backbone, start
         self._film = film or InFilm()
+        self.regions = regions
         self.device = resolve_device(options.device)
         if isinstance(backbone, torch.nn.Module):
             backbone.to(self.device)
@@ -202,7 +205,9 @@ class Optimisation:
     def _first_image(self) -> Tensor:
         generator = torch.Generator().manual_seed(self.options.seed)
         start = self.options.start if self._given is None else "file"
-        return first_picture(start, self._content_at(0), self.styles, generator, self._given)
+        return first_picture(
+            start, self._content_at(0), self.styles, generator, self._given, self._regions_at(0)
+        )
 
     def _content_at(self, scale: int) -> Tensor:
         return resize(self.content, (self.scales[scale].height_px, self.scales[scale].width_px))
@@ -218,6 +223,15 @@ class Optimisation:
             least = max(1.0, SMALLEST_STYLE_PX / min(height, width))
             resized.append(resize(style, (math.ceil(height * least), math.ceil(width * least))))
         return resized
+
+    def _regions_at(self, scale: int) -> list[Region]:
+        """Regions with the content's masks at the size of a scale, the margin mirrored."""
+        size = (self.scales[scale].height_px, self.scales[scale].width_px)
+        share = self.margin_px / max(self.size)
+        return [
+            replace(region, content=resize(_with_margin(region.content, share), size))
+            for region in self.regions
+        ]
 
     def __iter__(self) -> Iterator[Iterate]:
         """Yields one `Iterate` a step, coarse to fine."""
@@ -243,6 +257,7 @@ class Optimisation:
             autocast=self.plan.autocast,
             last_of_several=0 < self.scale == len(self.scales) - 1,
             memory=self._film.styles,
+            regions=self._regions_at(self.scale),
         )
         if "style" in objective.terms:
             objective.reweigh("style", self.balancer.weight)

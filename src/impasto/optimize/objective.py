@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.config import PaintOptions
@@ -27,16 +28,19 @@ from impasto.losses import (
     unit_rows,
     wasserstein_loss,
 )
-from impasto.types import Backbone, Features
+from impasto.types import Backbone, Features, Region
 
 __all__ = ["Evaluation", "Objective", "StyleMemory", "Term", "build_objective", "see"]
 
-StyleDistance = Callable[[Tensor, int], Tensor]
-"""Features of one layer ``(1, C, H, W)`` and the step's number -> scalar."""
+StyleDistance = Callable[[Tensor, int, "Tensor | None"], Tensor]
+"""Features of one layer ``(1, C, H, W)``, the step's number, and the weight of positions in a region -> scalar."""
 
-StyleMemory = dict[tuple[int, int, int, str], Mapping[str, StyleDistance]]
-"""Distances by layer to styles that were measured already, by the style's number, height, width and loss: the frames
-of a film share them."""
+StyleMemory = dict[tuple[int, int, int, str, str], Mapping[str, StyleDistance]]
+"""Distances by layer to styles that were measured already, by the style's number, height, width, loss and region: the
+frames of a film share them."""
+
+LEAST_POSITIONS = 2.0
+"""A region that covers less than so many positions of a layer says nothing there."""
 
 W2_SHARE = 0.3
 """What the Wasserstein distance counts in ``mixed`` beside the Gram's relative error. At equal pictures the former
@@ -139,6 +143,7 @@ def build_objective(
     autocast: bool = False,
     last_of_several: bool = False,
     memory: StyleMemory | None = None,
+    regions: Sequence[Region] = (),
 ) -> Objective:
     """Measures the targets at one scale and puts the terms together.
 
@@ -151,6 +156,7 @@ def build_objective(
         last_of_several: Whether this is the finest of several scales: ``mixed`` is the Gram's alone there. The
             Gaussians' distance finds palette and layout, which coarser scales have settled; the Gram refines faster.
         memory: Styles that were measured already, and where new ones are kept.
+        regions: Parts of the content with the parts of the style that they take; the whole when there are none.
 
     Returns:
         The objective; terms of weight 0 are left out, and so are the layers only they would read.
@@ -162,7 +168,8 @@ def build_objective(
     if style_weight > 0:
         if options.style_loss == "mixed" and last_of_several:
             options = dataclasses.replace(options, style_loss="gram")
-        style = _style_term(styles, backbone, options, autocast, {} if memory is None else memory)
+        kept = {} if memory is None else memory
+        style = _style_term(styles, backbone, options, kept, regions, autocast=autocast)
         terms["style"] = dataclasses.replace(style, weight=style_weight)
     if options.tv_weight > 0:
         kind = options.tv_kind
@@ -205,70 +212,124 @@ def _style_term(
     styles: Sequence[Tensor],
     backbone: Backbone,
     options: PaintOptions,
-    autocast: bool,
     memory: StyleMemory,
+    regions: Sequence[Region],
+    *,
+    autocast: bool,
 ) -> Term:
-    """Several styles: the blend-weighted mean of the distances to each (for w2 its minimum is the barycentre)."""
+    """Several styles: the blend-weighted mean of the distances to each (for w2 its minimum is the barycentre).
+
+    Several regions: each its share of the picture's area (after Luan 2017, eq. 3).
+    """
     layer_share = shares(len(options.style_layers), options.style_layer_weights)
-    parts: list[tuple[float, str, StyleDistance]] = []
+    parts: list[tuple[float, str, StyleDistance, Tensor | None]] = []
     for number, blend in enumerate(shares(len(styles), options.blend)):
         if blend == 0:
             continue
-        key = (number, *styles[number].shape[-2:], options.style_loss)
-        if key not in memory:
-            target = see(backbone, styles[number], options.style_layers, autocast=autocast)
-            memory[key] = {layer: _style_distance(f, options) for layer, f in target.items()}
-        for share, layer in zip(layer_share, options.style_layers, strict=True):
-            if share > 0:
-                parts.append((blend * share, layer, memory[key][layer]))
+        for region in regions or (None,):
+            distances = _measured(
+                styles, number, region, backbone, options, memory, autocast=autocast
+            )
+            area = 1.0 if region is None else float(region.content.mean())
+            mask = None if region is None else region.content
+            for share, layer in zip(layer_share, options.style_layers, strict=True):
+                if share > 0 and layer in distances:
+                    parts.append((blend * share * area, layer, distances[layer], mask))
+    weights: dict[tuple[int, torch.Size], Tensor | None] = {}
 
     def measure(features: Features, _image: Tensor, step: int) -> Tensor:
-        return torch.stack(
-            [s * distance(features[layer], step) for s, layer, distance in parts]
-        ).sum()
+        losses = []
+        for share, layer, distance, mask in parts:
+            maps = features[layer]
+            key = (id(mask), maps.shape[-2:])
+            if key not in weights:
+                weights[key] = None if mask is None else _at_layer(mask, maps)
+            weight = weights[key]
+            if mask is None or weight is not None:
+                losses.append(share * distance(maps, step, weight))
+        return torch.stack(losses).sum()
 
     return Term(weight=1.0, measure=measure, layers=options.style_layers)
 
 
-def _style_distance(target: Tensor, options: PaintOptions) -> StyleDistance:
-    """Holds the style's statistics of one layer and returns the distance to them."""
+def _measured(
+    styles: Sequence[Tensor],
+    number: int,
+    region: Region | None,
+    backbone: Backbone,
+    options: PaintOptions,
+    memory: StyleMemory,
+    *,
+    autocast: bool,
+) -> Mapping[str, StyleDistance]:
+    """Distances to one style, or to a region of it, by layer; layers that hardly see the region are left out."""
+    style = styles[number]
+    name = "" if region is None else region.name
+    key = (number, style.shape[-2], style.shape[-1], options.style_loss, name)
+    if key not in memory:
+        target = see(backbone, style, options.style_layers, autocast=autocast)
+        found: dict[str, StyleDistance] = {}
+        for layer, maps in target.items():
+            weight = None if region is None else _at_layer(region.style, maps)
+            if region is None or weight is not None:
+                found[layer] = _style_distance(maps, options, weight)
+        memory[key] = found
+    return memory[key]
+
+
+def _at_layer(mask: Tensor, maps: Tensor) -> Tensor | None:
+    """A mask ``(1, 1, H, W)`` on a layer's grid, with a mean of 1; None where it covers next to nothing."""
+    small = F.interpolate(mask.to(maps), maps.shape[-2:], mode="area")
+    if float(small.sum()) < LEAST_POSITIONS:
+        return None
+    return small / small.mean()
+
+
+def _style_distance(
+    target: Tensor, options: PaintOptions, weight: Tensor | None = None
+) -> StyleDistance:
+    """Holds the style's statistics of one layer, or of a region there, and returns the distance to them."""
     name = options.style_loss
     if name == "gram":
-        return _gram_distance(target, as_published=options.as_published)
+        return _gram_distance(target, weight, as_published=options.as_published)
     if name == "w2":
-        return _w2_distance(target)
+        return _w2_distance(target, weight)
     if name == "sliced":
         return _sliced_distance(target, options.seed)
     if name == "neighbour":
-        return _neighbour_distance(target)
-    return _mixed_distance(target)
+        return _neighbour_distance(target, weight)
+    return _mixed_distance(target, weight)
 
 
-def _mixed_distance(target: Tensor) -> StyleDistance:
+def _mixed_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
     """Both, from one Gram matrix."""
-    wanted = gram_matrix(target)
-    clouds = cloud(moments(target))
+    wanted = gram_matrix(target, weight=weight)
+    clouds = cloud(moments(target, weight=weight))
 
-    def distance(features: Tensor, _step: int) -> Tensor:
-        gram = gram_matrix(features)
-        w2 = wasserstein_loss(moments(features, gram), clouds)
+    def distance(features: Tensor, _step: int, where: Tensor | None) -> Tensor:
+        gram = gram_matrix(features, weight=where)
+        w2 = wasserstein_loss(moments(features, gram, where), clouds)
         return gram_loss(gram, wanted) + W2_SHARE * w2
 
     return distance
 
 
-def _gram_distance(target: Tensor, *, as_published: bool = False) -> StyleDistance:
-    wanted = gram_matrix(target)
-    return lambda f, _step: gram_loss(gram_matrix(f), wanted, as_published=as_published)
+def _gram_distance(
+    target: Tensor, weight: Tensor | None, *, as_published: bool = False
+) -> StyleDistance:
+    wanted = gram_matrix(target, weight=weight)
+    return lambda f, _step, where: gram_loss(
+        gram_matrix(f, weight=where), wanted, as_published=as_published
+    )
 
 
-def _w2_distance(target: Tensor) -> StyleDistance:
-    wanted = cloud(moments(target))
-    return lambda f, _step: wasserstein_loss(moments(f), wanted)
+def _w2_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
+    wanted = cloud(moments(target, weight=weight))
+    return lambda f, _step, where: wasserstein_loss(moments(f, weight=where), wanted)
 
 
 def _sliced_distance(target: Tensor, seed: int) -> StyleDistance:
-    def distance(features: Tensor, step: int) -> Tensor:
+    def distance(features: Tensor, step: int, _where: Tensor | None) -> Tensor:
         generator = torch.Generator().manual_seed((seed << 24) + step)
         directions = random_directions(features.shape[1], DIRECTIONS, generator)
         return sliced_wasserstein_loss(features, target, directions.to(features))
@@ -276,8 +337,18 @@ def _sliced_distance(target: Tensor, seed: int) -> StyleDistance:
     return distance
 
 
-def _neighbour_distance(target: Tensor) -> StyleDistance:
+def _neighbour_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
     mean = target.mean((0, 2, 3))
-    rows = unit_rows(target, mean)
+    rows = _within(unit_rows(target, mean), weight)
     stock = rows[:: max(1, -(-len(rows) // MOST_NEIGHBOURS))]
-    return lambda features, _step: neighbour_loss(unit_rows(features, mean), stock)
+    return lambda features, _step, where: neighbour_loss(
+        _within(unit_rows(features, mean), where), stock
+    )
+
+
+def _within(rows: Tensor, weight: Tensor | None) -> Tensor:
+    """The rows that lie mostly in a region."""
+    if weight is None:
+        return rows
+    chosen = weight.flatten() >= 0.5 * weight.max()
+    return rows[chosen]

@@ -11,6 +11,7 @@ from impasto.config import StartName
 from impasto.losses import moments, sqrtm
 from impasto.media.color import transfer_linear
 from impasto.media.resize import resize
+from impasto.types import Region
 
 __all__ = ["first_picture"]
 
@@ -24,6 +25,7 @@ def first_picture(
     styles: Sequence[Tensor],
     generator: torch.Generator,
     given: Tensor | None = None,
+    regions: Sequence[Region] = (),
 ) -> Tensor:
     """Makes the first picture of a run.
 
@@ -35,6 +37,8 @@ def first_picture(
         styles: ``(1, 3, h, w)`` each.
         generator: On the CPU, whatever the device.
         given: ``(1, 3, h, w)`` for ``file``; it is resampled.
+        regions: For ``recolored``, each region is given the colours of its own part of the style; content masks of the
+            content's size.
 
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``.
@@ -42,7 +46,7 @@ def first_picture(
     if start == "content":
         return content.clone()
     if start == "recolored":
-        return transfer_linear(content, styles[0])
+        return _recolored(content, styles[0], regions)
     if start == "file" and given is not None:
         return resize(given.to(content), (content.shape[-2], content.shape[-1])).clone()
     if start == "grey":
@@ -53,3 +57,15 @@ def first_picture(
         colored = sqrtm(covariance) @ noise.flatten(2) + mean[..., None]
         return colored.view_as(content).clamp(0, 1)
     return (0.5 + NOISE_SPREAD * noise).clamp(0, 1)
+
+
+def _recolored(content: Tensor, style: Tensor, regions: Sequence[Region]) -> Tensor:
+    if not regions:
+        return transfer_linear(content, style)
+    picture, covered = torch.zeros_like(content), torch.zeros_like(content[:, :1])
+    for region in regions:
+        mask = region.content.to(content)
+        wanted = resize(region.style.to(content), (style.shape[-2], style.shape[-1]))
+        picture = picture + mask * transfer_linear(content, style, mask, wanted)
+        covered = covered + mask
+    return picture + (1 - covered).clamp_min(0) * content

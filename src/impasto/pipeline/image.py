@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.backbones import load_backbone
 from impasto.config import PaintOptions
 from impasto.config import options as make_options
-from impasto.errors import InputError
+from impasto.errors import InputError, UsageError
 from impasto.media import (
     Picture,
     check_paintable,
@@ -28,11 +28,13 @@ from impasto.media import (
     transfer_linear,
 )
 from impasto.optimize import Optimisation
-from impasto.types import Backbone, Iterate
+from impasto.regions import check_shape, match_regions, read_masks
+from impasto.types import Backbone, Iterate, Region
 
 __all__ = [
     "Job",
     "Source",
+    "affine_finish",
     "backbone_for",
     "keep_colors",
     "picture_of",
@@ -113,11 +115,13 @@ class Job:
         optimisation: To be iterated.
         content: The photograph.
         options: As given.
+        notes: What a person should know, a sentence each.
     """
 
     optimisation: Optimisation
     content: Picture
     options: PaintOptions
+    notes: tuple[str, ...] = ()
 
     def finish(self, image: Tensor | None = None) -> Picture:
         """Makes the picture to keep: at full size, with its colours and the content's alpha.
@@ -174,6 +178,26 @@ def recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
     return transfer(style, content)
 
 
+def regions_for(
+    options: PaintOptions, content: Picture, styles: Sequence[Picture]
+) -> tuple[list[Region], list[str]]:
+    """Reads and matches the regions that the options name; none when they name none.
+
+    Raises:
+        UsageError: There are several styles.
+        InputError: The masks cannot be read, or match nowhere.
+    """
+    if options.content_regions is None or options.style_regions is None:
+        return [], []
+    if len(styles) > 1:
+        raise UsageError("regions are of one style; give one style, or leave the regions away.")
+    masks = []
+    for path, picture in ((options.content_regions, content), (options.style_regions, styles[0])):
+        masks.append(read_masks(path))
+        check_shape(masks[-1], path, picture.width_px, picture.height_px)
+    return match_regions(masks[0], masks[1], feather=options.feather)
+
+
 def prepare(
     content: Picture, styles: Sequence[Picture], options: PaintOptions, backbone: Backbone | None = None
 ) -> Job:  # fmt: skip
@@ -196,14 +220,16 @@ def prepare(
     start = None
     if options.start == "file" and options.start_file is not None:
         start = read_image(options.start_file).to_tensor()
+    regions, notes = regions_for(options, content, styles)
     optimisation = Optimisation(
         image,
         [recolored(style.to_tensor(), image, options) for style in styles],
         backbone or backbone_for(options),
         options,
         start=start,
+        regions=regions,
     )
-    return Job(optimisation=optimisation, content=content, options=options)
+    return Job(optimisation=optimisation, content=content, options=options, notes=tuple(notes))
 
 
 def stylize_image(

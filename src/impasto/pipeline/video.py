@@ -32,7 +32,14 @@ from impasto.media.video import (
 )
 from impasto.motion import make_estimator
 from impasto.optimize import FilmOptimiser, fingerprint
-from impasto.pipeline.image import Source, backbone_for, keep_colors, picture_of, recolored
+from impasto.pipeline.image import (
+    Source,
+    affine_finish,
+    backbone_for,
+    keep_colors,
+    picture_of,
+    recolored,
+)
 from impasto.pipeline.neighbours import Neighbours, blend_at
 from impasto.pipeline.store import PaintStore
 from impasto.types import Backbone, Frame, FrameContext, Painted, Stylizer
@@ -350,6 +357,24 @@ def _mark(path: Path, styles: Sequence[Tensor], paint: PaintOptions, film: FilmO
     return digest.hexdigest()
 
 
+def _finisher(paint: PaintOptions) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """The last touch that the options ask for: colours kept, detail kept, or None."""
+    colors = paint.keep_colors == "luminance" or (
+        paint.keep_colors != "none" and paint.keep_colors_when == "after"
+    )
+    if not colors and paint.affine == 0:
+        return None
+
+    def finish(pastiche: Tensor, frame: Tensor) -> Tensor:
+        if colors:
+            pastiche = keep_colors(pastiche, frame, paint)
+        if paint.affine > 0:
+            pastiche = affine_finish(frame, pastiche, frame, paint.affine)
+        return pastiche
+
+    return finish
+
+
 def prepare_film(
     clip: str | Path,
     styles: Sequence[Picture],
@@ -381,6 +406,10 @@ def prepare_film(
     opened = open_clip(clip, rate=film.fps)
     if not styles:
         raise UsageError("no style was given; give at least one.")
+    if paint.deliver is not None:
+        raise UsageError("--deliver is for pictures; a film has the size that --size gives.")
+    if paint.content_regions is not None:
+        raise UsageError("regions are for pictures so far; leave them away for a film.")
     for style in styles:
         check_paintable(style, "style")
     if film.schedule and len(film.schedule) != len(styles):
@@ -397,9 +426,6 @@ def prepare_film(
     stylizer = FilmOptimiser(images, backbone or backbone_for(paint), paint, film, size)
     folder = out.with_name(out.name + ".frames")
     store = PaintStore(folder, _mark(Path(clip), images, paint, film), resume=resume, fresh=fresh)
-    after = paint.keep_colors == "luminance" or (
-        paint.keep_colors != "none" and paint.keep_colors_when == "after"
-    )
     try:
         return FilmJob(
             opened,
@@ -409,7 +435,7 @@ def prepare_film(
             out=out,
             size=size,
             settings={"options": to_mapping(paint), "film": to_mapping(film)},
-            finish=(lambda pastiche, frame: keep_colors(pastiche, frame, paint)) if after else None,
+            finish=_finisher(paint),
         )
     except BaseException:
         if store.done() == 0:
