@@ -56,12 +56,16 @@ class Region:
     Attributes:
         name: For people.
         content: ``(1, 1, H, W)`` in ``[0, 1]``.
-        style: ``(1, 1, h, w)`` in ``[0, 1]``, of the first style.
+        style: ``(1, 1, h, w)`` in ``[0, 1]``, of the style it takes after.
+        number: Which style that is.
+        version: Counts up when the style's part of that name becomes another, as in a film's next shot.
     """
 
     name: str
     content: Tensor
     style: Tensor
+    number: int = 0
+    version: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +154,7 @@ class FrameContext:
         own: This frame's pastiche of the pass before, or None.
         iterates: The previous frame's pictures step by step, or None.
         state: What the stylizer said of the previous frame in `Painted.state`; empty when it opens a shot.
+        regions: Parts of the frame with the parts of the styles that they take; none for the whole.
     """
 
     index: int
@@ -161,6 +166,7 @@ class FrameContext:
     own: Tensor | None = None
     iterates: Sequence[Tensor] | None = None
     state: Mapping[str, float] = field(default_factory=dict)
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -296,3 +296,39 @@ def test_bad_config_names_the_option(tmp_path, pictures):
 def test_debug_shows_the_traceback(tmp_path):
     run = impasto("image", "none.png", "none.png", "-o", tmp_path / "a.png", "--debug")
     assert "Traceback" in run.stderr
+
+
+def test_regions_are_written_and_given_back(tmp_path, pictures):
+    two = pictures / "photo.png", pictures / "painting.png"
+    run = impasto("regions", *two, "-o", tmp_path / "r", "--count", 2)
+    assert run.returncode == 0, run.stderr
+    assert "of the content" in run.stdout
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
+        "content_regions.png",
+        "overlay.png",
+        "style_regions.png",
+    ]
+    masks = [
+        f"--{role}-regions={tmp_path / 'r' / role}_regions.png" for role in ("content", "style")
+    ]
+    quick = ("--size", 48, "--steps", 2, "--coarsest", 0)
+    run = impasto("image", *two, "-o", tmp_path / "out.png", *masks, *quick)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--box", "1,2,3"), "allowed is left,top,width,height"),
+        (("--box", "0,0,900,9"), "within 80x64 px"),
+        (("--find", "semantic"), "give --segmenter"),
+        (("--count", 40), "allowed is from 2 to 9"),
+        (("--box", "1,1,30,30", "--scribble", "photo.png"), "give one"),
+    ],
+)
+def test_bad_regions(tmp_path, pictures, arguments, message):
+    run = impasto("regions", pictures / "photo.png", "-o", tmp_path / "r", *arguments)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "r").exists()

@@ -68,6 +68,12 @@ def test_times_sound_and_settings_survive(tmp_path, clip):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
 
 
+def test_a_fast_pan_is_no_cut(tmp_path):
+    write_film(tmp_path / "pan.mp4", film(6, shift=(0, 3)))
+    events = list(job(tmp_path / "pan.mp4", tmp_path / "out.mp4", cut_threshold=4.0))
+    assert [event.opens_shot for event in events] == [True] + [False] * 5
+
+
 def test_a_cut_resets_everything(tmp_path, clip):
     """The shot after the cut is painted as if it were a film of its own."""
     whole = painted(clip, tmp_path / "whole.mp4")
@@ -269,3 +275,81 @@ def test_a_film_can_stay_a_photograph(tmp_path, clip):
     assert likeness["photoreal"] > likeness["painted"]
     with pytest.raises(UsageError, match="--deliver is for pictures"):
         job(clip, tmp_path / "no.mp4", paint={"affine": 0.1, "deliver": 0})
+
+
+def band(path: Path, frames: int = 1, shift: int = 0) -> Path:
+    """White on the left half, black on the right; a film when there are several frames."""
+    pictures = []
+    for index in range(frames):
+        pixels = np.zeros((64, 96, 3), np.uint8)
+        pixels[:, : 48 + shift * index] = 255
+        pictures.append(pixels)
+    if frames == 1:
+        Image.fromarray(pictures[0]).save(path)
+        return path
+    path.mkdir()
+    for index, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(path / f"{index:03d}.png")
+    return path
+
+
+LITE = {"content_layers": ("relu4_2",), "style_layers": ("relu1_1", "relu2_1")}
+
+
+def region_job(clip, out, resume=False, **paint):
+    return prepare_film(
+        clip,
+        [style()],
+        out,
+        options(**{**PAINT, **LITE, "feather": 0.0, **paint}),
+        film_options("steady", **{**QUICK, "codec": "ffv1"}),
+        resume=resume,
+    )
+
+
+def test_only_a_region_of_a_film_is_painted_and_it_is_followed(tmp_path):
+    moving = film(5, shift=(0, 3))
+    write_film(tmp_path / "c.mp4", moving)
+    out = tmp_path / "o.mkv"
+    made = region_job(
+        tmp_path / "c.mp4", out, content_regions=band(tmp_path / "m.png"), only=("white",)
+    )
+    for _event in made:
+        pass
+    made.assemble()
+    result, source = decoded(out)[4].astype(float), decoded(tmp_path / "c.mp4")[4].astype(float)
+    change = np.abs((result - source).mean(2)).mean(0)  # of lightness, by column
+    assert change[16:50].mean() > 2.5 * change[70:].mean()
+    border = np.flatnonzero(made.regions.painted(4)[0, 0].numpy().mean(0) > 0.5).max()
+    assert 54 <= border <= 66  # 48 and four steps of three
+
+
+def test_a_film_of_masks_is_taken_as_it_is_while_it_lasts(tmp_path):
+    write_film(tmp_path / "c.mp4", film(5, shift=(0, 0)))
+    masks = band(tmp_path / "masks", frames=3, shift=8)
+    made = region_job(
+        tmp_path / "c.mp4", tmp_path / "o.mkv", content_regions=masks, only=("white",)
+    )
+    for _event in made:
+        pass
+    widths = [float(made.regions.painted(index).mean()) * 96 for index in range(5)]
+    assert widths[:3] == pytest.approx([48, 56, 64], abs=1)
+    assert widths[3:] == pytest.approx([64, 64], abs=6)
+    assert any("its last masks are followed" in note for note in made.regions.notes)
+
+
+def test_regions_go_on_to_the_byte(tmp_path):
+    write_film(tmp_path / "c.mp4", film(6, shift=(0, 2), cut=4))
+    films = []
+    for name, broken in (("whole.mkv", None), ("broken.mkv", 3)):
+        made = region_job(tmp_path / "c.mp4", tmp_path / name, regions="auto", region_count=2)
+        for _event in itertools.islice(made, broken):
+            pass
+        if broken is not None:
+            made = region_job(
+                tmp_path / "c.mp4", tmp_path / name, regions="auto", region_count=2, resume=True
+            )
+            assert len(list(made)) == 3
+        made.assemble()
+        films.append(decoded(tmp_path / name))
+    np.testing.assert_array_equal(films[0], films[1])

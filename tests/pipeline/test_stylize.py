@@ -139,3 +139,70 @@ def test_a_region_takes_its_own_part_of_the_style(tmp_path, loss):
     left, right = np.split(np.asarray(painted).astype(float), 2, axis=1)
     assert left[..., 2].mean() > left[..., 0].mean() + 10
     assert right[..., 0].mean() > right[..., 2].mean() + 10
+
+
+def halves(path, *, flipped: bool = False):
+    pixels = np.zeros((64, 80, 3), np.uint8)
+    pixels[:, 40:] = 255
+    Image.fromarray(np.ascontiguousarray(pixels[:, ::-1] if flipped else pixels)).save(path)
+    return path
+
+
+def test_only_a_region_is_painted(tmp_path):
+    content = waves(1)
+    painted = np.asarray(
+        impasto.stylize(
+            content, waves(4), **{**QUICK, "size": 0, "steps": [6]}, only=["white"], feather=0.0,
+            content_regions=halves(tmp_path / "m.png"),
+        )
+    )  # fmt: skip
+    assert np.abs(painted[:, :39].astype(int) - content[:, :39]).max() <= 1
+    assert np.abs(painted[:, 41:].astype(int) - content[:, 41:]).mean() > 3
+
+
+def test_every_region_takes_the_style_it_is_assigned(tmp_path):
+    red = (waves(4) * (1.0, 0.2, 0.2)).astype(np.uint8)
+    blue = np.ascontiguousarray(red[..., ::-1])
+    painted = np.asarray(
+        impasto.stylize(
+            np.full((64, 80, 3), 120, np.uint8), [red, blue], size=64, steps=[25], coarsest=0, style_weight=1000.0,
+            content_regions=halves(tmp_path / "m.png"), assign=["black=1", "white=2"],
+        )
+    ).astype(float)  # fmt: skip
+    left, right = np.split(painted, 2, axis=1)
+    assert left[..., 0].mean() > left[..., 2].mean() + 10
+    assert right[..., 2].mean() > right[..., 0].mean() + 10
+
+
+def test_regions_are_found_without_masks():
+    painted = impasto.stylize(waves(1), waves(4), **QUICK, regions="auto", region_count=2)
+    assert painted.size == (64, 51)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"style_regions": "m.png"}, "give both"),
+        ({"content_regions": "m.png"}, "regions come in pairs"),
+        (
+            {"content_regions": "m.png", "style_regions": "m.png", "regions": "auto"},
+            "leave one of them away",
+        ),
+        ({"regions": "semantic"}, "give --segmenter"),
+        ({"only": ["white"]}, "--assign, --only and --background are of regions"),
+        ({"regions": "auto", "style_loss": "sliced"}, "sliced knows no regions"),
+        ({"regions": "auto", "assign": ["white"]}, "like white=1"),
+        ({"regions": "auto", "assign": ["white=2"]}, "beyond the 1 styles given"),
+        ({"regions": "auto", "only": ["puce"]}, "puce"),
+    ],
+)
+def test_regions_that_do_not_go_together_are_refused(tmp_path, monkeypatch, given, message):
+    halves(tmp_path / "m.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((UsageError, InputError), match=message):
+        impasto.stylize(waves(1), waves(4), **QUICK, **given)
+
+
+def test_two_styles_need_an_assignment():
+    with pytest.raises(UsageError, match="must be assigned"):
+        impasto.stylize(waves(1), [waves(4), waves(5)], **QUICK, regions="auto")

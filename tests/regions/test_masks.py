@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from impasto.errors import InputError
-from impasto.regions import PALETTE, check_shape, match_regions, read_masks
+from impasto.regions import PALETTE, Wish, check_shape, match_regions, read_masks
 
 
 def painted_mask(path, colors, height=40, width=60):
@@ -62,17 +62,17 @@ def test_another_shape_is_refused_and_another_size_is_not(tmp_path):
 def test_regions_that_lack_a_partner_are_told(tmp_path):
     content = read_masks(painted_mask(tmp_path / "c.png", ["red", "green"]))
     style = read_masks(painted_mask(tmp_path / "s.png", ["red", "blue"]))
-    regions, notes = match_regions(content, style)
-    assert [region.name for region in regions] == ["red", "green"]
-    assert float(regions[1].style.mean()) == 1
-    assert len(notes) == 2
+    matched = match_regions(content, style)
+    assert [region.name for region in matched.regions] == ["red", "green"]
+    assert float(matched.regions[1].style.mean()) == 1
+    assert len(matched.notes) == 2
     with pytest.raises(InputError, match="at least one must be in both"):
         match_regions({"red": content["red"]}, {"blue": style["blue"]})
 
 
 def test_feathering_keeps_the_sum_and_opens_no_gap(tmp_path):
     masks = read_masks(painted_mask(tmp_path / "c.png", ["red", "green"]))
-    regions, _notes = match_regions(masks, masks, feather=0.05)
+    regions = match_regions(masks, masks, Wish(feather=0.05)).regions
     total = sum(region.content for region in regions)
     torch.testing.assert_close(total, torch.ones_like(total))
     edge = regions[0].content[0, 0, 20]

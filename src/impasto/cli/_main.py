@@ -23,6 +23,7 @@ app = App(
 app.command("impasto.cli._image:image", name="image")
 app.command("impasto.cli._video:video", name="video")
 app.command("impasto.cli._flow:flow", name="flow")
+app.command("impasto.cli._regions:regions", name="regions")
 app.command("impasto.cli._measure:measure", name="measure")
 app.command("impasto.cli._backbones:backbones", name="backbones")
 app.command("impasto.cli._doctor:doctor", name="doctor")

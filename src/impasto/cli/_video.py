@@ -28,7 +28,7 @@ FilmOverrides = make_overrides("FilmOverrides", FilmOptions)
 FrameOverrides = make_overrides(
     "FrameOverrides",
     PaintOptions,
-    without=("start", "start_file", "deliver", "content_regions", "style_regions", "feather"),
+    without=("start", "start_file", "deliver"),
 )
 
 
@@ -169,7 +169,8 @@ def paint_film(
         show.say("interrupted before the first frame was painted; nothing was written")
         job.store.remove()
         return INTERRUPTED
-    for note in job.assemble():
+    notes = [] if job.regions is None else job.regions.notes
+    for note in [*notes, *job.assemble()]:
         show.say(f"note: {note}")
     if not interrupted and not run.keep_frames:
         job.store.remove()

@@ -67,11 +67,29 @@ class PaintOptions:
         "photograph's own.", group="Picture", low=0, high=32768,
     )  # fmt: skip
 
+    regions: Literal["none", "auto", "semantic"] = option(
+        "none", "Find parts of the photograph and the parts of the style that they take after: auto groups what looks "
+        "alike in both, semantic asks the network in --segmenter what things are.", group="Regions",
+    )  # fmt: skip
+    region_count: int = option(4, "Most regions that auto finds.", group="Regions", low=2, high=9)
+    segmenter: Path | None = option(
+        None, "Folder of a network of transformers for --regions semantic, such as SegFormer's.", group="Regions"
+    )  # fmt: skip
     content_regions: Path | None = option(
         None, "Regions of the photograph as colours of a picture; each takes its style from the same colour of "
-        "--style-regions. Greys are soft masks: white one region, black the other.", group="Regions",
+        "--style-regions. Greys are a soft mask: white one region, black the other. A folder holds a mask a region; "
+        "for a film, a film of masks.", group="Regions",
     )  # fmt: skip
     style_regions: Path | None = option(None, "Regions of the style.", group="Regions")
+    assign: tuple[str, ...] = option(
+        (), "Which style a region takes after, when there are several: white=1.", group="Regions"
+    )  # fmt: skip
+    only: tuple[str, ...] = option(
+        (), "Paint these regions only and leave the rest as it is.", group="Regions"
+    )  # fmt: skip
+    background: Literal["paint", "keep"] = option(
+        "paint", "What becomes of regions that the style lacks, or that no style is assigned to.", group="Regions"
+    )  # fmt: skip
     feather: float = option(
         0.01, "Softness of the regions' borders, as a share of the long edge.", group="Regions", low=0, high=0.2,
     )  # fmt: skip
@@ -194,14 +212,7 @@ class PaintOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if (self.content_regions is None) != (self.style_regions is None):
-            raise UsageError(
-                "regions come in pairs; give both --content-regions and --style-regions."
-            )
-        if self.content_regions is not None and self.style_loss == "sliced":
-            raise UsageError(
-                "--style-loss sliced knows no regions; allowed with them: mixed, gram, w2, neighbour."
-            )
+        self._check_regions()
         if self.deliver is not None and self.affine == 0:
             raise UsageError(
                 "--deliver enlarges by --affine; give that too, for example --affine 0.03."
@@ -210,6 +221,51 @@ class PaintOptions:
             raise UsageError("start is 'file' but no file was given; give one with --start-file.")
         _check_pairing("content", self.content_layers, self.content_layer_weights)
         _check_pairing("style", self.style_layers, self.style_layer_weights)
+
+    def _check_regions(self) -> None:
+        files = self.content_regions is not None
+        if self.style_regions is not None and not files:
+            raise UsageError("--style-regions go with --content-regions; give both.")
+        if files and self.regions != "none":
+            raise UsageError(
+                f"regions come from files or from --regions {self.regions}; leave one of them away."
+            )
+        if files and self.style_regions is None and not (self.assign or self.only):
+            raise UsageError(
+                "regions come in pairs; give --style-regions too, or --only or --assign to say what becomes of them."
+            )
+        if self.regions == "semantic" and self.segmenter is None:
+            raise UsageError("--regions semantic needs the folder of a network; give --segmenter.")
+        if not self.has_regions and (self.assign or self.only or self.background == "keep"):
+            raise UsageError(
+                "--assign, --only and --background are of regions; give --content-regions or --regions auto."
+            )
+        if self.has_regions and self.style_loss == "sliced":
+            raise UsageError(
+                "--style-loss sliced knows no regions; allowed with them: mixed, gram, w2, neighbour."
+            )
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether parts of the picture are told apart."""
+        return self.regions != "none" or self.content_regions is not None
+
+    @property
+    def assigned(self) -> Mapping[str, int]:
+        """Number of the style, from 0, by the region's name.
+
+        Raises:
+            UsageError: An assignment is not of the form ``name=number``.
+        """
+        found = {}
+        for text in self.assign:
+            name, _equals, number = text.partition("=")
+            if not number.isdigit() or int(number) < 1:
+                raise UsageError(
+                    f"--assign got {text!r}; allowed is a region and a style's number, like white=1."
+                )
+            found[name] = int(number) - 1
+        return found
 
 
 def _check_pairing(role: str, layers: tuple[str, ...], weights: tuple[float, ...]) -> None:
@@ -239,10 +295,15 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
             steps=(120, 80, 50), style_weight=100.0, photoreal_weight=1e4, affine=0.03, style_loss="w2",
             start="recolored",
         ),
+        "deep-photo": PaintOptions(
+            steps=(300, 200, 200), style_loss="gram", style_weight=100.0, photoreal_weight=1e4,
+            style_layers=("relu1_1", "relu2_1", "relu3_1", "relu4_1"), start="recolored", balance="fixed",
+        ),
     }
 )  # fmt: skip
-"""Presets by intent. ``photoreal`` gives a photograph the look of another and leaves it one. ``faithful-gatys`` is
-the 2016 paper as written: noise, one scale, L-BFGS, average pooling,
+"""Presets by intent. ``photoreal`` gives a photograph the look of another and leaves it one; ``deep-photo`` is the
+published way there, Gram matrices with the matting Laplacian at 1e4 and nothing taken over at the end (Luan 2017,
+which has relu5_1 too). ``faithful-gatys`` is the 2016 paper as written: noise, one scale, L-BFGS, average pooling,
 unnormalised losses with alpha / beta = 1e-3 and equal layer weights."""
 
 

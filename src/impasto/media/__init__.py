@@ -1,6 +1,6 @@
 """Pictures in and out, their colours and sizes."""
 
-from impasto.media.affine import transfer_affinely
+from impasto.media.affine import guided_filter, transfer_affinely
 from impasto.media.color import (
     keep_luminance_only,
     luminance,
@@ -18,6 +18,7 @@ __all__ = [
     "check_output",
     "check_paintable",
     "find_images",
+    "guided_filter",
     "keep_luminance_only",
     "luminance",
     "match_histogram",

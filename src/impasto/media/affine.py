@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["transfer_affinely"]
+__all__ = ["guided_filter", "transfer_affinely"]
 
 
 def transfer_affinely(
@@ -14,8 +14,7 @@ def transfer_affinely(
 ) -> Tensor:
     """Fits, around every pixel, the affine map from the content's colours to the painted ones, and applies it.
 
-    The guided filter with a colour guide (He, Sun and Tang 2013, eqs. 14 to 16), its coefficients enlarged (He and
-    Sun 2015, "Fast Guided Filter"). Edges and texture of the result are those of ``full``.
+    Edges and texture of the result are those of ``full``.
 
     Args:
         content: ``(1, 3, h, w)`` in ``[0, 1]``, at the painted size.
@@ -27,23 +26,48 @@ def transfer_affinely(
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``.
     """
-    guide, wanted = content[0].double(), painted[0].double()  # (3, h, w)
+    return guided_filter(content, painted, full, radius_px=radius_px, epsilon=epsilon).clamp(0, 1)
+
+
+def guided_filter(
+    guide: Tensor, wanted: Tensor, full: Tensor, *, radius_px: int, epsilon: float = 1e-3
+) -> Tensor:
+    """Smooths maps within the edges of a picture.
+
+    The guided filter with a colour guide (He, Sun and Tang 2013, eqs. 14 to 16), its coefficients enlarged (He and
+    Sun 2015, "Fast Guided Filter").
+
+    Args:
+        guide: ``(1, 3, h, w)`` in ``[0, 1]``.
+        wanted: ``(1, C, h, w)``.
+        full: The guide in the size of the result, ``(1, 3, H, W)``.
+        radius_px: Of the windows.
+        epsilon: Variance of colour below which a window counts as plain.
+
+    Returns:
+        ``(1, C, H, W)``.
+    """
+    guide, wanted = guide[0].double(), wanted[0].double()  # (3, h, w), (C, h, w)
+    channels, height, width = wanted.shape
     mean_guide, mean_wanted = _box(guide, radius_px), _box(wanted, radius_px)
-    pairs = [(i, j) for i in range(3) for j in range(3)]
-    within = _box(torch.stack([guide[i] * guide[j] for i, j in pairs]), radius_px)
-    across = _box(torch.stack([guide[i] * wanted[j] for i, j in pairs]), radius_px)
-    within = within - torch.stack([mean_guide[i] * mean_guide[j] for i, j in pairs])
-    across = across - torch.stack([mean_guide[i] * mean_wanted[j] for i, j in pairs])
-    height, width = guide.shape[-2:]
+    within = _box(_products(guide, guide), radius_px) - _products(mean_guide, mean_guide)
+    across = _box(_products(guide, wanted), radius_px) - _products(mean_guide, mean_wanted)
     covariance = within.view(3, 3, height, width).permute(2, 3, 0, 1)  # (h, w, 3, 3)
     covariance = covariance + epsilon * torch.eye(3, dtype=guide.dtype)
-    slope = torch.linalg.solve(covariance, across.view(3, 3, height, width).permute(2, 3, 0, 1))
+    target = across.view(3, channels, height, width).permute(2, 3, 0, 1)
+    slope = torch.linalg.solve(covariance, target)  # (h, w, 3, C)
     offset = mean_wanted - torch.einsum("hwij,ihw->jhw", slope, mean_guide)
-    slope = _box(slope.permute(2, 3, 0, 1).reshape(9, height, width), radius_px)
-    fields = torch.cat([slope, _box(offset, radius_px)]).float()[None]  # (1, 12, h, w)
+    slope = _box(slope.permute(2, 3, 0, 1).reshape(3 * channels, height, width), radius_px)
+    fields = torch.cat([slope, _box(offset, radius_px)]).float()[None]  # (1, 4 C, h, w)
     fields = F.interpolate(fields, full.shape[-2:], mode="bilinear", align_corners=False)[0]
-    slope, offset = fields[:9].view(3, 3, *full.shape[-2:]), fields[9:]
-    return (torch.einsum("ijhw,ihw->jhw", slope, full[0]) + offset).clamp(0, 1)[None]
+    slope = fields[: 3 * channels].view(3, channels, *full.shape[-2:])
+    offset = fields[3 * channels :]
+    return (torch.einsum("ijhw,ihw->jhw", slope, full[0].float()) + offset)[None]
+
+
+def _products(one: Tensor, other: Tensor) -> Tensor:
+    """Every channel times every channel, ``(A, h, w)`` and ``(B, h, w)`` to ``(A B, h, w)``."""
+    return (one[:, None] * other[None]).flatten(0, 1)
 
 
 def _box(image: Tensor, radius_px: int) -> Tensor:

@@ -79,6 +79,7 @@ class FilmOptimiser:
             options,
             size=self._size,
             start=start,
+            regions=context.regions,
             film=InFilm(
                 terms=lambda size: self._terms(size, context),
                 plan=self.trial.plan,

@@ -223,18 +223,18 @@ def _style_term(
     """
     layer_share = shares(len(options.style_layers), options.style_layer_weights)
     parts: list[tuple[float, str, StyleDistance, Tensor | None]] = []
-    for number, blend in enumerate(shares(len(styles), options.blend)):
-        if blend == 0:
+    whole = enumerate(shares(len(styles), options.blend))
+    wanted: list[tuple[int, float, Region | None]] = [(n, blend, None) for n, blend in whole]
+    if regions:
+        wanted = [(one.number, float(one.content.mean()), one) for one in regions]
+    for number, weight, region in wanted:
+        if weight == 0:
             continue
-        for region in regions or (None,):
-            distances = _measured(
-                styles, number, region, backbone, options, memory, autocast=autocast
-            )
-            area = 1.0 if region is None else float(region.content.mean())
-            mask = None if region is None else region.content
-            for share, layer in zip(layer_share, options.style_layers, strict=True):
-                if share > 0 and layer in distances:
-                    parts.append((blend * share * area, layer, distances[layer], mask))
+        distances = _measured(styles, number, region, backbone, options, memory, autocast=autocast)
+        mask = None if region is None else region.content
+        for share, layer in zip(layer_share, options.style_layers, strict=True):
+            if share > 0 and layer in distances:
+                parts.append((weight * share, layer, distances[layer], mask))
     weights: dict[tuple[int, torch.Size], Tensor | None] = {}
 
     def measure(features: Features, _image: Tensor, step: int) -> Tensor:
@@ -247,7 +247,7 @@ def _style_term(
             weight = weights[key]
             if mask is None or weight is not None:
                 losses.append(share * distance(maps, step, weight))
-        return torch.stack(losses).sum()
+        return torch.stack(losses).sum() if losses else features[options.style_layers[0]].sum() * 0
 
     return Term(weight=1.0, measure=measure, layers=options.style_layers)
 
@@ -264,7 +264,7 @@ def _measured(
 ) -> Mapping[str, StyleDistance]:
     """Distances to one style, or to a region of it, by layer; layers that hardly see the region are left out."""
     style = styles[number]
-    name = "" if region is None else region.name
+    name = "" if region is None else f"{region.name}.{region.version}"
     key = (number, style.shape[-2], style.shape[-1], options.style_loss, name)
     if key not in memory:
         target = see(backbone, style, options.style_layers, autocast=autocast)

@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.backbones import load_backbone
 from impasto.config import PaintOptions
 from impasto.config import options as make_options
-from impasto.errors import InputError, UsageError
+from impasto.errors import InputError
 from impasto.media import (
     Picture,
     check_paintable,
@@ -28,8 +28,9 @@ from impasto.media import (
     transfer_linear,
 )
 from impasto.optimize import Optimisation
-from impasto.regions import check_shape, match_regions, read_masks
-from impasto.types import Backbone, Iterate, Region
+from impasto.pipeline.regions import RegionFinder
+from impasto.regions import Matched
+from impasto.types import Backbone, Iterate
 
 __all__ = [
     "Job",
@@ -42,6 +43,7 @@ __all__ = [
     "recolored",
     "stylize",
     "stylize_image",
+    "within",
 ]
 
 Source = Picture | Image.Image | np.ndarray | str | Path
@@ -115,12 +117,14 @@ class Job:
         optimisation: To be iterated.
         content: The photograph.
         options: As given.
+        painted: ``(1, 1, h, w)``, how much of each pixel is painted; the rest stays the photograph's. None for all.
         notes: What a person should know, a sentence each.
     """
 
     optimisation: Optimisation
     content: Picture
     options: PaintOptions
+    painted: Tensor | None = None
     notes: tuple[str, ...] = ()
 
     def finish(self, image: Tensor | None = None) -> Picture:
@@ -137,6 +141,8 @@ class Job:
         if self.options.affine > 0:
             pastiche = self._affine(content, pastiche)
             size = (pastiche.shape[-2], pastiche.shape[-1])
+        if self.painted is not None:
+            pastiche = within(pastiche, resize(self.content.to_tensor(), size), self.painted)
         alpha = self.content.alpha
         if alpha is not None:
             alpha = resize(torch.from_numpy(alpha)[None, None], size)[0, 0].numpy()
@@ -152,6 +158,12 @@ class Job:
             whole = (own.shape[-2], own.shape[-1])
             size = size_to_fit(whole, long_edge) if long_edge else whole
         return affine_finish(content, pastiche, resize(own, size), self.options.affine)
+
+
+def within(pastiche: Tensor, content: Tensor, painted: Tensor) -> Tensor:
+    """The pastiche where it is wanted and the content elsewhere; ``(1, 3, H, W)``, and a mask of any size."""
+    share = resize(painted.to(pastiche), (pastiche.shape[-2], pastiche.shape[-1])).clamp(0, 1)
+    return content + share * (pastiche - content)
 
 
 def affine_finish(content: Tensor, pastiche: Tensor, full: Tensor, share: float) -> Tensor:
@@ -178,26 +190,6 @@ def recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
     return transfer(style, content)
 
 
-def regions_for(
-    options: PaintOptions, content: Picture, styles: Sequence[Picture]
-) -> tuple[list[Region], list[str]]:
-    """Reads and matches the regions that the options name; none when they name none.
-
-    Raises:
-        UsageError: There are several styles.
-        InputError: The masks cannot be read, or match nowhere.
-    """
-    if options.content_regions is None or options.style_regions is None:
-        return [], []
-    if len(styles) > 1:
-        raise UsageError("regions are of one style; give one style, or leave the regions away.")
-    masks = []
-    for path, picture in ((options.content_regions, content), (options.style_regions, styles[0])):
-        masks.append(read_masks(path))
-        check_shape(masks[-1], path, picture.width_px, picture.height_px)
-    return match_regions(masks[0], masks[1], feather=options.feather)
-
-
 def prepare(
     content: Picture, styles: Sequence[Picture], options: PaintOptions, backbone: Backbone | None = None
 ) -> Job:  # fmt: skip
@@ -220,16 +212,23 @@ def prepare(
     start = None
     if options.start == "file" and options.start_file is not None:
         start = read_image(options.start_file).to_tensor()
-    regions, notes = regions_for(options, content, styles)
+    network = backbone or backbone_for(options)
+    images = [recolored(style.to_tensor(), image, options) for style in styles]
+    matched = Matched(regions=(), painted=None, notes=())
+    if options.has_regions:
+        finder = RegionFinder(options, images, network)
+        found = finder.find(image)
+        matched = finder.match(found, found.content)
     optimisation = Optimisation(
-        image,
-        [recolored(style.to_tensor(), image, options) for style in styles],
-        backbone or backbone_for(options),
-        options,
-        start=start,
-        regions=regions,
+        image, images, network, options, start=start, regions=matched.regions
     )
-    return Job(optimisation=optimisation, content=content, options=options, notes=tuple(notes))
+    return Job(
+        optimisation=optimisation,
+        content=content,
+        options=options,
+        painted=matched.painted,
+        notes=matched.notes,
+    )
 
 
 def stylize_image(

@@ -32,6 +32,10 @@ __all__ = ["Neighbours", "blend_at"]
 LOOP_FRAMES = 16
 """Over so many last frames a loop is led back to its first pastiche."""
 
+GOES_ON = 0.3
+"""Mean reliability of the motion above which there is no cut. After cuts it was 0.00 on the teaching clips, and
+between neighbours that hang together never below 0.54."""
+
 
 class Neighbours:
     """Follows the frames of a film and makes their contexts; holds no more frames than the longest gap.
@@ -67,7 +71,7 @@ class Neighbours:
             painted: Whether it is painted already, so that its motion is read where it is still wanted.
             total: How many frames there are, for a loop.
         """
-        opens = self._shots.opens(frame)
+        opens = self._shots.opens(frame) and not self._moves_on(frame, image)
         self._total = total
         if self._opening is None:
             self._opening = frame
@@ -81,6 +85,14 @@ class Neighbours:
             self._follow(frame, image, opens=opens, painted=painted)
         self._frames.append(frame)
         return opens
+
+    def _moves_on(self, frame: Frame, image: Tensor) -> bool:
+        """Whether what passes for a cut is a fast move or a flash: after a cut no motion is reliable anywhere."""
+        if self._tracker is None or not self._frames:
+            return False
+        before = self._frames[-1]
+        trust = self._tracker.between(frame, image, before, pixels_to_tensor(before.pixels))[1]
+        return float(trust.mean()) > GOES_ON
 
     def _follow(self, frame: Frame, image: Tensor, *, opens: bool, painted: bool) -> None:
         assert self._tracker is not None

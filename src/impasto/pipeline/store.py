@@ -125,6 +125,30 @@ class PaintStore:
             self._write(self.folder / f"{index:06d}.json", json.dumps(dict(record)).encode())
         self._write(self.path(index, turn), _png(pixels))
 
+    def save_masks(self, index: int, shot: int, masks: Mapping[str, np.ndarray]) -> None:
+        """Keeps the regions of a frame, ``(H, W)`` of uint8 by name, before the frame itself."""
+        import io
+
+        buffer = io.BytesIO()
+        named: Any = dict(masks)
+        np.savez_compressed(
+            buffer, shot=np.int64(shot), **{f"mask_{n}": m for n, m in named.items()}
+        )
+        self._write(self.folder / f"{index:06d}.masks.npz", buffer.getvalue())
+
+    def masks(self, index: int) -> dict[str, np.ndarray] | None:
+        """The regions of a frame by name; None where none were kept."""
+        path = self.folder / f"{index:06d}.masks.npz"
+        if not path.exists():
+            return None
+        with np.load(path) as kept:
+            return {name[5:]: kept[name] for name in kept.files if name.startswith("mask_")}
+
+    def shot_of_masks(self, index: int) -> int:
+        """The number of the shot that a frame's regions are of."""
+        with np.load(self.folder / f"{index:06d}.masks.npz") as kept:
+            return int(kept["shot"])
+
     def keep_source(self, index: int, pixels: np.ndarray) -> None:
         """Keeps a frame of the clip, for passes that go backward."""
         path = self.folder / f"{index:06d}.source.png"

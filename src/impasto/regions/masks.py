@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,21 @@ import torch.nn.functional as F
 from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor
 
-from impasto.errors import InputError
-from impasto.media import read_image
+from impasto.errors import InputError, unknown_name
+from impasto.media import Picture, find_images, read_image, write_image
 from impasto.types import Region
 
-__all__ = ["PALETTE", "check_shape", "match_regions", "read_masks"]
+__all__ = [
+    "PALETTE",
+    "Matched",
+    "Wish",
+    "check_shape",
+    "masks_of_pixels",
+    "match_regions",
+    "read_masks",
+    "show_masks",
+    "write_masks",
+]
 
 PALETTE: Mapping[str, tuple[int, int, int]] = {
     "black": (0, 0, 0),
@@ -47,18 +58,26 @@ def read_masks(path: Path) -> dict[str, Tensor]:
     """Reads regions by name.
 
     A picture of greys alone with many shades is one soft mask, white against black. Otherwise every pixel belongs to
-    its colour of the palette; the antialiased edges between two go to the nearer one.
+    its colour of the palette; the antialiased edges between two go to the nearer one. In a folder each picture
+    is the soft mask of the region that its name tells, and what none of them covers is ``rest``.
 
     Args:
-        path: Any picture.
+        path: Any picture, or a folder.
 
     Returns:
-        ``(1, 1, H, W)`` in ``[0, 1]`` by the colour's name, adding up to 1.
+        ``(1, 1, H, W)`` in ``[0, 1]`` by name, adding up to 1.
 
     Raises:
-        InputError: Most of it is of no colour of the palette.
+        InputError: Most of it is of no colour of the palette, or it is of one colour alone.
     """
-    pixels = read_image(path).quantised(8)[..., :3].astype(np.int32)  # (H, W, 3)
+    if path.is_dir():
+        return _read_folder(path)
+    return masks_of_pixels(read_image(path).quantised(8)[..., :3], path)
+
+
+def masks_of_pixels(pixels: np.ndarray, path: Path, *, film: bool = False) -> dict[str, Tensor]:
+    """The same of pixels, ``(H, W, 3)`` of uint8, read from a path; a frame of a film may be of one colour."""
+    pixels = pixels.astype(np.int32)
     if _is_soft(pixels):
         white = torch.from_numpy(pixels[..., 0].astype(np.float32) / 255)[None, None]
         return {"white": white, "black": 1 - white}
@@ -72,11 +91,13 @@ def read_masks(path: Path) -> dict[str, Tensor]:
         )
     nearest = apart.argmin(0)
     side = 2 * max(1, round(max(nearest.shape) / EDGE)) + 1
-    cores = {
-        n: binary_erosion(nearest == n, np.ones((side, side)), border_value=1)
-        for n in range(len(colors))
-    }
+    square = np.ones((side, side))
+    cores = {n: binary_erosion(nearest == n, square, border_value=1) for n in range(len(colors))}
     kept = [n for n, core in cores.items() if core.mean() >= SMALLEST]
+    if len(kept) < 2 and not film:
+        raise InputError(
+            f"{path} is all of one colour; masks need at least two regions, or leave the regions away."
+        )
     sure = (apart.min(0) <= NEAR) & np.isin(nearest, kept)
     places = distance_transform_edt(~sure, return_distances=False, return_indices=True)
     nearest = nearest[tuple(places)]
@@ -85,6 +106,50 @@ def read_masks(path: Path) -> dict[str, Tensor]:
         for number, name in enumerate(PALETTE)
         if number in kept
     }
+
+
+def _read_folder(folder: Path) -> dict[str, Tensor]:
+    pictures = find_images([str(folder)])
+    masks: dict[str, Tensor] = {}
+    for path in pictures:
+        grey = read_image(path).quantised(8)[..., :3].mean(2).astype(np.float32) / 255
+        mask = torch.from_numpy(grey)[None, None]
+        if masks and mask.shape != next(iter(masks.values())).shape:
+            raise InputError(f"{path} has another size than the masks beside it; make them alike.")
+        masks[path.stem] = mask
+    total = torch.stack(list(masks.values())).sum(0)
+    masks = {name: mask / total.clamp_min(1) for name, mask in masks.items()}
+    rest = (1 - total).clamp_min(0)
+    if float(rest.mean()) >= SMALLEST:
+        masks["rest"] = masks["rest"] + rest if "rest" in masks else rest
+    return masks
+
+
+def write_masks(path: Path, masks: Mapping[str, Tensor]) -> dict[str, str]:
+    """Writes regions as colours of one picture, to be edited and given back.
+
+    Args:
+        path: A .png.
+        masks: ``(1, 1, H, W)`` by name, at most nine.
+
+    Returns:
+        The colour of each region.
+    """
+    colors = {name: name for name in masks if name in PALETTE}
+    free = [color for color in PALETTE if color not in colors]
+    for name in masks:
+        if name not in colors:
+            colors[name] = free.pop(0)
+    write_image(path, Picture(rgb=show_masks(masks, colors)))
+    return colors
+
+
+def show_masks(masks: Mapping[str, Tensor], colors: Mapping[str, str]) -> np.ndarray:
+    """The winner at each pixel in its colour, ``(H, W, 3)`` in ``[0, 1]``."""
+    winner = torch.cat(list(masks.values()), 1).argmax(1)[0].numpy()
+    table = np.array([PALETTE[colors[name]] for name in masks], np.float32) / 255
+    shown: np.ndarray = table[winner]
+    return shown
 
 
 def _is_soft(pixels: np.ndarray) -> bool:
@@ -109,43 +174,98 @@ def check_shape(masks: Mapping[str, Tensor], path: Path, width_px: int, height_p
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is to become of regions.
+
+    Attributes:
+        feather: Softness of the content's borders, as a share of its long edge.
+        assign: Number of the style, from 0, by the region's name; the region takes all of that style.
+        only: Names of the regions that are painted; all when empty.
+        keep: Whether regions without a partner stay as they are.
+    """
+
+    feather: float = 0.01
+    assign: Mapping[str, int] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    keep: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matched:
+    """Regions of a content with their parts of the styles.
+
+    Attributes:
+        regions: Those that are painted.
+        painted: ``(1, 1, H, W)``, how much of each pixel is painted; None for all.
+        notes: What a person should know.
+    """
+
+    regions: tuple[Region, ...]
+    painted: Tensor | None
+    notes: tuple[str, ...]
+
+
 def match_regions(
-    content: Mapping[str, Tensor], style: Mapping[str, Tensor], *, feather: float = 0.01
-) -> tuple[list[Region], list[str]]:
+    content: Mapping[str, Tensor],
+    style: Mapping[str, Tensor],
+    wish: Wish | None = None,
+    version: int = 0,
+) -> Matched:
     """Pairs the regions of content and style that have one name.
 
-    What the style lacks takes its style from the whole of it; what the content lacks is left out; both are told.
+    What the style lacks takes its style from the whole of it, or stays as it is where that is wished; what the content
+    lacks is left out; both are told.
 
     Args:
         content: From `read_masks`.
-        style: Likewise.
-        feather: Softness of the content's borders, as a share of its long edge.
-
-    Returns:
-        The regions, and notes for a person.
+        style: Likewise; empty when regions are assigned to styles, or all take the whole.
+        wish: Feathering, assignment, and what is left as it is.
+        version: For `Region.version`.
 
     Raises:
-        InputError: Not one name is in both.
+        InputError: Not one name is in both, or a name of the wish is in neither.
     """
-    if not set(content) & set(style):
+    wish = wish or Wish()
+    for name in (*wish.assign, *wish.only):
+        if name not in content:
+            raise unknown_name("region", name, content)
+    if style and not set(content) & set(style) and not wish.assign:
         raise InputError(
             f"the content has regions {', '.join(content)} and the style {', '.join(style)}; at least one "
             "must be in both."
         )
     regions, notes = [], []
     for name, mask in content.items():
-        if name in style:
-            wanted = style[name]
-        else:
+        alone = style and name not in style and name not in wish.assign
+        if (wish.only and name not in wish.only) or (
+            wish.keep and (alone or _unassigned(name, style, wish))
+        ):
+            continue
+        if alone:
             notes.append(f"region {name} is not in the style, so it takes all of the style")
-            wanted = torch.ones_like(next(iter(style.values())))
-        regions.append(Region(name=name, content=_feathered(mask, feather), style=wanted))
+        regions.append(
+            Region(
+                name=name,
+                content=_feathered(mask, wish.feather),
+                style=torch.ones(1, 1, 8, 8)
+                if name in wish.assign or name not in style
+                else style[name],
+                number=wish.assign.get(name, 0),
+                version=version,
+            )
+        )
     notes += [
-        f"region {name} is not in the content, so it is left out"
-        for name in style
-        if name not in content
+        f"region {n} is not in the content, so it is left out" for n in style if n not in content
     ]
-    return regions, notes
+    painted = None
+    if len(regions) < len(content):
+        painted = torch.stack([one.content for one in regions] or [torch.zeros_like(mask)]).sum(0)
+    return Matched(regions=tuple(regions), painted=painted, notes=tuple(notes))
+
+
+def _unassigned(name: str, style: Mapping[str, Tensor], wish: Wish) -> bool:
+    return not style and bool(wish.assign) and name not in wish.assign
 
 
 def _feathered(mask: Tensor, share: float) -> Tensor:

@@ -1,0 +1,149 @@
+"""`impasto regions`: show parts of pictures, and write their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from impasto.errors import UsageError
+
+if TYPE_CHECKING:
+    from impasto.media import Picture
+
+__all__ = ["regions"]
+
+COLORED = 0.55
+"""Share of a region's colour in the overlay."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """How regions are found."""
+
+    find: Literal["auto", "semantic"] = "auto"
+    """What looks alike in both pictures, or what the network in --segmenter says things are."""
+    count: int = 4
+    """Most regions that auto finds."""
+    segmenter: Path | None = None
+    """Folder of a network of transformers, such as SegFormer's."""
+    box: str | None = None
+    """Cut one thing from its background: left,top,width,height in pixels of CONTENT."""
+    scribble: Path | None = None
+    """The same from strokes: a grey picture with the thing marked in white and the background in black."""
+
+
+def regions(
+    content: Annotated[Path, Parameter(help="Photograph.")],
+    style: Annotated[Path | None, Parameter(help="Painting, or another photograph.")] = None,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder to write to.")],
+    finding: Finding | None = None,
+) -> int:
+    """Find regions of CONTENT and STYLE, and write them as masks that can be edited and given back.
+
+    Writes content_regions.png and style_regions.png, one colour a region, and overlay.png to look at.
+    """
+    from impasto.errors import OutputError
+    from impasto.media import read_image, write_image
+
+    finding = finding or Finding()
+    pictures = [read_image(content)] + ([] if style is None else [read_image(style)])
+    found = _find(pictures, finding)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{out} cannot be made ({error.strerror}); choose another place."
+        ) from error
+    names = tuple(dict.fromkeys(name for masks in found for name in masks))
+    colors = _write(out, found, names)
+    write_image(out / "overlay.png", _overlay(pictures, found, colors))
+    for name in names:
+        areas = ", ".join(
+            f"{100 * float(masks[name].mean()):.0f} % of the {role}"
+            for role, masks in zip(("content", "style"), found, strict=False)
+            if name in masks
+        )
+        called = colors[name] if name == colors[name] else f"{name} ({colors[name]})"
+        print(f"{called}: {areas}")
+    second = f" --style-regions {out / 'style_regions.png'}" if len(found) > 1 else " --only white"
+    print(f"use them with --content-regions {out / 'content_regions.png'}{second}")
+    return 0
+
+
+def _find(pictures: list[Picture], finding: Finding) -> list[Mapping[str, Any]]:
+    """Masks of the content, and of the style when there is one."""
+    from impasto.backbones import load_backbone
+    from impasto.regions import Segmenter, cut_by_box, cut_by_scribble, group_jointly
+
+    images = [picture.to_tensor() for picture in pictures]
+    if finding.box is not None or finding.scribble is not None:
+        if finding.box is not None and finding.scribble is not None:
+            raise UsageError("--box and --scribble are two ways of the same; give one.")
+        if len(images) > 1:
+            raise UsageError("--box and --scribble are of one picture; give the content alone.")
+        if finding.scribble is not None:
+            return [cut_by_scribble(images[0], finding.scribble)]
+        return [cut_by_box(images[0], _box(finding.box or ""))]
+    if finding.find == "semantic":
+        if finding.segmenter is None:
+            raise UsageError("--find semantic needs the folder of a network; give --segmenter.")
+        network = Segmenter(finding.segmenter)
+        return [network.masks(image) for image in images]
+    if not 2 <= finding.count <= 9:
+        raise UsageError(f"--count got {finding.count}; allowed is from 2 to 9.")
+    backbone = load_backbone()
+    grouping = group_jointly(images[0], images[-1], backbone, finding.count)
+    return [
+        grouping.masks(image, backbone, style=number > 0) for number, image in enumerate(images)
+    ]
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
+    try:
+        left, top, width, height = (float(part) for part in text.replace(",", " ").split())
+    except ValueError as error:
+        raise UsageError(
+            f"--box got {text!r}; allowed is left,top,width,height in pixels."
+        ) from error
+    return left, top, width, height
+
+
+def _write(out: Path, found: list[Mapping[str, Any]], names: tuple[str, ...]) -> dict[str, str]:
+    """Writes the masks with the same colours on both sides; gives the colour of each region."""
+    import torch
+
+    from impasto.regions import write_masks
+
+    colors: dict[str, str] = {}
+    for role, masks in zip(("content", "style"), found, strict=False):
+        blank = torch.zeros_like(next(iter(masks.values())))
+        whole = {name: masks.get(name, blank) for name in names}
+        colors = write_masks(out / f"{role}_regions.png", whole)
+    return colors
+
+
+def _overlay(
+    pictures: list[Picture], found: list[Mapping[str, Any]], colors: Mapping[str, str]
+) -> Picture:
+    """The pictures beside each other, tinted by region."""
+    import torch
+
+    from impasto.media import Picture, resize
+    from impasto.regions import show_masks
+
+    height = min(picture.height_px for picture in pictures)
+    parts = []
+    for picture, masks in zip(pictures, found, strict=True):
+        shown = torch.from_numpy(show_masks(masks, colors)).permute(2, 0, 1)[None]
+        grey = picture.to_tensor().mean(1, keepdim=True)
+        tinted = (1 - COLORED) * grey + COLORED * shown * (0.4 + 0.6 * grey)
+        parts.append(resize(tinted, (height, round(picture.width_px * height / picture.height_px))))
+    rgb = torch.cat(parts, dim=3)[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
+    return Picture(rgb=rgb)

@@ -1,0 +1,220 @@
+"""Regions followed through a film: along the motion, re-anchored where it tells nothing, found anew after a cut."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.media import resize
+from impasto.media.video import open_clip
+from impasto.motion import FlowEstimator, reliability, warp
+from impasto.pipeline.regions import Found, RegionFinder
+from impasto.pipeline.store import PaintStore
+from impasto.regions import PALETTE, Matched, masks_of_pixels
+from impasto.types import Frame, Region
+
+__all__ = ["FilmRegions", "is_film_of_masks"]
+
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
+
+CARRIED = 0.85
+"""What the motion counts where it is reliable; the rest is the frame's own look, which keeps borders from creeping."""
+
+SHARPEN = 2.5
+"""Contrast of a mask about its middle in each frame: against the blur of resampling, and so that motion, where it is
+reliable, outvotes the frame's own look."""
+
+Select = Callable[[Iterator[Frame]], Iterator[Frame]]
+
+
+def is_film_of_masks(path: Path) -> bool:
+    """Whether masks are told for each frame: a film, ``mask_%05d.png``, or a folder of numbered pictures."""
+    if path.suffix.lower() in FILMS or "%" in path.name:
+        return True
+    if not path.is_dir():
+        return False
+    stems = [
+        file.stem for file in path.iterdir() if file.is_file() and not file.name.startswith(".")
+    ]
+    return bool(stems) and all(any(c.isdigit() for c in stem) for stem in stems)
+
+
+class FilmRegions:
+    """Tells the regions of every frame, in order.
+
+    Masks of a picture, or those that were found, are those of a shot's first frame; from there they go along the
+    motion, and what features say of the frame itself fills what the motion does not tell. A film of masks is taken as
+    it is for as long as it lasts, and its last frame is followed from there.
+
+    Args:
+        finder: Of the first frame of a shot.
+        estimator: Of flow, where the film's own is not at hand.
+        store: Keeps the masks of frames that are painted.
+        masks: A film of masks, or None.
+        rate: Frames a second of the clip, for masks that are pictures.
+        select: The excerpt that is painted, of a film of masks.
+
+    Attributes:
+        notes: What a person should know, a sentence each.
+    """
+
+    def __init__(
+        self,
+        finder: RegionFinder,
+        estimator: FlowEstimator,
+        store: PaintStore,
+        *,
+        masks: Path | None = None,
+        rate: float | None = None,
+        select: Select = iter,
+    ) -> None:
+        self._finder, self._estimator, self._store = finder, estimator, store
+        self._path, self._rate, self._select = masks, rate, select
+        self._told: Iterator[Frame] | None = None
+        self._next: Frame | None = None
+        self._held: Frame | None = None
+        self._found: Found | None = None
+        self._masks: Mapping[str, Tensor] = {}
+        self._before: tuple[Frame, Tensor] | None = None
+        self._shot = -1
+        self._shots: dict[int, Found] = {}
+        self.notes: list[str] = []
+
+    def take(
+        self, frame: Frame, image: Tensor, *, opens: bool, painted: bool
+    ) -> tuple[Region, ...]:
+        """Takes the next frame and tells its regions.
+
+        Args:
+            frame: From the clip.
+            image: The same, ``(1, 3, H, W)`` in ``[0, 1]``.
+            opens: Whether it opens a shot.
+            painted: Whether its masks are in the store.
+        """
+        told = self._from_film(frame, image)
+        if self._found is None or opens:
+            self._open(frame, image, told)
+        kept = self._store.masks(frame.index) if painted else None
+        if kept is not None:
+            self._masks = {name: torch.from_numpy(m)[None, None] / 255 for name, m in kept.items()}
+        elif told is not None:
+            self._masks = _rounded(self._aligned(told))
+        elif self._before is not None and not opens:
+            self._masks = _rounded(self._followed(frame, image))
+        if kept is None:
+            self._store.save_masks(frame.index, self._shot, _bytes(self._masks))
+        self._before = (frame, image)
+        return self._match(self._masks, self._shot).regions
+
+    def painted(self, index: int) -> Tensor | None:
+        """How much of each pixel of a stored frame is painted, ``(1, 1, H, W)``; None for all."""
+        kept = self._store.masks(index)
+        if kept is None:
+            return None
+        masks = {name: torch.from_numpy(m)[None, None] / 255 for name, m in kept.items()}
+        return self._match(masks, self._store.shot_of_masks(index)).painted
+
+    def regions(self, index: int) -> tuple[Region, ...]:
+        """The regions of a stored frame."""
+        kept = self._store.masks(index) or {}
+        masks = {name: torch.from_numpy(m)[None, None] / 255 for name, m in kept.items()}
+        return self._match(masks, self._store.shot_of_masks(index)).regions
+
+    def _match(self, masks: Mapping[str, Tensor], shot: int) -> Matched:
+        matched = self._finder.match(self._shots[shot], masks, shot)
+        for note in matched.notes:
+            if note not in self.notes:
+                self.notes.append(note)
+        return matched
+
+    def _open(self, frame: Frame, image: Tensor, told: Mapping[str, Tensor] | None) -> None:
+        """A shot begins: regions are found anew, or looked for where a mask was given for the film's first frame."""
+        size = (image.shape[-2], image.shape[-1])
+        known = self._found
+        self._shot += 1
+        if told is None and known is not None and self._finder.from_files:
+            self._masks = _rounded(self._finder.look(image, known))
+        else:
+            found = self._finder.find(image, told)
+            self._masks = _rounded({n: resize(m, size) for n, m in found.content.items()})
+            if self._finder.from_files:
+                grouping = self._finder.learn(image, self._masks)
+                found = dataclasses.replace(found, grouping=grouping)
+            self._found = found
+        assert self._found is not None
+        self._shots[self._shot] = self._found
+        self._before = None
+
+    def _followed(self, frame: Frame, image: Tensor) -> dict[str, Tensor]:
+        """The masks of the frame before along the motion, and the frame's own look where that tells nothing."""
+        assert self._before is not None
+        assert self._found is not None
+        before, image_before = self._before
+        flow, back = self._estimator(frame, before), self._estimator(before, frame)
+        trust = CARRIED * reliability(flow, back, image, image_before)
+        own = self._finder.look(image, self._found)
+        carried = {name: warp(mask, flow) for name, mask in self._masks.items()}
+        mixed = {}
+        for name, mask in carried.items():
+            share = trust * mask + (1 - trust) * own.get(name, torch.zeros_like(mask))
+            mixed[name] = ((share - 0.5) * SHARPEN + 0.5).clamp(0, 1)
+        return mixed
+
+    def _from_film(self, frame: Frame, image: Tensor) -> dict[str, Tensor] | None:
+        """Masks of the film of masks at a frame's time; None where there is none, or where it has ended."""
+        if self._path is None:
+            return None
+        if self._told is None:
+            clip = open_clip(self._path, rate=self._rate)
+            self._told = self._select(clip.frames((image.shape[-2], image.shape[-1])))
+            self._next = next(self._told, None)
+        while (
+            self._next is not None
+            and self._next.pts_seconds <= frame.pts_seconds + frame.duration_seconds / 2
+        ):
+            self._held, self._next = self._next, next(self._told, None)
+        held = self._held
+        if held is None:
+            return None
+        over = held.pts_seconds + held.duration_seconds
+        if self._next is None and over < frame.pts_seconds + frame.duration_seconds / 4:
+            self._say(
+                f"{self._path} ends at {float(over):.2f} s; its last masks are followed along the motion from there"
+            )
+            return None
+        pixels = (
+            held.pixels if held.pixels.dtype == np.uint8 else (held.pixels // 257).astype(np.uint8)
+        )
+        masks = masks_of_pixels(pixels, self._path, film=True)
+        blank = torch.zeros(1, 1, *pixels.shape[:2])
+        wished = (*self._finder.wish.only, *self._finder.wish.assign)
+        return {name: blank for name in wished if name in PALETTE} | masks
+
+    def _say(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _aligned(self, told: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Masks of a frame with every name that the shot knows."""
+        assert self._found is not None
+        blank = torch.zeros_like(next(iter(told.values())))
+        return {
+            name: told.get(name, blank) for name in dict.fromkeys((*self._found.content, *told))
+        }
+
+
+def _rounded(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """As they are kept, so that a run that goes on sees the same; adding up to 1 but for rounding."""
+    total = torch.stack(list(masks.values())).sum(0).clamp_min(1e-6)
+    return {name: torch.round(255 * mask / total) / 255 for name, mask in masks.items()}
+
+
+def _bytes(masks: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {
+        name: np.round(mask[0, 0].numpy() * 255).astype(np.uint8) for name, mask in masks.items()
+    }

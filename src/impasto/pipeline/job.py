@@ -1,0 +1,344 @@
+"""A film that is ready to be painted: frame after frame, pass after pass, and then the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from impasto._version import __version__
+from impasto.config import FilmOptions
+from impasto.errors import InputError, OutputError
+from impasto.media import pixels_to_tensor
+from impasto.media.video import (
+    Clip,
+    FilmFormat,
+    FilmWriter,
+    PictureWriter,
+    choose_format,
+    select_frames,
+    video_times,
+)
+from impasto.motion import make_estimator
+from impasto.pipeline.follow import FilmRegions
+from impasto.pipeline.image import (
+    within,
+)
+from impasto.pipeline.neighbours import Neighbours, blend_at
+from impasto.pipeline.store import PaintStore
+from impasto.types import Frame, FrameContext, Painted, Region, Stylizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["FilmJob", "FrameDone"]
+
+TICKS = {".gif": Fraction(1, 100), ".mkv": Fraction(1, 1000), ".webm": Fraction(1, 1000)}
+"""Clocks of containers that are coarser than the clip's own."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrameDone:
+    """One frame was painted.
+
+    Attributes:
+        index: Its number in the film, from 0.
+        frames: How many there will be, as far as is known.
+        turn: The pass, from 1.
+        turns: How many passes.
+        opens_shot: Whether it is the first of a shot.
+        terms: Weighted losses of the last step.
+        seconds: For this frame, all in.
+        pixels: ``(H, W, 3)`` of uint8 or uint16.
+        notes: What was out of the ordinary.
+    """
+
+    index: int
+    frames: int | None
+    turn: int
+    turns: int
+    opens_shot: bool
+    terms: Mapping[str, float]
+    seconds: float
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+class FilmJob:
+    """A film that is ready to be painted: iterate to paint, then `assemble`.
+
+    To stop iterating is to cancel; what is painted stays in the store, and `assemble` makes a film of it.
+
+    Args:
+        clip: What is painted.
+        stylizer: What paints.
+        store: What is painted already, and where the rest goes.
+        film: How frames hang together, and the file.
+        out: The film to write.
+        size: Height and width.
+        settings: Written into the film.
+        finish: Last touch to a pastiche, given the frame: ``(1, 3, H, W)`` each.
+
+    Attributes:
+        regions: Parts of the frames with the parts of the styles that they take; None for whole frames.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        stylizer: Stylizer,
+        store: PaintStore,
+        film: FilmOptions,
+        *,
+        out: Path,
+        size: tuple[int, int],
+        settings: Mapping[str, Any] | None = None,
+        finish: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        self.clip, self.stylizer, self.store, self.film = clip, stylizer, store, film
+        self.out, self.size = out, size
+        self._settings, self._finish = dict(settings or {}), finish
+        self.format: FilmFormat = choose_format(
+            out, clip.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
+        )
+        self.notes: list[str] = list(self.format.notes)
+        self._deep = clip.info.bits > 8
+        self._neighbours = Neighbours(film, self._estimator(), store)
+        self.regions: FilmRegions | None = None
+        self.frames = self._count()
+
+    def _estimator(self) -> Any:
+        if not self.film.needs_motion:
+            return None
+        film = self.film
+        return make_estimator(
+            film.flow, weights=film.flow_weights, files=film.flow_files, cache=film.flow_cache
+        )
+
+    def selected(self) -> Iterator[Frame]:
+        """The frames of the clip that are painted."""
+        return self.select(self.clip.frames(self.size))
+
+    def select(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The excerpt of a film that is as long as the clip."""
+        film = self.film
+        rate = None if self.clip.info.codec == "pictures" else film.fps
+        return select_frames(frames, start=film.start, end=film.end, fps=rate, every=film.every)
+
+    def _count(self) -> int | None:
+        """How many frames there will be; exact when the film is to be a loop."""
+        film, info = self.film, self.clip.info
+        if film.loop:
+            return sum(1 for _frame in self.selected())
+        if info.frames is None and info.duration_seconds is None:
+            return None
+        seconds = float(info.duration_seconds or (info.frames or 0) / info.rate)
+        rate = min(float(info.rate), film.fps or float(info.rate))
+        lasts = min(seconds, film.end if film.end is not None else seconds) - film.start
+        return max(0, round(lasts * rate / film.every))
+
+    def __iter__(self) -> Iterator[FrameDone]:
+        """Paints frame after frame, then the further passes; frames that are painted already are passed over."""
+        yield from self._first_pass()
+        for turn in range(2, self.film.passes + 1):
+            yield from self._pass(turn)
+
+    def _first_pass(self) -> Iterator[FrameDone]:
+        done = self.store.done()
+        state: Mapping[str, float] = {}
+        painted = 0
+        for frame in self.selected():
+            began = time.monotonic()
+            image = pixels_to_tensor(frame.pixels)
+            opens = self._neighbours.take(
+                frame, image, painted=frame.index < done, total=self.frames
+            )
+            painted = frame.index + 1
+            regions: tuple[Region, ...] = ()
+            if self.regions is not None:
+                regions = self.regions.take(frame, image, opens=opens, painted=frame.index < done)
+            if frame.index < done:
+                if frame.index == done - 1:
+                    state = self.store.record(frame.index)["state"]
+                continue
+            context = self._neighbours.context(
+                frame, image, self._blend(frame), {} if opens else state
+            )
+            context = dataclasses.replace(context, regions=regions)
+            result = self.stylizer.paint(image, context)
+            state = result.state
+            pixels = self._keep(frame, result, opens)
+            yield self._event(frame.index, 1, opens, result, began, pixels)
+        if painted == 0:
+            raise InputError(
+                f"{self.clip.path} has no frame between --start {self.film.start:g} and --end {self.film.end}; "
+                "choose an earlier start."
+            )
+        self.frames = painted
+
+    def _blend(self, frame: Frame) -> tuple[float, ...]:
+        return blend_at(float(frame.pts_seconds), self.film)
+
+    def _keep(self, frame: Frame, result: Painted, opens: bool) -> np.ndarray:
+        pixels = _pixels(result.image, deep=self._deep)
+        if self.film.passes > 1:
+            self.store.keep_source(frame.index, frame.pixels)
+        record = {
+            "pts": str(frame.pts_seconds),
+            "duration": str(frame.duration_seconds),
+            "opens": opens,
+            "state": dict(result.state),
+            "terms": dict(result.terms),
+        }
+        self.store.save(
+            frame.index,
+            pixels,
+            record,
+            flow=self._neighbours.latest_flow,
+            iterates=[_pixels(picture, deep=False) for picture in result.iterates],
+        )
+        return pixels
+
+    def _event(
+        self, index: int, turn: int, opens: bool, result: Painted, began: float, pixels: np.ndarray
+    ) -> FrameDone:
+        return FrameDone(
+            index=index, frames=self.frames, turn=turn, turns=self.film.passes, opens_shot=opens,
+            terms=result.terms, seconds=time.monotonic() - began, pixels=pixels, notes=result.notes,
+        )  # fmt: skip
+
+    def _pass(self, turn: int) -> Iterator[FrameDone]:
+        """One more pass over each shot, against the direction of the one before."""
+        for shot in self._shots():
+            order = list(reversed(shot)) if turn % 2 == 0 else shot
+            for place, index in enumerate(order):
+                if self.store.has(index, turn):
+                    continue
+                began = time.monotonic()
+                result = self._repaint(index, order[place - 1] if place else None, turn)
+                pixels = _pixels(result.image, deep=self._deep)
+                self.store.save(index, pixels, {}, turn=turn)
+                yield self._event(index, turn, place == 0, result, began, pixels)
+
+    def _shots(self) -> list[list[int]]:
+        shots: list[list[int]] = []
+        for index in range(self.store.done()):
+            if self.store.record(index)["opens"]:
+                shots.append([])
+            shots[-1].append(index)
+        return shots
+
+    def _repaint(self, index: int, neighbour: int | None, turn: int) -> Painted:
+        record = self.store.record(index)
+        frame = self._stored(index, record)
+        image, earlier = pixels_to_tensor(frame.pixels), []
+        if neighbour is not None:
+            other = self._stored(neighbour, self.store.record(neighbour))
+            earlier = [
+                self._neighbours.seen_from(
+                    frame, image, other, pixels_to_tensor(self.store.pixels(neighbour, turn))
+                )
+            ]
+        context = FrameContext(
+            index=index,
+            opens_shot=neighbour is None,
+            blend=self._blend(frame),
+            earlier=tuple(earlier),
+            own=pixels_to_tensor(self.store.pixels(index, turn - 1)),
+            state=record["state"],
+            regions=() if self.regions is None else self.regions.regions(index),
+        )
+        return self.stylizer.paint(image, context)
+
+    def _stored(self, index: int, record: Mapping[str, Any]) -> Frame:
+        return Frame(
+            pixels=self.store.source(index),
+            pts_seconds=Fraction(record["pts"]),
+            duration_seconds=Fraction(record["duration"]),
+            index=index,
+        )
+
+    def assemble(self) -> list[str]:
+        """Writes the film of every frame that is painted, with the clip's sound, and checks that they are all there.
+
+        Returns:
+            Notes for a person.
+
+        Raises:
+            OutputError: The file cannot be written, or did not come out whole.
+        """
+        count = self.store.done()
+        if count == 0:
+            return ["nothing was painted yet"]
+        records = [self.store.record(index) for index in range(count)]
+        times = [Fraction(record["pts"]) for record in records]
+        lasts = [Fraction(record["duration"]) for record in records]
+        writer = self._writer(times[-1] + lasts[-1])
+        touched = self._finish is not None or self.regions is not None
+        sources = self.selected() if touched else None
+        try:
+            for index in range(count):
+                turn = max(t for t in range(1, self.film.passes + 1) if self.store.has(index, t))
+                pixels = self.store.pixels(index, turn)
+                if sources is not None:
+                    pixels = self._finished(index, pixels, next(sources))
+                writer.add(pixels, times[index], lasts[index])
+            writer.close()
+        finally:
+            writer.abort()
+        if self.format.codec != "png":
+            _check_times(self.out, times)
+        return list(writer.notes)
+
+    def _finished(self, index: int, pixels: np.ndarray, frame: Frame) -> np.ndarray:
+        """A pastiche after the last touch, and the frame's own pixels where it is not painted."""
+        pastiche, image = pixels_to_tensor(pixels), pixels_to_tensor(frame.pixels)
+        if self._finish is not None:
+            pastiche = self._finish(pastiche, image)
+        painted = None if self.regions is None else self.regions.painted(index)
+        if painted is not None:
+            pastiche = within(pastiche, image, painted)
+        return _pixels(pastiche, deep=self._deep)
+
+    def _writer(self, end: Fraction) -> FilmWriter | PictureWriter:
+        if self.format.codec == "png":
+            return PictureWriter(self.out)
+        film, begin = self.film, Fraction(str(self.film.start))
+        copied = film.sound == "copy" and self.clip.info.codec != "pictures"
+        whole = film.end is None and self.frames is not None and self.store.done() >= self.frames
+        return FilmWriter(
+            self.out,
+            self.clip.info,
+            self.size,
+            self.format,
+            source=self.clip.path if copied else None,
+            span=(begin, None if whole else begin + end),
+            metadata={"impasto": __version__, **self._settings},
+        )
+
+
+def _check_times(path: Path, times: Sequence[Fraction]) -> None:
+    """Holds the file's timestamps against those that were to be written, within a tick of its clock."""
+    found = video_times(path)
+    if len(found) != len(times):
+        raise OutputError(
+            f"{path} came out with {len(found)} of {len(times)} frames; the paint is kept, so try again with --resume."
+        )
+    tick = TICKS.get(path.suffix.lower(), Fraction(1, 10_000))
+    shift = found[0] - times[0]  # some containers move the whole film so that nothing is before 0
+    worst = max(abs(a - shift - b) for a, b in zip(found, times, strict=True))
+    if worst > tick:
+        raise OutputError(
+            f"{path} came out with timestamps wrong by {float(worst):.4f} s; write it as .mkv or .mp4."
+        )
+
+
+def _pixels(image: Tensor, *, deep: bool) -> np.ndarray:
+    most, kind = (65535, np.uint16) if deep else (255, np.uint8)
+    values = image[0].detach().float().cpu().clamp(0, 1).permute(1, 2, 0).numpy()  # (H, W, 3)
+    return np.round(values * most).astype(kind)

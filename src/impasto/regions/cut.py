@@ -1,0 +1,89 @@
+"""One thing cut from its background, from a box or a scribble (Rother, Kolmogorov and Blake 2004, "GrabCut")."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.errors import InputError, UsageError
+from impasto.media import pixels_to_tensor, read_image, resize, size_to_fit
+from impasto.regions.auto import drawn_to_edges
+
+__all__ = ["cut_by_box", "cut_by_scribble"]
+
+LONG_EDGE_PX = 640
+ROUNDS = 6
+BACKGROUND, FOREGROUND, MAYBE_BACKGROUND, MAYBE_FOREGROUND = 0, 1, 2, 3
+"""The classes of `cv2.grabCut`."""
+
+
+def cut_by_box(image: Tensor, box: tuple[float, float, float, float]) -> dict[str, Tensor]:
+    """Cuts out what a box holds.
+
+    Args:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``.
+        box: Left, top, width and height in pixels of the picture.
+
+    Returns:
+        ``white``, the thing, and ``black``, the rest: ``(1, 1, H, W)`` each, adding up to 1.
+
+    Raises:
+        UsageError: The box is not within the picture.
+    """
+    height, width = image.shape[-2:]
+    left, top, wide, high = box
+    if wide < 4 or high < 4 or left < 0 or top < 0 or left + wide > width or top + high > height:
+        raise UsageError(
+            f"--box got {','.join(f'{v:g}' for v in box)}; allowed is left,top,width,height within {width}x{height} px."
+        )
+    seen = _seen(image)
+    scale = seen.shape[1] / width
+    labels = np.full(seen.shape[:2], BACKGROUND, np.uint8)
+    rows = slice(round(top * scale), round((top + high) * scale))
+    labels[rows, round(left * scale) : round((left + wide) * scale)] = MAYBE_FOREGROUND
+    return _cut(image, seen, labels)
+
+
+def cut_by_scribble(image: Tensor, path: Path) -> dict[str, Tensor]:
+    """Cuts out what white strokes mark; black strokes mark the background, grey is undecided.
+
+    Args:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``.
+        path: A grey picture of the same shape.
+
+    Raises:
+        InputError: It holds no white, or no black.
+    """
+    strokes = read_image(path).quantised(8)[..., :3].mean(2)
+    seen = _seen(image)
+    import cv2
+
+    strokes = cv2.resize(strokes, (seen.shape[1], seen.shape[0]), interpolation=cv2.INTER_AREA)
+    labels = np.full(seen.shape[:2], MAYBE_BACKGROUND, np.uint8)
+    labels[strokes > 200], labels[strokes < 55] = FOREGROUND, BACKGROUND
+    if not (labels == FOREGROUND).any() or not (labels == BACKGROUND).any():
+        raise InputError(
+            f"{path} has no strokes of both kinds; mark the thing in white, the background in black, on grey."
+        )
+    return _cut(image, seen, labels)
+
+
+def _seen(image: Tensor) -> np.ndarray:
+    size = size_to_fit((image.shape[-2], image.shape[-1]), LONG_EDGE_PX)
+    pixels = resize(image.cpu(), size)[0].permute(1, 2, 0).numpy()
+    return np.round(pixels * 255).astype(np.uint8)
+
+
+def _cut(image: Tensor, seen: np.ndarray, labels: np.ndarray) -> dict[str, Tensor]:
+    import cv2
+
+    cv2.setRNGSeed(0)
+    back, fore = np.zeros((1, 65)), np.zeros((1, 65))
+    bgr = np.ascontiguousarray(seen[..., ::-1])
+    cv2.grabCut(bgr, labels, (0, 0, 1, 1), back, fore, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    thing = np.isin(labels, (FOREGROUND, MAYBE_FOREGROUND)).astype(np.float32)
+    white = torch.from_numpy(thing)[None, None]
+    return drawn_to_edges({"white": white, "black": 1 - white}, pixels_to_tensor(seen), image.cpu())
