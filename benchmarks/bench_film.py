@@ -1,6 +1,6 @@
 """Films: steadiness by method, drift over two hundred frames, memory over five hundred, seconds a frame.
 
-python benchmarks/bench_film.py [table] [truth] [drift] [memory] [speed]
+python benchmarks/bench_film.py [table] [truth] [drift] [still] [memory] [speed]
 
 Errors are mean squares of values of 0 to 1, times 10,000, along the motion where it is reliable (see
 `impasto.measure`); ratios are those of frame-by-frame over the method's own on the same clip.
@@ -16,12 +16,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 from common import DATA, need_data, report
+from PIL import Image
 
 from impasto.backbones import load_backbone
 from impasto.config import METHODS, film_options, options
-from impasto.measure import FilmMeter, measure_film, same_frames, warping_error
+from impasto.measure import FilmMeter, measure_film, same_frames, sharpness, warping_error
 from impasto.media import pixels_to_tensor, read_image, resize, size_to_fit
 from impasto.media.video import open_clip
 from impasto.motion import read_flow, warp
@@ -38,6 +40,9 @@ CLIPS = (
 """Clip, painting, second at which to begin."""
 
 GAPS = (1, 2, 4, 10)
+
+SENSOR_NOISE = 2.0
+"""Standard deviation of the grain of a frame that stands still, of 255."""
 
 
 def clip_path(name: str) -> Path:
@@ -168,6 +173,41 @@ def drift(size: int) -> dict[str, Any]:
     return {"size": size, "frames": 202, **found}
 
 
+def still_drift(size: int, frames: int = 200) -> dict[str, Any]:
+    """The same where nothing moves at all: one frame with the noise of a sensor, over and over."""
+    first = next(iter(open_clip(clip_path("fresco__dog")).frames((size * 9 // 16, size))))
+    noise = np.random.default_rng(0)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source"
+        source.mkdir()
+        for number in range(frames):
+            grain = noise.normal(0, SENSOR_NOISE, first.pixels.shape)
+            pixels = np.clip(first.pixels + grain, 0, 255).round().astype(np.uint8)
+            Image.fromarray(pixels).save(source / f"{number:04d}.png")
+        for hold in (True, False):
+            job = prepare_film(
+                source,
+                [read_image(style_path("msgnet__the_scream"))],
+                Path(folder) / "o.mkv",
+                options(size=0),
+                film_options("steady", hold=hold),
+                fresh=True,
+            )
+            pictures = {
+                event.index + 1: pixels_to_tensor(event.pixels)
+                for event in job
+                if event.index + 1 in (1, 50, frames)
+            }
+            job.store.remove()
+            found["held" if hold else "not held"] = {
+                "sharpness": {n: round(sharpness(p), 4) for n, p in pictures.items()},
+                "brightness": {n: round(float(p.mean()), 4) for n, p in pictures.items()},
+                "contrast": {n: round(float(p.std()), 4) for n, p in pictures.items()},
+            }
+    return found
+
+
 def truth() -> dict[str, Any]:
     """Error along the true motion of Middlebury's pairs, painted one by one and steadily."""
     rows: dict[str, dict[str, float]] = {}
@@ -249,6 +289,7 @@ def main() -> None:
         "truth": truth,
         "drift": lambda: drift(args.size),
         "memory": lambda: memory(160),
+        "still": lambda: still_drift(args.size),
         "speed": lambda: speed(args.frames),
     }
     for part in args.parts or runs:

@@ -1,9 +1,13 @@
-"""Figures of films: steadiness, drift, style and content."""
+"""Figures of pictures and films: steadiness, drift, style, content and structure."""
 
 from impasto.measure.film import FilmFigures, FilmMeter, measure_film, same_frames
 from impasto.measure.picture import (
+    Structure,
     perceptual_difference,
+    region_style,
     sharpness,
+    spill,
+    structure_kept,
     style_and_content,
     warping_error,
 )
@@ -11,10 +15,14 @@ from impasto.measure.picture import (
 __all__ = [
     "FilmFigures",
     "FilmMeter",
+    "Structure",
     "measure_film",
     "perceptual_difference",
+    "region_style",
     "same_frames",
     "sharpness",
+    "spill",
+    "structure_kept",
     "style_and_content",
     "warping_error",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +12,23 @@ from torch import Tensor
 from impasto.losses import content_loss, gram_loss, gram_matrix
 from impasto.types import Backbone
 
-__all__ = ["perceptual_difference", "sharpness", "style_and_content", "warping_error"]
+__all__ = [
+    "Structure",
+    "perceptual_difference",
+    "region_style",
+    "sharpness",
+    "spill",
+    "structure_kept",
+    "style_and_content",
+    "warping_error",
+]
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
+SSIM_SIGMA_PX = 1.5
+SSIM_CONSTANTS = (0.01**2, 0.03**2)
+BAND_SHARE = 0.02
+"""Width of the band along a region's border in which spill is looked for, as a share of the long edge."""
 
 
 def warping_error(image: Tensor, warped: Tensor, trust: Tensor) -> float:
@@ -103,3 +117,127 @@ def style_and_content(
         layers = [gram_loss(gram_matrix(seen[n]), gram_matrix(target[n])) for n in STYLE_LAYERS]
         losses.append(float(torch.stack(layers).mean()))
     return min(losses), float(content_loss(seen[CONTENT_LAYER], wanted[CONTENT_LAYER]))
+
+
+class Structure(NamedTuple):
+    """How much of a photograph's structure is left, 1 for all of it.
+
+    Attributes:
+        ssim: Structural similarity of lightness (Wang et al. 2004, eq. 13), -1 to 1. It falls with changes of tone too.
+        structure: Its third factor alone (eq. 10), which no change of brightness or contrast touches.
+        gradient: Correlation of the gradients' magnitudes.
+    """
+
+    ssim: float
+    structure: float
+    gradient: float
+
+
+def structure_kept(image: Tensor, content: Tensor) -> Structure:
+    """Compares a picture with the photograph it was made from.
+
+    Args:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``.
+        content: The same shape.
+    """
+    a, b = luminance(image).double(), luminance(content).double()
+    mean_a, mean_b = _blurred(a), _blurred(b)
+    variance_a = (_blurred(a * a) - mean_a * mean_a).clamp_min(0)
+    variance_b = (_blurred(b * b) - mean_b * mean_b).clamp_min(0)
+    covariance = _blurred(a * b) - mean_a * mean_b
+    c1, c2 = SSIM_CONSTANTS
+    light = (2 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1)
+    likeness = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    shape = (covariance + c2 / 2) / ((variance_a * variance_b).sqrt() + c2 / 2)
+    steep_a, steep_b = _steepness(a), _steepness(b)
+    return Structure(
+        ssim=float((light * likeness).mean()),
+        structure=float(shape.mean()),
+        gradient=float(torch.corrcoef(torch.stack([steep_a, steep_b]))[0, 1]),
+    )
+
+
+def _blurred(image: Tensor) -> Tensor:
+    radius = min(5, (min(image.shape[-2:]) - 1) // 2)
+    place = torch.arange(-radius, radius + 1, dtype=image.dtype)
+    bell = torch.exp(-place.square() / (2 * SSIM_SIGMA_PX**2))
+    bell = bell / bell.sum()
+    edge = (radius, radius, radius, radius)
+    padded = F.pad(image, edge, mode="reflect")
+    return F.conv2d(F.conv2d(padded, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))
+
+
+def _steepness(image: Tensor) -> Tensor:
+    down = image[..., 1:, :-1] - image[..., :-1, :-1]
+    right = image[..., :-1, 1:] - image[..., :-1, :-1]
+    return (down.square() + right.square()).sqrt().flatten()
+
+
+@torch.no_grad()
+def region_style(
+    image: Tensor,
+    style: Tensor,
+    regions: Sequence[tuple[Tensor, Tensor]],
+    backbone: Backbone,
+) -> float:
+    """Style error region by region: relative Gram error of five layers, each region by its share of the picture.
+
+    Args:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``.
+        style: ``(1, 3, h, w)``.
+        regions: Masks of the picture and of the style, ``(1, 1, ., .)`` each of any size.
+        backbone: The judge.
+
+    Returns:
+        From 0, for the style itself.
+    """
+    seen, wanted = backbone(image, STYLE_LAYERS), backbone(style, STYLE_LAYERS)
+    total = area = 0.0
+    for mask, other in regions:
+        errors = []
+        for layer in STYLE_LAYERS:
+            ours, theirs = (
+                gram_matrix(maps[layer].float(), weight=_at(where, maps[layer]))
+                for maps, where in ((seen, mask), (wanted, other))
+            )
+            errors.append(float(gram_loss(ours, theirs)))
+        share = float(mask.mean())
+        total, area = total + share * sum(errors) / len(errors), area + share
+    return total / area
+
+
+def _at(mask: Tensor, maps: Tensor) -> Tensor:
+    small = F.interpolate(mask, maps.shape[-2:], mode="area").clamp_min(1e-6)
+    return small / small.mean()
+
+
+def spill(image: Tensor, content: Tensor, masks: Mapping[str, Tensor]) -> float:
+    """How far the colours of one region run over into the next.
+
+    Along each border, within a fiftieth of the long edge: how far a region's colour there lies on the way from its own
+    mean to that of the rest of the picture, less the same of the content, whose borders are soft by nature.
+
+    Args:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``.
+        content: The same shape.
+        masks: ``(1, 1, H, W)`` by name, hard or all but.
+
+    Returns:
+        0 for none, 1 where a border has wholly taken the other side's colour.
+    """
+    found = [(_run_over(image, mask) - _run_over(content, mask)) for mask in masks.values()]
+    shares = [float(mask.mean()) for mask in masks.values()]
+    return sum(f * s for f, s in zip(found, shares, strict=True)) / sum(shares)
+
+
+def _run_over(image: Tensor, mask: Tensor) -> float:
+    width = max(1, round(BAND_SHARE * max(image.shape[-2:])))
+    rest = F.max_pool2d(1 - mask, 2 * width + 1, 1, width)
+    band, inside, outside = mask * rest, mask * (1 - rest), 1 - mask
+    if min(float(part.sum()) for part in (band, inside, outside)) < 1:
+        return 0.0
+    at_border, own, other = (
+        (image * part).sum((2, 3)) / part.sum() for part in (band, inside, outside)
+    )
+    way = other - own
+    return float(((at_border - own) * way).sum() / way.square().sum().clamp_min(1e-6))
