@@ -75,7 +75,9 @@ class Task:
 
 def image(
     content: Annotated[str, Parameter(help="Photograph, a folder of them, or a glob in quotes.")],
-    style: Annotated[str, Parameter(help="Painting.")],
+    style: Annotated[
+        str | None, Parameter(help="Painting; a look of one style (--look) needs none.")
+    ] = None,
     /,
     *more_styles: Annotated[str, Parameter(help="Further paintings.")],
     out: Annotated[
@@ -96,8 +98,13 @@ def image(
     run = run or Run()
     paint = settle(run.preset, run.config, options)
     show = make_show(json_lines=run.json, quiet=run.quiet)
-    tasks = plan_tasks(content, (style, *more_styles), out, blended=bool(paint.blend))
+    styles = (style, *more_styles) if style is not None else ()
+    if not styles and not paint.paints_at_once:
+        raise UsageError("no style was given; give a painting, or a look of one style with --look.")
+    tasks = plan_tasks(content, styles, out, blended=bool(paint.blend))
     check_run(run, tasks)
+    if paint.paints_at_once:
+        check_at_once(run)
     if run.save_config is not None:
         _write_config(run.save_config, paint)
     with show:
@@ -113,7 +120,7 @@ def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: boo
     from impasto.media import check_output, find_images
 
     contents = find_images([content])
-    paintings = tuple(find_images(list(styles)))
+    paintings = tuple(find_images(list(styles))) if styles else ()
     if not _is_folder(out):
         if len(contents) > 1:
             raise UsageError(
@@ -122,9 +129,11 @@ def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: boo
         check_output(out)
         return [Task(content=contents[0], styles=paintings, out=out)]
     out.mkdir(parents=True, exist_ok=True)
-    groups = [paintings] if blended else [(painting,) for painting in paintings]
+    groups: list[tuple[Path, ...]] = (
+        [paintings] if blended or not paintings else [(painting,) for painting in paintings]
+    )
     tasks = [
-        Task(content=c, styles=group, out=out / f"{c.stem}-{'-'.join(s.stem for s in group)}.png")
+        Task(content=c, styles=group, out=out / f"{'-'.join(p.stem for p in (c, *group))}.png")
         for c in contents
         for group in groups
     ]
@@ -164,17 +173,53 @@ def check_run(run: Run, tasks: list[Task]) -> None:
         check_timelapse(run.timelapse)
 
 
+def check_at_once(run: Run) -> None:
+    """Refuses what a look, which has no steps, cannot do."""
+    asked = {
+        "--save-every": run.save_every > 0,
+        "--timelapse": run.timelapse is not None,
+        "--checkpoint": run.checkpoint is not None,
+    }
+    for flag, given in asked.items():
+        if given:
+            raise UsageError(
+                f"{flag} is of painting step by step, and a look paints at once; leave it away."
+            )
+
+
 def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> int:
     """Paints one after another with one loaded backbone."""
     from impasto.pipeline import backbone_for
 
     if not run.overwrite:
         tasks = [task for task in tasks if not task.out.exists()]
+    if paint.paints_at_once:
+        return look_at_all(tasks, paint, run, show)
     backbone = backbone_for(paint, show.download)
     for number, task in enumerate(tasks, 1):
         show.task(number, len(tasks), task.content, task.styles)
         if not paint_one(task, paint, run, show, backbone):
             return INTERRUPTED
+    return 0
+
+
+def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> int:
+    """Paints one after another with one loaded look."""
+    from impasto.looks import load_look
+    from impasto.media import read_image
+    from impasto.pipeline import paint_at_once
+
+    look = load_look(paint.look or "instant")
+    for number, task in enumerate(tasks, 1):
+        show.task(number, len(tasks), task.content, task.styles)
+        began = time.monotonic()
+        content = read_image(task.content)
+        styles = [read_image(style) for style in task.styles]
+        picture, notes = paint_at_once(content, styles, paint, look)
+        for note in (*content.notes, *notes):
+            show.say(note)
+        write_picture(task.out, picture, task, paint, run)
+        show.done(task.out, picture, time.monotonic() - began, interrupted=False)
     return 0
 
 
@@ -252,34 +297,36 @@ class Keeper:
 
     def write(self, path: Path, picture: Picture) -> None:
         """Writes a picture with the settings inside."""
-        from impasto.media import write_image
-
-        write_image(
-            path,
-            picture,
-            quality=self.run.quality,
-            subsampling=self.run.subsampling,
-            bits=self.run.bits,
-            metadata={"impasto": json.dumps(self._settings(), sort_keys=True)},
-        )
-
-    def _settings(self) -> dict[str, Any]:
-        import torch
-
-        from impasto._version import __version__
-
-        return {
-            "versions": {"impasto": __version__, "torch": torch.__version__},
-            "content": self.task.content.name,
-            "styles": [style.name for style in self.task.styles],
-            "options": to_mapping(self.job.options),
-        }
+        write_picture(path, picture, self.task, self.job.options, self.run)
 
     def close(self) -> None:
         """Ends the film; a checkpoint of a finished run stays until it is overwritten."""
         if self._frames is not None:
             with contextlib.suppress(KeyboardInterrupt):
                 self._frames.close()
+
+
+def write_picture(path: Path, picture: Picture, task: Task, paint: PaintOptions, run: Run) -> None:
+    """Writes a picture with the settings inside."""
+    import torch
+
+    from impasto._version import __version__
+    from impasto.media import write_image
+
+    settings = {
+        "versions": {"impasto": __version__, "torch": torch.__version__},
+        "content": task.content.name,
+        "styles": [style.name for style in task.styles],
+        "options": to_mapping(paint),
+    }
+    write_image(
+        path,
+        picture,
+        quality=run.quality,
+        subsampling=run.subsampling,
+        bits=run.bits,
+        metadata={"impasto": json.dumps(settings, sort_keys=True)},
+    )
 
 
 def _write_config(path: Path, paint: PaintOptions) -> None:

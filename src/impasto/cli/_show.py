@@ -32,6 +32,7 @@ class Show(Protocol):
     def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None: ...
     def header(self, job: Job, content: Picture) -> None: ...
     def iterate(self, iterate: Iterate) -> None: ...
+    def say(self, text: str) -> None: ...
     def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None: ...
 
 
@@ -68,6 +69,9 @@ class QuietShow:
     def iterate(self, iterate: Iterate) -> None:
         """One step."""
 
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+
     def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
         """The picture is written."""
 
@@ -96,6 +100,10 @@ class JsonShow(QuietShow):
         """One step."""
         values = {k: v for k, v in vars(iterate).items() if k != "image"}
         self._say("iterate", **(values | {"terms": dict(iterate.terms)}))
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+        self._say("note", text=text)
 
     def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
         """The picture is written."""
@@ -140,7 +148,8 @@ class BarShow(QuietShow):
             self._bar.remove_task(self._task)
             self._task = None
         place = f"{number}/{count} " if count > 1 else ""
-        self._print(f"{place}{content.name} in the manner of {', '.join(s.name for s in styles)}")
+        manner = f" in the manner of {', '.join(s.name for s in styles)}" if styles else ""
+        self._print(f"{place}{content.name}{manner}")
 
     def header(self, job: Job, content: Picture) -> None:
         """What is about to be done."""
@@ -170,6 +179,10 @@ class BarShow(QuietShow):
             f"{iterate.height_px}) step {iterate.step}/{iterate.steps}",
             losses=terms,
         )
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+        self._print(f"note: {text}")
 
     def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
         """The picture is written."""

@@ -97,11 +97,13 @@ class BarFilmShow(QuietFilmShow):
         """What is about to be done."""
         about = described(job)
         frames = "" if about["frames"] is None else f", {about['frames']} frames"
-        self._print(
-            f"{about['width_px']}x{about['height_px']} px{frames}, {about['method']}, {about['backbone']}, "
-            f"{about['precision']}, {about['device']}; about {about['seconds_a_frame_foretold']:.1f} s a frame and "
-            f"{about['memory_gib_foretold']:.1f} GiB"
-        )
+        text = f"{about['width_px']}x{about['height_px']} px{frames}, {about['method']}"
+        if "backbone" in about:
+            text += (
+                f", {about['backbone']}, {about['precision']}, {about['device']}; about "
+                f"{about['seconds_a_frame_foretold']:.1f} s a frame and {about['memory_gib_foretold']:.1f} GiB"
+            )
+        self._print(text)
         for note in about["notes"]:
             self._print(f"note: {note}")
         if about["done"]:
@@ -145,7 +147,9 @@ def described(job: FilmJob) -> dict[str, Any]:
     from impasto.config import METHODS
 
     height, width = job.size
-    trial = job.stylizer.trial  # type: ignore[attr-defined]
+    if not hasattr(job.stylizer, "trial"):
+        return _described_look(job)
+    trial = job.stylizer.trial
     first = trial.plan.forecast.seconds
     pixels = sum(scale.pixels * scale.steps for scale in trial.scales)
     steps = job.film.frame_steps
@@ -163,6 +167,17 @@ def described(job: FilmJob) -> dict[str, Any]:
         "seconds_a_frame_foretold": round(following, 2),
         "memory_gib_foretold": round(trial.plan.forecast.memory_bytes / 2**30, 2),
         "notes": [*job.notes, *trial.plan.notes],
+    }
+
+
+def _described_look(job: FilmJob) -> dict[str, Any]:
+    return {
+        "width_px": job.size[1],
+        "height_px": job.size[0],
+        "frames": job.frames,
+        "done": job.store.done(),
+        "method": "look",
+        "notes": list(job.notes),
     }
 
 

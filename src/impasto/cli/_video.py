@@ -65,7 +65,9 @@ def video(
     clip: Annotated[
         Path, Parameter(help="Film, folder of pictures, or a name like frames_%05d.png.")
     ],
-    style: Annotated[Path, Parameter(help="Painting.")],
+    style: Annotated[
+        Path | None, Parameter(help="Painting; a look of one style (--look) needs none.")
+    ] = None,
     /,
     *more_styles: Annotated[Path, Parameter(help="Further paintings.")],
     out: Annotated[
@@ -93,7 +95,8 @@ def video(
         _write_config(run.save_config, painting, filming)
     show = make_film_show(json_lines=run.json, quiet=run.quiet)
     try:
-        return paint_film(clip, (style, *more_styles), out, painting, filming, run, show)
+        styles = (style, *more_styles) if style is not None else ()
+        return paint_film(clip, styles, out, painting, filming, run, show)
     finally:
         show.close()
 

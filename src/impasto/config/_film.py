@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -143,6 +144,11 @@ class FilmOptions:
             raise UsageError("--flow files needs the folder of fields; give it with --flow-files.")
         if list(self.schedule) != sorted(self.schedule):
             raise UsageError(f"--schedule got {self.schedule}; allowed are seconds that rise.")
+
+    def alone(self) -> FilmOptions:
+        """The same film, every frame by itself: for looks, which are steady without help."""
+        return dataclasses.replace(self, passes=1, loop=False, still_weight=0.0, previous_weight=0.0,
+                                   iterate_weight=0.0, change_weight=0.0, **_ALONE)  # fmt: skip
 
     @property
     def remembers(self) -> bool:

@@ -23,7 +23,7 @@ __all__ = [
 StyleLossName = Literal["mixed", "gram", "w2", "sliced", "neighbour"]
 DistanceName = Literal["mse", "l1", "huber", "half-sum"]
 VariationName = Literal["l1", "l2", "nine-point"]
-StartName = Literal["content", "recolored", "noise", "style", "grey", "file"]
+StartName = Literal["content", "recolored", "look", "noise", "style", "grey", "file"]
 KeepColors = Literal["none", "luminance", "linear", "histogram"]
 
 
@@ -60,11 +60,16 @@ class PaintOptions:
 
     affine: float = option(
         0.0, "Keep every detail the photograph's own and take over only the change of colour, locally affine in "
-        "windows of this share of the long edge; 0 is off, 0.03 is usual.", group="Picture", low=0, high=0.5,
+        "windows of this share of the long edge; 0 is off, 0.01 is usual.", group="Picture", low=0, high=0.5,
     )  # fmt: skip
     deliver: int | None = option(
         None, "With --affine, long edge of the picture to write, whatever the size it was painted at; 0 is the "
         "photograph's own.", group="Picture", low=0, high=32768,
+    )  # fmt: skip
+
+    look: str | None = option(
+        None, "Paint at once with a trained network instead of step by step: instant (any style), or a look's file; "
+        "with --start look it paints only the first picture.", group="Picture",
     )  # fmt: skip
 
     regions: Literal["none", "auto", "semantic"] = option(
@@ -215,7 +220,11 @@ class PaintOptions:
         self._check_regions()
         if self.deliver is not None and self.affine == 0:
             raise UsageError(
-                "--deliver enlarges by --affine; give that too, for example --affine 0.03."
+                "--deliver enlarges by --affine; give that too, for example --affine 0.01."
+            )
+        if self.paints_at_once and self.strength > 1:
+            raise UsageError(
+                f"--strength got {self.strength:g}; allowed with --look is from 0 to 1."
             )
         if self.start == "file" and self.start_file is None:
             raise UsageError("start is 'file' but no file was given; give one with --start-file.")
@@ -244,6 +253,11 @@ class PaintOptions:
             raise UsageError(
                 "--style-loss sliced knows no regions; allowed with them: mixed, gram, w2, neighbour."
             )
+
+    @property
+    def paints_at_once(self) -> bool:
+        """Whether a look paints, and not the optimiser."""
+        return self.look is not None and self.start != "look"
 
     @property
     def has_regions(self) -> bool:
@@ -292,7 +306,7 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
             history=50,
         ),
         "photoreal": PaintOptions(
-            steps=(120, 80, 50), style_weight=100.0, photoreal_weight=1e4, affine=0.03, style_loss="w2",
+            steps=(120, 80, 50), style_weight=100.0, photoreal_weight=1e4, affine=0.01, style_loss="w2",
             start="recolored",
         ),
         "deep-photo": PaintOptions(

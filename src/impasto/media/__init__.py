@@ -2,6 +2,8 @@
 
 from impasto.media.affine import guided_filter, transfer_affinely
 from impasto.media.color import (
+    color_map,
+    color_moments,
     keep_luminance_only,
     luminance,
     match_histogram,
@@ -17,6 +19,8 @@ __all__ = [
     "Picture",
     "check_output",
     "check_paintable",
+    "color_map",
+    "color_moments",
     "find_images",
     "guided_filter",
     "keep_luminance_only",

@@ -8,7 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["keep_luminance_only", "luminance", "match_histogram", "transfer_linear"]
+__all__ = [
+    "color_map",
+    "color_moments",
+    "keep_luminance_only",
+    "luminance",
+    "match_histogram",
+    "transfer_linear",
+]
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of YIQ (ITU-R BT.601)."""
@@ -35,7 +42,13 @@ def keep_luminance_only(pastiche: Tensor, content: Tensor) -> Tensor:
     return (content + luminance(pastiche) - luminance(content)).clamp(0, 1)
 
 
-def _moments(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def color_moments(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean ``(B, 3, 1)`` and covariance ``(B, 3, 3)`` of the colours of ``(B, 3, H, W)``.
+
+    Args:
+        image: Of any range.
+        weight: ``(B, 1, H, W)``, what each pixel counts; all alike when None.
+    """
     rows = image.flatten(2)  # (B, 3, N)
     shares = torch.full_like(rows[:, :1], 1 / rows.shape[2])
     if weight is not None:
@@ -71,12 +84,19 @@ def transfer_linear(
     Returns:
         Of the source's shape, clamped to ``[0, 1]``.
     """
-    mean, covariance = _moments(source.double(), source_weight)
-    wanted_mean, wanted = _moments(target.double(), target_weight)
-    root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
-    matrix = inverse @ _power(root @ wanted @ root, 0.5) @ inverse  # (1, 3, 3)
-    moved = matrix @ (source.double().flatten(2) - mean) + wanted_mean
-    return moved.view_as(source).to(source).clamp(0, 1)
+    own = color_moments(source.double(), source_weight)
+    matrix, offset = color_map(own, color_moments(target.double(), target_weight))
+    moved = matrix @ source.double().flatten(2) + offset
+    return moved.view_as(source).to(source.dtype).clamp(0, 1)
+
+
+def color_map(
+    source: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The symmetric linear map between two `color_moments`: matrix ``(B, 3, 3)`` and offset ``(B, 3, 1)``."""
+    root, inverse = _power(source[1], 0.5), _power(source[1], -0.5)
+    matrix = inverse @ _power(root @ target[1] @ root, 0.5) @ inverse
+    return matrix, target[0] - matrix @ source[0]
 
 
 def match_histogram(source: Tensor, target: Tensor) -> Tensor:

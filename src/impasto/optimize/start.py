@@ -32,7 +32,7 @@ def first_picture(
     Args:
         start: ``content``; ``recolored``, the content with the first style's mean and covariance of
             colour; ``noise`` about grey; ``style``, noise with the style's mean and covariance; ``grey``; or
-            ``file``, which is ``given``.
+            ``file`` or ``look``, which is ``given``.
         content: ``(1, 3, H, W)`` in ``[0, 1]`` at the coarsest scale.
         styles: ``(1, 3, h, w)`` each.
         generator: On the CPU, whatever the device.
@@ -47,7 +47,7 @@ def first_picture(
         return content.clone()
     if start == "recolored":
         return _recolored(content, styles[0], regions)
-    if start == "file" and given is not None:
+    if start in ("file", "look") and given is not None:
         return resize(given.to(content), (content.shape[-2], content.shape[-1])).clone()
     if start == "grey":
         return torch.full_like(content, 0.5)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from impasto.pipeline.image import Job, backbone_for, prepare, stylize, stylize_image
+from impasto.pipeline.image import (
+    Job,
+    backbone_for,
+    paint_at_once,
+    prepare,
+    stylize,
+    stylize_image,
+)
 
 if TYPE_CHECKING:
     from impasto.pipeline.video import FilmJob, FrameDone, prepare_film, stylize_video
@@ -14,6 +21,7 @@ __all__ = [
     "FrameDone",
     "Job",
     "backbone_for",
+    "paint_at_once",
     "prepare",
     "prepare_film",
     "stylize",

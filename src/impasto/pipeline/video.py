@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto.backbones import load_backbone
 from impasto.config import FilmOptions, PaintOptions, film_options, to_mapping
 from impasto.config import options as make_options
 from impasto.errors import UsageError
+from impasto.looks import LookPainter, load_look
 from impasto.media import Picture, check_paintable, pixels_to_tensor
 from impasto.media.video import (
     check_film,
@@ -31,7 +33,7 @@ from impasto.pipeline.image import (
 from impasto.pipeline.job import FilmJob, FrameDone
 from impasto.pipeline.regions import RegionFinder
 from impasto.pipeline.store import PaintStore
-from impasto.types import Backbone
+from impasto.types import Backbone, Stylizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,10 +112,10 @@ def prepare_film(
     out = Path(out)
     check_film(out)
     opened = open_clip(clip, rate=film.fps)
-    if not styles:
+    if paint.paints_at_once:
+        film = film.alone()
+    elif not styles:
         raise UsageError("no style was given; give at least one.")
-    if paint.deliver is not None:
-        raise UsageError("--deliver is for pictures; a film has the size that --size gives.")
     for style in styles:
         check_paintable(style, "style")
     if film.schedule and len(film.schedule) != len(styles):
@@ -127,7 +129,15 @@ def prepare_film(
     images = [style.to_tensor() for style in styles]
     if first is not None:
         images = [recolored(image, first, paint) for image in images]
-    stylizer = FilmOptimiser(images, backbone or backbone_for(paint), paint, film, size)
+    network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
+    stylizer: Stylizer = (
+        LookPainter(
+            load_look(paint.look or "instant"), images, paint.blend, paint.strength,
+            device=paint.device,
+        )
+        if paint.paints_at_once
+        else FilmOptimiser(images, network, paint, film, size)
+    )  # fmt: skip
     folder = out.with_name(out.name + ".frames")
     store = PaintStore(folder, _mark(Path(clip), images, paint, film), resume=resume, fresh=fresh)
     try:
@@ -142,7 +152,7 @@ def prepare_film(
             finish=_finisher(paint),
         )
         if paint.has_regions:
-            job.regions = _film_regions(job, paint, images, stylizer.backbone)
+            job.regions = _film_regions(job, paint, images, network)
         return job
     except BaseException:
         if store.done() == 0:

@@ -1,0 +1,171 @@
+"""Looks on disk: safetensors with a header, and the published checkpoints of the PyTorch examples."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from impasto.errors import MissingFileError, OutputError, WeightsError, unknown_name
+from impasto.looks.networks import Johnson, Painter, PainterShape, StylePredictor
+
+__all__ = ["SHIPPED", "Look", "load_look", "save_look"]
+
+FORMAT = 1
+KEY = "impasto-look"
+SHIPPED = ("instant",)
+"""Looks inside the package."""
+
+
+@dataclass
+class Look:
+    """A network that paints, with what it needs to be told of its style.
+
+    Attributes:
+        painter: `Painter` or `Johnson`.
+        predictor: Makes a painter's code from the statistics of any style; None for a look of one style.
+        code: ``(1, codes)`` of a painter of one style.
+        colors: Mean and covariance of its colours, ``(1, 3, 4)``; for `Johnson` None.
+        about: Where it comes from, with which settings, under which licence.
+    """
+
+    painter: nn.Module
+    predictor: StylePredictor | None = None
+    code: Tensor | None = None
+    colors: Tensor | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def any_style(self) -> bool:
+        """Whether it wants to be shown a style."""
+        return self.predictor is not None
+
+
+def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) -> None:
+    """Writes a look in half precision; moved into place when whole.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    tensors = {f"painter.{name}": value for name, value in look.painter.state_dict().items()}
+    if look.predictor is not None:
+        tensors |= {f"predictor.{name}": v for name, v in look.predictor.state_dict().items()}
+    if look.code is not None:
+        tensors["code"] = look.code.detach()
+    if look.colors is not None:
+        tensors["colors"] = look.colors.detach()
+    halves = {
+        name: value.detach()
+        .to("cpu", torch.float32 if name in ("code", "colors") else torch.float16)
+        .contiguous()
+        for name, value in tensors.items()
+    }
+    header: dict[str, Any] = {"format": FORMAT, "about": dict(about or look.about)}
+    if isinstance(look.painter, Painter):
+        header |= {"kind": "painter", "shape": look.painter.shape.to_header()}
+    else:
+        header |= {"kind": "johnson", "widths": list(look.painter.widths)}  # type: ignore[arg-type]
+    beside = path.with_name(path.name + ".part")
+    try:
+        save_file(halves, beside, metadata={KEY: json.dumps(header)})
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose another place."
+        ) from error
+
+
+def load_look(name: str | Path) -> Look:
+    """Loads a look by the name of one that ships, or from a file.
+
+    Args:
+        name: ``instant``; a file that `save_look` wrote; or a checkpoint of the PyTorch examples' fast_neural_style.
+
+    Raises:
+        UnknownNameError: There is neither a look nor a file of that name.
+        WeightsError: The file holds no look.
+    """
+    if str(name) in SHIPPED:
+        with resources.as_file(resources.files("impasto.looks") / "data" / f"{name}.look") as path:
+            return _read(path)
+    path = Path(name)
+    if not path.exists():
+        if path.suffix or len(path.parts) > 1:
+            raise MissingFileError(
+                f"there is no look {path}; give a file, or {', '.join(SHIPPED)}."
+            )
+        raise unknown_name("look", str(name), SHIPPED)
+    return _published(path) if path.suffix in (".pth", ".pt", ".model") else _read(path)
+
+
+def _read(path: Path) -> Look:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(KEY, "null"))
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as a look ({error}); train it anew.") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise WeightsError(f"{path} is no look of this version of impasto; train it anew.")
+    if header["kind"] == "johnson":
+        painter: nn.Module = Johnson(tuple(header["widths"]))
+    else:
+        shape = header["shape"]
+        painter = Painter(PainterShape(**{**shape, "dilations": tuple(shape["dilations"])}))
+    _fill(painter, tensors, "painter.", path)
+    predictor = None
+    if "predictor.first.weight" in tensors:
+        hidden, statistics = tensors["predictor.first.weight"].shape
+        codes = tensors["predictor.second.weight"].shape[0]
+        predictor = StylePredictor(statistics, codes, hidden)
+        _fill(predictor, tensors, "predictor.", path)
+    return Look(
+        painter.eval(),
+        None if predictor is None else predictor.eval(),
+        tensors.get("code"),
+        tensors.get("colors"),
+        header["about"],
+    )
+
+
+def _fill(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> None:
+    own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+    try:
+        network.load_state_dict(own)
+    except RuntimeError as error:
+        raise WeightsError(f"{path} does not fit its own header; train it anew.") from error
+
+
+def _published(path: Path) -> Look:
+    """A `TransformerNet` of the PyTorch examples, of half or full precision, with or without old statistics."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise WeightsError(
+            f"{path} cannot be read safely as a checkpoint; give a state dict saved by torch."
+        ) from error
+    state = {name: value.float() for name, value in state.items() if "running_" not in name}
+    missing = {"conv1.conv2d.weight", "deconv3.conv2d.weight", "in1.weight"} - set(state)
+    if missing:
+        raise WeightsError(
+            f"{path} is no look of fast_neural_style (it lacks {', '.join(sorted(missing))}); give one, or a .look."
+        )
+    widths = tuple(state[f"conv{n}.conv2d.weight"].shape[0] for n in (1, 2, 3))
+    network = Johnson(widths)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path} is of another architecture than fast_neural_style's."
+        ) from error
+    return Look(network.eval(), about={"source": path.name, "kind": "published fast_neural_style"})

@@ -1,0 +1,211 @@
+"""Feed-forward networks that paint in one pass: a small one for any style, and Johnson's for one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Johnson", "Painter", "PainterShape", "StylePredictor", "pad_to", "rates_of"]
+
+FOLD = 4
+"""Pixels a side that are folded into channels, so that all work is done at a sixteenth of the area."""
+
+EPSILON = 1e-5
+
+
+@dataclass(frozen=True)
+class PainterShape:
+    """Size of a `Painter`.
+
+    Attributes:
+        width: Channels.
+        dilations: One residual block each.
+        rank: Of the mixing of channels that the style commands in each block; 0 for scale and shift alone.
+    """
+
+    width: int = 32
+    dilations: tuple[int, ...] = (1, 2, 4, 2, 1)
+    rank: int = 0
+
+    @property
+    def codes(self) -> int:
+        """Length of a style's code."""
+        norms = 2 * self.width * (len(self.dilations) + 1)
+        return norms + 2 * self.rank * self.width * len(self.dilations)
+
+    def to_header(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "dilations": list(self.dilations)}
+
+
+class Painter(nn.Module):
+    """Paints a picture from a style's code (after Ghiasi et al. 2017, with conditional instance normalisation).
+
+    Four by four pixels are folded into channels, a few residual blocks work there, and the result is unfolded and added
+    to the picture. Each block's normalised channels are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5),
+    and mixed by a matrix of low rank where the shape has one (after Li et al. 2019, "Learning Linear Transformations").
+
+    Args:
+        shape: Its size.
+    """
+
+    def __init__(self, shape: PainterShape) -> None:
+        super().__init__()
+        self.shape = shape
+        width, folded = shape.width, 3 * FOLD**2
+        self.stem = nn.Conv2d(folded, width, 3)
+        self.blocks = nn.ModuleList(
+            nn.Conv2d(width, width, 3, dilation=dilation) for dilation in shape.dilations
+        )
+        self.head = nn.Conv2d(width, folded, 3)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor, code: Tensor) -> Tensor:
+        """Paints.
+
+        Args:
+            image: ``(B, 3, H, W)`` in ``[0, 1]``, already in the style's colours; H and W multiples of 4.
+            code: ``(B, shape.codes)``, or ``(1, shape.codes)`` for all.
+
+        Returns:
+            ``(B, 3, H, W)``, not clamped.
+        """
+        width = self.shape.width
+        x = F.pixel_unshuffle(image, FOLD) - 0.5
+        h = _same(self.stem, x)
+        at = 0
+        for block in self.blocks:
+            scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
+            at += 2 * width
+            n = F.relu(_modulated(h, scale, shift))
+            if self.shape.rank:
+                size = self.shape.rank * width
+                down = code[:, at : at + size].view(-1, self.shape.rank, width)
+                up = code[:, at + size : at + 2 * size].view(-1, width, self.shape.rank)
+                at += 2 * size
+                flat = n.flatten(2)
+                n = n + (up @ (down @ flat) / width).view_as(n)
+            h = h + _same(block, n)
+        scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
+        return image + F.pixel_shuffle(_same(self.head, F.relu(_modulated(h, scale, shift))), FOLD)
+
+
+def _same(convolution: nn.Module, x: Tensor) -> Tensor:
+    reach = int(convolution.dilation[0])  # type: ignore[index]
+    return convolution(F.pad(x, (reach, reach, reach, reach), mode="replicate"))
+
+
+def _modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    mean = h.mean((2, 3), keepdim=True)
+    centred = h - mean
+    spread = (centred.square().mean((2, 3), keepdim=True) + EPSILON).rsqrt()
+    return centred * spread * (1 + scale)[..., None, None] + shift[..., None, None]
+
+
+class StylePredictor(nn.Module):
+    """Turns the statistics of a style's features into a painter's code.
+
+    Args:
+        statistics: Length of what it is told.
+        codes: Length of the code.
+        hidden: Width between.
+    """
+
+    def __init__(self, statistics: int, codes: int, hidden: int = 192) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.zeros(statistics))
+        self.register_buffer("deviation", torch.ones(statistics))
+        self.first = nn.Linear(statistics, hidden)
+        self.second = nn.Linear(hidden, codes)
+        nn.init.normal_(self.second.weight, std=0.02)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """``(B, statistics)`` to ``(B, codes)``."""
+        x = (statistics - self.mean) / self.deviation
+        return self.second(F.relu(self.first(x.clamp(-5, 5))))
+
+
+class Johnson(nn.Module):
+    """The network of Johnson, Alahi and Fei-Fei 2016, with the names and layers of the PyTorch examples.
+
+    RGB of 0 to 255 in and out. Enlargement is by nearest neighbour and convolution, which leaves no checkerboard
+    (Odena et al. 2016).
+
+    Args:
+        widths: Channels after the three opening convolutions.
+        blocks: Residual blocks.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128), blocks: int = 5) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.widths = widths
+        self.conv1, self.in1 = _Padded(3, a, 9), nn.InstanceNorm2d(a, affine=True)
+        self.conv2, self.in2 = _Padded(a, b, 3, 2), nn.InstanceNorm2d(b, affine=True)
+        self.conv3, self.in3 = _Padded(b, c, 3, 2), nn.InstanceNorm2d(c, affine=True)
+        for number in range(1, blocks + 1):
+            setattr(self, f"res{number}", _Residual(c))
+        self.residuals = blocks
+        self.deconv1, self.in4 = _Padded(c, b, 3, enlarge=2), nn.InstanceNorm2d(b, affine=True)
+        self.deconv2, self.in5 = _Padded(b, a, 3, enlarge=2), nn.InstanceNorm2d(a, affine=True)
+        self.deconv3 = _Padded(a, 3, 9)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` of 0 to 255 to the same; H and W multiples of 4."""
+        x = F.relu(self.in1(self.conv1(image)))
+        x = F.relu(self.in2(self.conv2(x)))
+        x = F.relu(self.in3(self.conv3(x)))
+        for number in range(1, self.residuals + 1):
+            x = getattr(self, f"res{number}")(x)
+        x = F.relu(self.in4(self.deconv1(x)))
+        x = F.relu(self.in5(self.deconv2(x)))
+        return self.deconv3(x)
+
+
+class _Padded(nn.Module):
+    def __init__(
+        self, inside: int, outside: int, side: int, stride: int = 1, enlarge: int = 1
+    ) -> None:
+        super().__init__()
+        self.enlarge, self.reach = enlarge, side // 2
+        self.conv2d = nn.Conv2d(inside, outside, side, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.enlarge > 1:
+            x = F.interpolate(x, scale_factor=self.enlarge, mode="nearest")
+        return self.conv2d(F.pad(x, (self.reach,) * 4, mode="reflect"))
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.in1 = (
+            _Padded(channels, channels, 3),
+            nn.InstanceNorm2d(channels, affine=True),
+        )
+        self.conv2, self.in2 = (
+            _Padded(channels, channels, 3),
+            nn.InstanceNorm2d(channels, affine=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.in2(self.conv2(F.relu(self.in1(self.conv1(x)))))
+
+
+def pad_to(image: Tensor, multiple: int = FOLD) -> Tensor:
+    """Repeats the last rows and columns of ``(B, C, H, W)`` up to a multiple; the caller cuts them off again."""
+    down, right = (-image.shape[-2]) % multiple, (-image.shape[-1]) % multiple
+    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
+
+
+def rates_of(network: nn.Module) -> int:
+    """How many weights a network has."""
+    return sum(parameter.numel() for parameter in network.parameters())
