@@ -15,6 +15,7 @@ from impasto.config._paint import (
     option_fields,
     options,
 )
+from impasto.config._train import TrainOptions, train_options
 
 __all__ = [
     "METHODS",
@@ -24,9 +25,11 @@ __all__ = [
     "PaintOptions",
     "StartName",
     "StyleLossName",
+    "TrainOptions",
     "film_options",
     "from_mapping",
     "option_fields",
     "options",
     "to_mapping",
+    "train_options",
 ]

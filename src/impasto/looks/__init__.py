@@ -1,7 +1,7 @@
 """Feed-forward networks that paint at once: any style, or one they were trained for."""
 
 from impasto.looks.file import SHIPPED, Look, load_look, save_look
-from impasto.looks.networks import Johnson, Painter, PainterShape, StylePredictor
+from impasto.looks.networks import Johnson, Mirror, Painter, PainterShape, StyleCode
 from impasto.looks.paint import LookPainter
 
 __all__ = [
@@ -9,9 +9,10 @@ __all__ = [
     "Johnson",
     "Look",
     "LookPainter",
+    "Mirror",
     "Painter",
     "PainterShape",
-    "StylePredictor",
+    "StyleCode",
     "load_look",
     "save_look",
 ]

@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from impasto.backbones import load_backbone
 from impasto.errors import MissingFileError, OutputError, WeightsError, unknown_name
-from impasto.looks.networks import Johnson, Painter, PainterShape, StylePredictor
+from impasto.looks.networks import Johnson, Mirror, Painter, PainterShape, StyleCode
 
 __all__ = ["SHIPPED", "Look", "load_look", "save_look"]
 
@@ -31,15 +32,15 @@ class Look:
     """A network that paints, with what it needs to be told of its style.
 
     Attributes:
-        painter: `Painter` or `Johnson`.
-        predictor: Makes a painter's code from the statistics of any style; None for a look of one style.
+        painter: `Mirror`, `Painter` or `Johnson`.
+        predictor: Makes the code from the statistics of any style; None for a look of one style.
         code: ``(1, codes)`` of a painter of one style.
         colors: Mean and covariance of its colours, ``(1, 3, 4)``; for `Johnson` None.
         about: Where it comes from, with which settings, under which licence.
     """
 
     painter: nn.Module
-    predictor: StylePredictor | None = None
+    predictor: StyleCode | None = None
     code: Tensor | None = None
     colors: Tensor | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -57,8 +58,6 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
         OutputError: The file cannot be written.
     """
     tensors = {f"painter.{name}": value for name, value in look.painter.state_dict().items()}
-    if look.predictor is not None:
-        tensors |= {f"predictor.{name}": v for name, v in look.predictor.state_dict().items()}
     if look.code is not None:
         tensors["code"] = look.code.detach()
     if look.colors is not None:
@@ -72,6 +71,8 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
     header: dict[str, Any] = {"format": FORMAT, "about": dict(about or look.about)}
     if isinstance(look.painter, Painter):
         header |= {"kind": "painter", "shape": look.painter.shape.to_header()}
+    elif isinstance(look.painter, Mirror):
+        header |= {"kind": "mirror", "channels": list(look.painter.channels)}
     else:
         header |= {"kind": "johnson", "widths": list(look.painter.widths)}  # type: ignore[arg-type]
     beside = path.with_name(path.name + ".part")
@@ -117,25 +118,19 @@ def _read(path: Path) -> Look:
         raise WeightsError(f"{path} cannot be read as a look ({error}); train it anew.") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise WeightsError(f"{path} is no look of this version of impasto; train it anew.")
+    predictor = None
+    painter: nn.Module
     if header["kind"] == "johnson":
-        painter: nn.Module = Johnson(tuple(header["widths"]))
+        painter = Johnson(tuple(header["widths"]))
+    elif header["kind"] == "mirror":
+        mirror = Mirror(load_backbone(), tuple(header["channels"]))
+        painter, predictor = mirror, StyleCode(mirror.codes)
     else:
         shape = header["shape"]
         painter = Painter(PainterShape(**{**shape, "dilations": tuple(shape["dilations"])}))
     _fill(painter, tensors, "painter.", path)
-    predictor = None
-    if "predictor.first.weight" in tensors:
-        hidden, statistics = tensors["predictor.first.weight"].shape
-        codes = tensors["predictor.second.weight"].shape[0]
-        predictor = StylePredictor(statistics, codes, hidden)
-        _fill(predictor, tensors, "predictor.", path)
-    return Look(
-        painter.eval(),
-        None if predictor is None else predictor.eval(),
-        tensors.get("code"),
-        tensors.get("colors"),
-        header["about"],
-    )
+    code, colors = tensors.get("code"), tensors.get("colors")
+    return Look(painter.eval(), predictor, code, colors, header["about"])
 
 
 def _fill(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> None:

@@ -25,6 +25,9 @@ __all__ = [
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
+EVEN = 0.03
+"""Style error below which the logarithm presses no harder."""
+
 SEEN_PX = 256
 """Long edge at which a style is seen, whatever its own size."""
 
@@ -133,30 +136,32 @@ def look_terms(
         backbone: The network that sees.
 
     Returns:
-        Scalars by name, and ``gram`` alone for those who compare.
+        Scalars by name; ``gram`` is for those who compare, and ``log_style`` the mean logarithm over the batch, under
+        which a style that is hard to meet does not drown the others.
     """
     with torch.no_grad():
         wanted = backbone(content, (CONTENT_LAYER,))[CONTENT_LAYER].float()
     seen = backbone(pastiche, (*LAYERS, CONTENT_LAYER))
     lost = (seen[CONTENT_LAYER].float() - wanted).square().mean((1, 2, 3))
-    style, gram = pastiche.new_zeros(()), pastiche.new_zeros(())
+    style = gram = pastiche.new_zeros(len(pastiche))
     for layer in LAYERS:
         maps = seen[layer].float()
-        error = _relative(gram_matrix(maps), target.grams[layer], (1, 2))
+        error = _relative(gram_matrix(maps), target.grams[layer])
         mean, deviation = _moments(maps)
         apart = (mean - target.means[layer]).square() + (
             deviation - target.deviations[layer]
         ).square()
         size = target.means[layer].square() + target.deviations[layer].square()
         gram = gram + error / len(LAYERS)
-        style = style + (error + MOMENTS_SHARE * (apart.sum(1) / size.sum(1)).mean()) / len(LAYERS)
+        style = style + (error + MOMENTS_SHARE * apart.sum(1) / size.sum(1)) / len(LAYERS)
     return {
         "content": (lost / wanted.square().mean((1, 2, 3)).clamp_min(1e-6)).mean(),
-        "style": style,
-        "gram": gram,
+        "style": style.mean(),
+        "gram": gram.mean(),
+        "log_style": torch.log(style + EVEN).mean(),
     }
 
 
-def _relative(value: Tensor, target: Tensor, axes: tuple[int, ...]) -> Tensor:
-    size = target.square().mean(axes).clamp_min(1e-12)
-    return ((value - target).square().mean(axes) / size).mean()
+def _relative(value: Tensor, target: Tensor) -> Tensor:
+    size = target.square().mean((1, 2)).clamp_min(1e-12)
+    return (value - target).square().mean((1, 2)) / size

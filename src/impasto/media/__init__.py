@@ -1,6 +1,6 @@
 """Pictures in and out, their colours and sizes."""
 
-from impasto.media.affine import guided_filter, transfer_affinely
+from impasto.media.affine import apply_affine, fit_affine, guided_filter, transfer_affinely
 from impasto.media.color import (
     color_map,
     color_moments,
@@ -17,11 +17,13 @@ from impasto.media.write import check_output, read_metadata, write_image
 
 __all__ = [
     "Picture",
+    "apply_affine",
     "check_output",
     "check_paintable",
     "color_map",
     "color_moments",
     "find_images",
+    "fit_affine",
     "guided_filter",
     "keep_luminance_only",
     "luminance",

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["guided_filter", "transfer_affinely"]
+__all__ = ["apply_affine", "fit_affine", "guided_filter", "transfer_affinely"]
 
 
 def transfer_affinely(
@@ -47,6 +47,15 @@ def guided_filter(
     Returns:
         ``(1, C, H, W)``.
     """
+    return apply_affine(fit_affine(guide, wanted, radius_px=radius_px, epsilon=epsilon), full)
+
+
+def fit_affine(guide: Tensor, wanted: Tensor, *, radius_px: int, epsilon: float = 1e-3) -> Tensor:
+    """The affine map around every pixel, as `guided_filter` finds it.
+
+    Returns:
+        ``(1, 4 C, h, w)``: slopes of the three channels for each of C, then offsets.
+    """
     guide, wanted = guide[0].double(), wanted[0].double()  # (3, h, w), (C, h, w)
     channels, height, width = wanted.shape
     mean_guide, mean_wanted = _box(guide, radius_px), _box(wanted, radius_px)
@@ -58,11 +67,15 @@ def guided_filter(
     slope = torch.linalg.solve(covariance, target)  # (h, w, 3, C)
     offset = mean_wanted - torch.einsum("hwij,ihw->jhw", slope, mean_guide)
     slope = _box(slope.permute(2, 3, 0, 1).reshape(3 * channels, height, width), radius_px)
-    fields = torch.cat([slope, _box(offset, radius_px)]).float()[None]  # (1, 4 C, h, w)
+    return torch.cat([slope, _box(offset, radius_px)]).float()[None]
+
+
+def apply_affine(fields: Tensor, full: Tensor) -> Tensor:
+    """Maps a picture, ``(1, 3, H, W)``, by fields of any size, ``(1, 4 C, h, w)``, to ``(1, C, H, W)``."""
+    channels = fields.shape[1] // 4
     fields = F.interpolate(fields, full.shape[-2:], mode="bilinear", align_corners=False)[0]
     slope = fields[: 3 * channels].view(3, channels, *full.shape[-2:])
-    offset = fields[3 * channels :]
-    return (torch.einsum("ijhw,ihw->jhw", slope, full[0].float()) + offset)[None]
+    return (torch.einsum("ijhw,ihw->jhw", slope, full[0].float()) + fields[3 * channels :])[None]
 
 
 def _products(one: Tensor, other: Tensor) -> Tensor:

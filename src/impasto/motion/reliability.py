@@ -127,17 +127,18 @@ def closest_first(reliabilities: Sequence[Tensor]) -> list[Tensor]:
     return left
 
 
-def find_still(flow: Tensor, frame: Tensor, other: Tensor) -> Tensor:
+def find_still(flow: Tensor, frame: Tensor, other: Tensor, most_px: float = STILL_PX) -> Tensor:
     """Tells where nothing moves: no flow to speak of, and colours that stayed.
 
     Args:
         flow: ``(B, 2, H, W)`` in pixels between the two.
         frame: ``(B, 3, H, W)`` in ``[0, 1]``.
         other: The other frame.
+        most_px: Length of flow that passes for none.
 
     Returns:
         ``(B, 1, H, W)``, 1 where nothing moves, else 0.
     """
-    change = _smooth((frame - other).abs().amax(1, keepdim=True), 2)
+    change = _smooth(frame - other, 2).abs().amax(1, keepdim=True)
     length = flow.square().sum(1, keepdim=True).sqrt()
-    return ((length < STILL_PX) & (change < STILL_CHANGE)).to(frame.dtype)
+    return ((length < most_px) & (change < STILL_CHANGE)).to(frame.dtype)

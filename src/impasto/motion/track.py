@@ -23,6 +23,11 @@ GAIN = 0.35
 """Share of the error that is taken back in each frame: more follows the clip over ten frames, and trembles from one
 frame to the next."""
 
+STILL_FRAMES = 5
+GRAIN_PX = 0.4
+"""Flow that the grain of a sensor alone may feign. What has not gone farther than that over at least five frames stands
+still, though from one frame to the next it seems to tremble."""
+
 LOOKS_ALIKE_STILL = 0.12
 """Difference of colour over ten frames, root mean square over some pixels, at which paint hardly fits any more."""
 
@@ -79,12 +84,19 @@ class Tracker:
         before, image_before = self._frames[-1]
         flow, trust = self.between(frame, image, before, image_before)
         still = find_still(flow, image, image_before)
-        flow = flow * (1 - still)
         fits = torch.ones_like(still)
         if self._correct and len(self._frames) > 1:
+            far = self.between(frame, image, *self._frames[0])
+            if len(self._frames) > STILL_FRAMES:
+                long = far[0].square().sum(1, keepdim=True).sqrt()
+                lasting = find_still(flow, image, image_before, GRAIN_PX) * (long < GRAIN_PX)
+                still = torch.maximum(still, lasting)
+            flow = flow * (1 - still)
             way = self._way(flow)
-            flow = flow + GAIN * (1 - still) * self._error(frame, image, way)
+            flow = flow + GAIN * (1 - still) * self._error(far, way)
             fits = self._fits(image, way)
+        else:
+            flow = flow * (1 - still)
         self.flows.append(flow)
         self.add(frame, image)
         return Motion(flow=flow, trust=trust, still=still, fits=fits)
@@ -103,9 +115,10 @@ class Tracker:
             way = way + warp(earlier, way)
         return way
 
-    def _error(self, frame: Frame, image: Tensor, way: Tensor) -> Tensor:
+    @staticmethod
+    def _error(far: tuple[Tensor, Tensor], way: Tensor) -> Tensor:
         """Direct flow to the farthest frame held, less the way over all flows between."""
-        direct, trust = self.between(frame, image, *self._frames[0])
+        direct, trust = far
         error = trust * (direct - way)
         return torch.where(error.square().sum(1, keepdim=True).sqrt() < MOST_ERROR_PX, error, 0.0)
 

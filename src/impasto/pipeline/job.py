@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from impasto.media.video import (
     video_times,
 )
 from impasto.motion import make_estimator
+from impasto.pipeline.finish import Finisher
 from impasto.pipeline.follow import FilmRegions
 from impasto.pipeline.image import (
     within,
@@ -82,7 +83,7 @@ class FilmJob:
         out: The film to write.
         size: Height and width.
         settings: Written into the film.
-        finish: Last touch to a pastiche, given the frame: ``(1, 3, H, W)`` each.
+        finish: Last touch to the pastiches.
 
     Attributes:
         regions: Parts of the frames with the parts of the styles that they take; None for whole frames.
@@ -98,7 +99,7 @@ class FilmJob:
         out: Path,
         size: tuple[int, int],
         settings: Mapping[str, Any] | None = None,
-        finish: Callable[[Tensor, Tensor], Tensor] | None = None,
+        finish: Finisher | None = None,
     ) -> None:
         self.clip, self.stylizer, self.store, self.film = clip, stylizer, store, film
         self.out, self.size = out, size
@@ -299,7 +300,8 @@ class FilmJob:
         """A pastiche after the last touch, and the frame's own pixels where it is not painted."""
         pastiche, image = pixels_to_tensor(pixels), pixels_to_tensor(frame.pixels)
         if self._finish is not None:
-            pastiche = self._finish(pastiche, image)
+            opens = bool(self.store.record(index)["opens"])
+            pastiche = self._finish(pastiche, frame, opens=opens)
         painted = None if self.regions is None else self.regions.painted(index)
         if painted is not None:
             pastiche = within(pastiche, image, painted)

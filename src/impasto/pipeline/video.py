@@ -21,12 +21,11 @@ from impasto.media.video import (
 )
 from impasto.motion import make_estimator
 from impasto.optimize import FilmOptimiser, fingerprint
+from impasto.pipeline.finish import Finisher
 from impasto.pipeline.follow import FilmRegions, is_film_of_masks
 from impasto.pipeline.image import (
     Source,
-    affine_finish,
     backbone_for,
-    keep_colors,
     picture_of,
     recolored,
 )
@@ -65,24 +64,6 @@ def _files(path: Path) -> list[Path]:
     return sorted(path.glob("*") if path.is_dir() else path.parent.glob("*"))
 
 
-def _finisher(paint: PaintOptions) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """The last touch that the options ask for: colours kept, detail kept, or None."""
-    colors = paint.keep_colors == "luminance" or (
-        paint.keep_colors != "none" and paint.keep_colors_when == "after"
-    )
-    if not colors and paint.affine == 0:
-        return None
-
-    def finish(pastiche: Tensor, frame: Tensor) -> Tensor:
-        if colors:
-            pastiche = keep_colors(pastiche, frame, paint)
-        if paint.affine > 0:
-            pastiche = affine_finish(frame, pastiche, frame, paint.affine)
-        return pastiche
-
-    return finish
-
-
 def prepare_film(
     clip: str | Path,
     styles: Sequence[Picture],
@@ -112,16 +93,8 @@ def prepare_film(
     out = Path(out)
     check_film(out)
     opened = open_clip(clip, rate=film.fps)
-    if paint.paints_at_once:
-        film = film.alone()
-    elif not styles:
-        raise UsageError("no style was given; give at least one.")
-    for style in styles:
-        check_paintable(style, "style")
-    if film.schedule and len(film.schedule) != len(styles):
-        raise UsageError(
-            f"--schedule has {len(film.schedule)} seconds for {len(styles)} styles; give one for each."
-        )
+    _check_request(styles, paint, film)
+    film = film.alone() if paint.paints_at_once else film
     size = painted_size(opened.info, paint.size)
     first = None
     if paint.keep_colors != "none" and paint.keep_colors_when == "before":
@@ -130,17 +103,11 @@ def prepare_film(
     if first is not None:
         images = [recolored(image, first, paint) for image in images]
     network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
-    stylizer: Stylizer = (
-        LookPainter(
-            load_look(paint.look or "instant"), images, paint.blend, paint.strength,
-            device=paint.device,
-        )
-        if paint.paints_at_once
-        else FilmOptimiser(images, network, paint, film, size)
-    )  # fmt: skip
+    stylizer = _stylizer(images, network, paint, film, size)
     folder = out.with_name(out.name + ".frames")
     store = PaintStore(folder, _mark(Path(clip), images, paint, film), resume=resume, fresh=fresh)
     try:
+        finisher = Finisher(paint, make_estimator("dis"))
         job = FilmJob(
             opened,
             stylizer,
@@ -149,7 +116,7 @@ def prepare_film(
             out=out,
             size=size,
             settings={"options": to_mapping(paint), "film": to_mapping(film)},
-            finish=_finisher(paint),
+            finish=finisher if finisher.does_anything else None,
         )
         if paint.has_regions:
             job.regions = _film_regions(job, paint, images, network)
@@ -158,6 +125,34 @@ def prepare_film(
         if store.done() == 0:
             store.remove()
         raise
+
+
+def _check_request(styles: Sequence[Picture], paint: PaintOptions, film: FilmOptions) -> None:
+    """Refuses what does not go together."""
+    if not styles and not paint.paints_at_once:
+        raise UsageError("no style was given; give at least one.")
+    if paint.deliver is not None:
+        raise UsageError("--deliver is for pictures; a film has the size that --size gives.")
+    for style in styles:
+        check_paintable(style, "style")
+    if film.schedule and len(film.schedule) != len(styles):
+        raise UsageError(
+            f"--schedule has {len(film.schedule)} seconds for {len(styles)} styles; give one for each."
+        )
+
+
+def _stylizer(
+    styles: Sequence[Tensor],
+    backbone: Backbone,
+    paint: PaintOptions,
+    film: FilmOptions,
+    size: tuple[int, int],
+) -> Stylizer:
+    """What paints: the optimiser, or a look."""
+    if not paint.paints_at_once:
+        return FilmOptimiser(styles, backbone, paint, film, size)
+    look = load_look(paint.look or "instant")
+    return LookPainter(look, styles, paint.blend, paint.strength, device=paint.device)
 
 
 def _film_regions(

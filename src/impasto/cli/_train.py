@@ -1,0 +1,187 @@
+"""`impasto train`: teach a network a style of your own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from impasto.cli._options import given, make_overrides
+from impasto.config import TrainOptions, train_options
+from impasto.errors import MissingFileError, UsageError
+
+if TYPE_CHECKING:
+    from impasto.looks.train import Training
+
+__all__ = ["train"]
+
+INTERRUPTED = 130
+
+TrainOverrides = make_overrides("TrainOverrides", TrainOptions)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TrainRun:
+    """What is learned from, and how the run is kept and shown."""
+
+    photos: str | None = None
+    """Photographs, or folders of them, separated by commas; some that come with scikit-image when nothing is given."""
+    clips: str | None = None
+    """Films, or folders of them, separated by commas: for steadiness, and their frames as photographs."""
+    resume: bool = False
+    """Go on from OUT.checkpoint."""
+    json: bool = False
+    """Print one JSON object a step instead of a progress bar."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def train(
+    style: Annotated[Path, Parameter(help="Painting.")],
+    /,
+    *more_styles: Annotated[Path, Parameter(help="Further paintings; the look is their blend.")],
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Look to write: my.look.")],
+    run: TrainRun | None = None,
+    options: Annotated[TrainOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
+) -> int:
+    """Teach a network to paint in the manner of STYLE at once, for --look.
+
+    Beside OUT are kept OUT.checkpoint, OUT.samples.png (photographs and pastiches) and OUT.curves.png (losses), anew at
+    every validation. Start it with torchrun to use several GPUs.
+    """
+    from impasto.looks.lessons import gather_lessons
+    from impasto.looks.train import Training, join_processes
+    from impasto.media import read_image
+
+    run = run or TrainRun()
+    settled = train_options(**given(options, TrainOptions))
+    if out.suffix != ".look":
+        raise UsageError(f"a look is written to a .look, not to {out.name}; change --out.")
+    writes = join_processes()
+    lessons = gather_lessons(_paths(run.photos), _paths(run.clips))
+    styles = [read_image(path).to_tensor() for path in (style, *more_styles)]
+    training = Training(styles, lessons, settled)
+    if run.resume:
+        _take_up(training, out)
+    show = _Show(run, settled.steps, writes=writes)
+    for note in lessons.notes:
+        show.say(note)
+    interrupted = False
+    began = time.monotonic()
+    try:
+        for step in training:
+            show.step(step)
+            if step.validation is not None and writes:
+                _keep(training, out, (style, *more_styles))
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        show.close()
+    if writes:
+        _keep(training, out, (style, *more_styles))
+        show.done(out, training.step, time.monotonic() - began, interrupted=interrupted)
+    return INTERRUPTED if interrupted else 0
+
+
+def _paths(text: str | None) -> list[Path]:
+    return [Path(part) for part in text.split(",")] if text else []
+
+
+def _checkpoint(out: Path) -> Path:
+    return out.with_name(out.name + ".checkpoint")
+
+
+def _take_up(training: Training, out: Path) -> None:
+    import torch
+
+    path = _checkpoint(out)
+    if not path.exists():
+        raise MissingFileError(f"there is no checkpoint {path}; leave --resume away to start anew.")
+    training.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+
+
+def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
+    """Writes look, checkpoint, samples and curves, each beside and moved into place."""
+    import os
+
+    import torch
+
+    from impasto.looks import save_look
+    from impasto.looks.curves import draw_curves, draw_samples
+    from impasto.media import write_image
+
+    save_look(out, training.look(styles=[path.name for path in styles]))
+    beside = _checkpoint(out).with_name(out.name + ".part")
+    torch.save(training.state_dict(), beside)
+    os.replace(beside, _checkpoint(out))
+    write_image(out.with_name(out.name + ".samples.png"), draw_samples(*training.pastiches()))
+    if len(training.history) > 1:
+        write_image(out.with_name(out.name + ".curves.png"), draw_curves(training.history))
+
+
+class _Show:
+    """A bar, JSON lines, or nothing."""
+
+    def __init__(self, run: TrainRun, steps: int, *, writes: bool) -> None:
+        self._json, self._quiet = run.json, run.quiet or not writes
+        self._bar: Any = None
+        if not self._json and not self._quiet:
+            from impasto.cli._bar import make_bar, make_console
+
+            self._console = make_console()
+            self._bar = make_bar(self._console)
+            self._task = self._bar.add_task("training", total=steps, losses="")
+            self._bar.start()
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+        if self._json:
+            print(json.dumps({"event": "note", "text": text}), flush=True)
+        elif not self._quiet:
+            self._console.print(text, markup=False, soft_wrap=True)
+
+    def step(self, step: Any) -> None:
+        """One step was taken."""
+        if self._json:
+            print(json.dumps({"event": "step", **vars(step)}), flush=True)
+        elif not self._quiet:
+            terms = "  ".join(f"{name} {value:.3f}" for name, value in step.terms.items())
+            self._bar.update(
+                self._task,
+                completed=step.step,
+                description=f"step {step.step}/{step.steps}",
+                losses=terms,
+            )
+            if step.validation is not None:
+                found = "  ".join(f"{name} {value:.4f}" for name, value in step.validation.items())
+                self._console.print(f"step {step.step}: {found}", markup=False, soft_wrap=True)
+
+    def done(self, out: Path, steps: int, seconds: float, *, interrupted: bool) -> None:
+        """The look is written."""
+        if self._json:
+            print(
+                json.dumps(
+                    {
+                        "event": "done",
+                        "output": str(out),
+                        "steps": steps,
+                        "interrupted": interrupted,
+                    }
+                )
+            )
+        elif not self._quiet:
+            how = "interrupted; the look so far is" if interrupted else "trained"
+            self._console.print(
+                f"{how} {out} ({steps} steps, {seconds:.0f} s)", markup=False, soft_wrap=True
+            )
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,219 @@
+"""What a look learns from: crops of photographs, and pairs of neighbouring frames with the motion between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.errors import ImpastoError, InputError
+from impasto.media import find_images, pixels_to_tensor, read_image, resize, size_to_fit
+
+__all__ = ["FramePair", "Lessons", "gather_lessons"]
+
+T = TypeVar("T")
+
+LONG_EDGE_PX = 480
+"""Photographs are kept small; crops are taken from them at several scales."""
+
+FILMS = (".mp4", ".mov", ".mkv", ".webm")
+PAIRS_A_CLIP = 40
+HELD_OUT = 8
+"""Every eighth photograph is kept for validation, when there are so many."""
+
+MOVE, TURN = 0.04, 0.03
+"""Largest shift as a share of the side, and largest turn and enlargement, of a photograph that stands in for a film."""
+
+
+@dataclass(frozen=True)
+class FramePair:
+    """Two neighbouring frames, the flow from the second to the first, and where it is reliable; a batch of one each."""
+
+    first: Tensor
+    second: Tensor
+    flow: Tensor
+    trust: Tensor
+
+
+@dataclass
+class Lessons:
+    """Photographs to learn from and to validate on, and pairs of frames.
+
+    Attributes:
+        photos: ``(3, H, W)`` of uint8.
+        held: Likewise, never learned from unless there are too few.
+        pairs: Of the clips; may be empty.
+        notes: What was left out, a sentence each.
+    """
+
+    photos: list[Tensor]
+    held: list[Tensor]
+    pairs: list[FramePair]
+    notes: tuple[str, ...] = ()
+
+    def crops(
+        self, count: int, side: int, generator: torch.Generator, *, held: bool = False
+    ) -> Tensor:
+        """Square crops at several scales, mirrored half the time: ``(count, 3, side, side)`` in ``[0, 1]``."""
+        stock = self.held if held else self.photos
+        return torch.cat([_crop(_one_of(stock, generator), side, generator) for _ in range(count)])
+
+    def pair(self, side: int, generator: torch.Generator) -> FramePair:
+        """A crop of a pair of frames; where there are no clips, a photograph and the same after a small known move."""
+        if not self.pairs:
+            return _moved(self.crops(1, side, generator), generator)
+        pair = _one_of(self.pairs, generator)
+        height, width = pair.first.shape[-2:]
+        side = min(side, height, width)
+        top, left = (_whole(0, n - side, generator) for n in (height, width))
+        rows, columns = slice(top, top + side), slice(left, left + side)
+        cut = [
+            part[..., rows, columns] for part in (pair.first, pair.second, pair.flow, pair.trust)
+        ]
+        place = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy"))
+        target = place[None] + cut[2]
+        inside = ((target >= 0) & (target <= side - 1)).all(1, keepdim=True)
+        return FramePair(cut[0], cut[1], cut[2], cut[3] * inside)
+
+
+def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> Lessons:
+    """Reads folders, pictures and clips; what cannot be read is left out and told.
+
+    Args:
+        photos: Pictures or folders of them; those that come with scikit-image when neither these nor clips are given.
+        clips: Films, or folders of them; their frames count as photographs too.
+
+    Raises:
+        InputError: Nothing is left to learn from.
+    """
+    notes: list[str] = []
+    pictures: list[Tensor] = []
+    files = find_images([str(path) for path in photos]) if photos else []
+    if not files and not clips:
+        pictures = _from_skimage()
+        notes.append(
+            f"learning from {len(pictures)} photographs that come with scikit-image; --photos gives your own"
+        )
+    for path in files:
+        try:
+            image = read_image(path).to_tensor()
+        except ImpastoError as error:
+            notes.append(f"left out: {error}")
+            continue
+        pictures.append(_small(image))
+    pairs: list[FramePair] = []
+    for clip in _films(clips):
+        found = _pairs_of(clip)
+        pairs += found
+        pictures += [(255 * pair.second[0]).round().to(torch.uint8) for pair in found[::2]]
+    if not pictures:
+        raise InputError(
+            "there is nothing to learn from; give photographs with --photos or films with --clips."
+        )
+    held = pictures[HELD_OUT - 1 :: HELD_OUT] or pictures[:1]
+    if len(pictures) >= 2 * HELD_OUT:
+        pictures = [p for number, p in enumerate(pictures) if number % HELD_OUT != HELD_OUT - 1]
+    return Lessons(pictures, held, pairs, tuple(notes))
+
+
+def _films(paths: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.iterdir()) if path.is_dir() else []
+        films = [file for file in inside if file.suffix.lower() in FILMS]
+        if path.is_dir() and not films:
+            raise InputError(
+                f"there is no film in the folder {path}; allowed are {', '.join(FILMS)}."
+            )
+        found += films or [path]
+    return found
+
+
+def _from_skimage() -> list[Tensor]:
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise InputError(
+            "there is nothing to learn from; give --photos, or install impasto[examples] for a few photographs."
+        ) from error
+    names = ("astronaut", "chelsea", "coffee", "rocket", "cat", "retina", "colorwheel")
+    pictures = []
+    for name in names[:5]:
+        pixels = getattr(data, name)()[..., :3]
+        pictures.append(_small(pixels_to_tensor(pixels)))
+    return pictures
+
+
+def _small(image: Tensor) -> Tensor:
+    size = (image.shape[-2], image.shape[-1])
+    if max(size) > LONG_EDGE_PX:
+        image = resize(image, size_to_fit(size, LONG_EDGE_PX))
+    return (255 * image[0]).round().to(torch.uint8)
+
+
+def _pairs_of(path: Path) -> list[FramePair]:
+    """Neighbouring frames from all over a clip, with DIS flow and its reliability."""
+    from impasto.media.video import open_clip, painted_size
+    from impasto.motion import make_estimator, reliability
+
+    clip = open_clip(path)
+    find = make_estimator("dis")
+    frames = clip.info.frames or 250
+    every = max(2, frames // PAIRS_A_CLIP)
+    pairs, before = [], None
+    size = painted_size(clip.info, min(LONG_EDGE_PX, max(clip.info.width_px, clip.info.height_px)))
+    for number, frame in enumerate(clip.frames(size)):
+        if number % every == 1 and before is not None:
+            first, second = pixels_to_tensor(before.pixels), pixels_to_tensor(frame.pixels)
+            flow, back = find(frame, before), find(before, frame)
+            trust = reliability(flow, back, second, first)
+            if float(trust.mean()) > 0.3:
+                pairs.append(FramePair(first, second, flow, trust))
+        before = frame if number % every == 0 else None
+    return pairs
+
+
+def _moved(image: Tensor, generator: torch.Generator) -> FramePair:
+    """A picture, and what it becomes by a small shift, turn and change of size, with the flow back."""
+    side = image.shape[-1]
+    numbers = 2 * torch.rand(4, generator=generator) - 1
+    angle, scale = float(TURN * numbers[0]), math.exp(float(TURN * numbers[1]))
+    turn = scale * torch.tensor(
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    )
+    shift = MOVE * side * numbers[2:]
+    place = torch.stack(
+        torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy")
+    ).float()
+    centred = place - (side - 1) / 2
+    goal = torch.einsum("ij,jhw->ihw", turn, centred) + (side - 1) / 2 + shift[:, None, None]
+    flow = (goal - place)[None]
+    inside = ((goal >= 0) & (goal <= side - 1)).all(0)[None, None].float()
+    grid = (2 * goal / (side - 1) - 1).permute(1, 2, 0)[None]
+    second = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return FramePair(image, second, flow, inside)
+
+
+def _crop(picture: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    image = picture[None].float() / 255
+    height, width = image.shape[-2:]
+    draw = float(torch.rand((), generator=generator))
+    whole = min(height, width, max(1, round(side * math.exp(draw * math.log(2.5)))))
+    top, left = (_whole(0, n - whole, generator) for n in (height, width))
+    crop = image[..., top : top + whole, left : left + whole]
+    crop = F.interpolate(crop, (side, side), mode="bilinear", antialias=True)
+    return crop.flip(-1) if float(torch.rand((), generator=generator)) < 0.5 else crop
+
+
+def _whole(low: int, high: int, generator: torch.Generator) -> int:
+    return int(torch.randint(low, max(low, high) + 1, (), generator=generator))
+
+
+def _one_of(stock: list[T], generator: torch.Generator) -> T:
+    return stock[_whole(0, len(stock) - 1, generator)]

@@ -1,0 +1,323 @@
+"""Training of a look: a generator of steps, like the optimiser's loop."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from impasto.backbones import load_backbone
+from impasto.config import TrainOptions, to_mapping
+from impasto.errors import CheckpointError, DivergedError, UsageError
+from impasto.looks.file import Look
+from impasto.looks.lessons import FramePair, Lessons
+from impasto.looks.networks import Johnson, Painter, PainterShape
+from impasto.looks.recolor import recolor_batch
+from impasto.looks.style import StyleTarget, look_terms, measure_style
+from impasto.losses import total_variation_loss
+from impasto.media import color_moments
+from impasto.motion import warp
+
+__all__ = ["TrainStep", "Training", "join_processes"]
+
+VALIDATED = 8
+"""Photographs of a validation."""
+
+LEAST_GAIN = 1e-3
+"""Share by which the loss must fall from one validation to another to count as a gain."""
+
+LEAK = 0.05
+"""Share of what lies beyond 0 and 1 that the losses still see, so that it finds its way back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStep:
+    """One step of the solver.
+
+    Attributes:
+        step: Its number, from 1.
+        steps: How many there will be.
+        terms: Weighted losses by name.
+        loss: Their sum.
+        validation: Unweighted losses on held-out photographs, where this step validates.
+        seconds: Since the beginning.
+    """
+
+    step: int
+    steps: int
+    terms: Mapping[str, float]
+    loss: float
+    validation: Mapping[str, float] | None
+    seconds: float
+
+
+class Training:
+    """Teaches a network one style, or the blend of several; iterate to train.
+
+    Args:
+        styles: ``(1, 3, h, w)`` in ``[0, 1]`` each.
+        lessons: What is learned from.
+        options: Everything else.
+
+    Attributes:
+        history: Validations so far, with their steps.
+    """
+
+    def __init__(self, styles: Sequence[Tensor], lessons: Lessons, options: TrainOptions) -> None:
+        if not styles:
+            raise UsageError("no style was given; give at least one.")
+        if options.frame_weight > 0 and not lessons.pairs:
+            raise UsageError("--frame-weight needs neighbouring frames; give films with --clips.")
+        self.options, self._lessons = options, lessons
+        self._rank, self._processes = _place()
+        self.device = _device(options.device)
+        self._backbone = load_backbone()
+        if isinstance(self._backbone, nn.Module):
+            self._backbone.to(self.device)
+        torch.manual_seed(options.seed)
+        self._generator = torch.Generator().manual_seed(options.seed + 7919 * self._rank)
+        self._styles = [style.cpu() for style in styles]
+        self._targets = [
+            measure_style(style.to(self.device), self._backbone, options.style_size)
+            for style in styles
+        ]
+        self.network, self.code, self.colors = self._network()
+        self.network.to(self.device).train()
+        self._weights = [*self.network.parameters(), *([] if self.code is None else [self.code])]
+        self._solver = torch.optim.Adam(self._weights, lr=options.learning_rate)
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+        self._held = lessons.crops(
+            VALIDATED, options.crop, torch.Generator().manual_seed(options.seed + 1), held=True
+        )
+        self._best, self._stale = math.inf, 0
+        self._began = time.monotonic()
+
+    def _network(self) -> tuple[nn.Module, nn.Parameter | None, Tensor | None]:
+        """The network, the code that is trained with it, and the colours that it paints from."""
+        if self.options.network == "johnson":
+            return Johnson(), None, None
+        moments = [color_moments(style.double()) for style in self._styles]
+        colors = torch.stack([torch.cat(pair, dim=2) for pair in moments]).mean(0).float()
+        painter = Painter(PainterShape(width=self.options.width))
+        return (
+            painter,
+            nn.Parameter(torch.zeros(1, painter.shape.codes, device=self.device)),
+            colors,
+        )
+
+    def paint(self, image: Tensor) -> Tensor:
+        """The network's pastiche of ``(B, 3, H, W)`` in ``[0, 1]``, not clamped."""
+        if self.code is None:
+            return self.network(255 * image) / 255
+        return self.network(image, self.code)
+
+    def _seen(self, image: Tensor) -> Tensor:
+        """What the network is shown: the picture in the style's colours, where it paints from those."""
+        if self.code is None:
+            return image.to(self.device)
+        number = int(torch.randint(0, len(self._styles), (), generator=self._generator))
+        return recolor_batch(image, [self._styles[number]] * len(image)).to(self.device)
+
+    def __iter__(self) -> Iterator[TrainStep]:
+        """Yields one `TrainStep` a step, until the last or until nothing is gained any more.
+
+        Raises:
+            DivergedError: The loss is not finite; the weights are those of the last validation's checkpoint.
+        """
+        options = self.options
+        while self.step < options.steps and not self._tired():
+            for group in self._solver.param_groups:
+                share = self.step / max(1, options.steps)
+                group["lr"] = options.learning_rate * (
+                    0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * share))
+                )
+            terms = self._terms()
+            loss = torch.stack(list(terms.values())).sum()
+            if not torch.isfinite(loss):
+                raise DivergedError(
+                    f"the loss is not finite at step {self.step + 1}; start anew with a lower --learning-rate."
+                )
+            self._solver.zero_grad()
+            loss.backward()
+            self._share_gradients()
+            torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
+            self._solver.step()
+            self.step += 1
+            due = self.step % options.validate_every == 0 or self.step == options.steps
+            validation = self.validate() if due else None
+            if validation is not None:
+                self._remember(validation)
+            yield TrainStep(
+                step=self.step, steps=options.steps,
+                terms={name: value.item() for name, value in terms.items()}, loss=loss.item(),
+                validation=validation, seconds=time.monotonic() - self._began,
+            )  # fmt: skip
+
+    def _terms(self) -> dict[str, Tensor]:
+        """The weighted terms of one batch; those of weight 0 are left out."""
+        options = self.options
+        content = self._lessons.crops(options.batch, options.crop, self._generator)
+        seen = self._seen(content)
+        raw = self.paint(seen)
+        held = raw.clamp(0, 1)
+        found = look_terms(
+            held + LEAK * (raw - held),
+            content.to(self.device),
+            self._target(options.batch),
+            self._backbone,
+        )
+        terms = {
+            "content": options.content_weight * found["content"],
+            "style": options.style_weight * found["style"],
+        }
+        if options.tv_weight > 0:
+            terms["tv"] = options.tv_weight * total_variation_loss(raw, "l1")
+        if options.noise_weight > 0:
+            noise = options.noise * torch.randn(seen.shape, generator=self._generator).to(
+                self.device
+            )
+            apart = self.paint((seen + noise).clamp(0, 1)) - raw
+            terms["noise"] = options.noise_weight * apart.square().mean()
+        if options.flow_weight > 0 or options.frame_weight > 0:
+            terms |= self._temporal(self._lessons.pair(options.crop, self._generator))
+        return terms
+
+    def _temporal(self, pair: FramePair) -> dict[str, Tensor]:
+        both = self._seen(torch.cat([pair.first, pair.second]))
+        first, second = (self.paint(one) for one in both.split(1))
+        terms = {}
+        if self.options.flow_weight > 0:
+            trust = pair.trust.to(self.device)
+            apart = trust * (second - warp(first, pair.flow.to(self.device)))
+            terms["flow"] = (
+                self.options.flow_weight * apart.square().sum() / (3 * trust.sum()).clamp_min(1.0)
+            )
+        if self.options.frame_weight > 0:
+            terms["frame"] = self.options.frame_weight * (second - first).square().mean()
+        return terms
+
+    def _target(self, count: int) -> StyleTarget:
+        """The styles in turn, one for each picture of a batch."""
+        return StyleTarget.stack([self._targets[n % len(self._targets)] for n in range(count)])
+
+    def _share_gradients(self) -> None:
+        """The mean over all processes, where there are several."""
+        if self._processes == 1:
+            return
+        for weight in self._weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+            dist.all_reduce(weight.grad)
+            weight.grad /= self._processes
+
+    @torch.no_grad()
+    def pastiches(self) -> tuple[Tensor, Tensor]:
+        """Held-out photographs and what becomes of them, ``(8, 3, crop, crop)`` each."""
+        seen = (
+            self._held
+            if self.code is None
+            else recolor_batch(self._held, [self._styles[0]] * len(self._held))
+        )
+        return self._held, self.paint(seen.to(self.device)).clamp(0, 1)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Unweighted losses on held-out photographs: ``content``, ``style`` and ``gram``."""
+        held, pastiche = self.pastiches()
+        found = look_terms(pastiche, held.to(self.device), self._target(len(held)), self._backbone)
+        return {name: found[name].item() for name in ("content", "style", "gram")}
+
+    def _remember(self, validation: Mapping[str, float]) -> None:
+        options = self.options
+        whole = (
+            options.content_weight * validation["content"]
+            + options.style_weight * validation["style"]
+        )
+        self.history.append({"step": float(self.step), "loss": whole, **validation})
+        self._stale = 0 if whole < (1 - LEAST_GAIN) * self._best else self._stale + 1
+        self._best = min(self._best, whole)
+
+    def _tired(self) -> bool:
+        return 0 < self.options.patience <= self._stale
+
+    def look(self, **about: Any) -> Look:
+        """The look as it stands."""
+        told = {
+            "training": to_mapping(self.options), "steps": self.step,
+            "validation": self.history[-1] if self.history else {}, **about,
+        }  # fmt: skip
+        code = None if self.code is None else self.code.detach().cpu()
+        return Look(self.network, None, code, self.colors, told)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a run which goes on has to know."""
+        return {
+            "network": self.network.state_dict(),
+            "code": None if self.code is None else self.code.detach(),
+            "solver": self._solver.state_dict(),
+            "generator": self._generator.get_state(),
+            "step": self.step,
+            "history": self.history,
+            "best": self._best,
+            "stale": self._stale,
+            "options": str(to_mapping(self.options) | {"steps": 0}),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where another run was; only ``steps`` may differ, and then the learning rate does.
+
+        Raises:
+            CheckpointError: The run had other options.
+        """
+        if state["options"] != str(to_mapping(self.options) | {"steps": 0}):
+            raise CheckpointError(
+                "the checkpoint is of a training with other options; give those again, or leave --resume away."
+            )
+        self.network.load_state_dict(state["network"])
+        if self.code is not None:
+            self.code.data.copy_(state["code"])
+        self._solver.load_state_dict(state["solver"])
+        self._generator.set_state(state["generator"])
+        self.step, self.history = state["step"], list(state["history"])
+        self._best, self._stale = state["best"], state["stale"]
+
+
+def join_processes(folder: Path | None = None) -> bool:
+    """Joins the processes that `torchrun` has started; tells whether this one writes.
+
+    Args:
+        folder: For a file that they meet at instead of an address.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1 and not dist.is_initialized():
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        if folder is None:
+            dist.init_process_group(backend)
+        else:
+            dist.init_process_group(
+                backend, init_method=f"file://{folder.resolve()}/meeting", world_size=processes,
+                rank=int(os.environ["RANK"]),
+            )  # fmt: skip
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _place() -> tuple[int, int]:
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        number = int(os.environ.get("LOCAL_RANK", "0"))
+        return torch.device(f"cuda:{number}" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)

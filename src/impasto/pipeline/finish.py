@@ -1,0 +1,68 @@
+"""The last touch to the frames of a film: colours kept, and detail kept by affine fields that move with the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from impasto.config import PaintOptions
+from impasto.media import apply_affine, fit_affine, pixels_to_tensor
+from impasto.motion import FlowEstimator, reliability, warp
+from impasto.pipeline.image import AFFINE_EPSILON, keep_colors
+from impasto.types import Frame
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Finisher"]
+
+KEPT = 0.92
+"""Share of the fields of the frame before, along the motion where that is reliable: light may change, but slowly."""
+
+
+class Finisher:
+    """Finishes the frames of a film, in order.
+
+    Args:
+        paint: Which colours and what detail are kept.
+        estimator: Of flow, for the fields to move along.
+    """
+
+    def __init__(self, paint: PaintOptions, estimator: FlowEstimator) -> None:
+        self._paint, self._estimator = paint, estimator
+        self._colors = paint.keep_colors == "luminance" or (
+            paint.keep_colors != "none" and paint.keep_colors_when == "after"
+        )
+        self._before: tuple[Frame, Tensor, Tensor] | None = None
+
+    @property
+    def does_anything(self) -> bool:
+        """Whether the options ask for a last touch at all."""
+        return self._colors or self._paint.affine > 0
+
+    def __call__(self, pastiche: Tensor, frame: Frame, *, opens: bool) -> Tensor:
+        """Finishes a pastiche, ``(1, 3, H, W)`` in ``[0, 1]``.
+
+        Args:
+            pastiche: Of the frame.
+            frame: From the clip, of the same size.
+            opens: Whether it opens a shot.
+        """
+        image = pixels_to_tensor(frame.pixels)
+        if self._colors:
+            pastiche = keep_colors(pastiche, image, self._paint)
+        if self._paint.affine == 0:
+            return pastiche
+        radius = max(1, round(self._paint.affine * max(pastiche.shape[-2:])))
+        fields = fit_affine(image, pastiche, radius_px=radius, epsilon=AFFINE_EPSILON)
+        if self._before is not None and not opens:
+            fields = self._steadied(fields, frame, image)
+        self._before = (frame, image, fields)
+        return apply_affine(fields, image).clamp(0, 1)
+
+    def _steadied(self, fields: Tensor, frame: Frame, image: Tensor) -> Tensor:
+        """The fields, held to those of the frame before along the motion."""
+        assert self._before is not None
+        before, image_before, earlier = self._before
+        flow, back = self._estimator(frame, before), self._estimator(before, frame)
+        trust = reliability(flow, back, image, image_before)
+        return fields + KEPT * trust * (warp(earlier, flow) - fields)
