@@ -9,6 +9,7 @@ Errors are mean squares of values of 0 to 1, times 10,000, along the motion wher
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import statistics
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from common import DATA, need_data, report
+from common import DATA, RESULTS, need_data, report
 from PIL import Image
 
 from impasto.backbones import load_backbone
@@ -101,10 +102,15 @@ def painted(
                   "brightness": [round(v, 4) for v in figures.brightness]}  # fmt: skip
 
 
-def table(size: int, frames: int, methods: list[str]) -> dict[str, Any]:
-    """Every method on every clip, and the means of the ratios."""
+def table(size: int, frames: int, methods: list[str], clips: list[str]) -> dict[str, Any]:
+    """Every method on every clip, and the means of the ratios; of clips not named, the rows there are."""
     rows: dict[str, dict[str, Any]] = {}
+    kept = RESULTS / "film_table.json"
+    if clips and kept.exists():
+        rows = json.loads(kept.read_text())["clips"]
     for clip, style, start in CLIPS:
+        if clips and clip not in clips:
+            continue
         rate = float(open_clip(clip_path(clip)).info.rate)
         rows[clip] = {}
         for method in methods:
@@ -118,8 +124,8 @@ def table(size: int, frames: int, methods: list[str]) -> dict[str, Any]:
         method: {
             f"steadier_{gap}": round(
                 statistics.geometric_mean(
-                    clips["frame-by-frame"][f"error_{gap}"] / clips[method][f"error_{gap}"]
-                    for clips in rows.values()
+                    clip_rows["frame-by-frame"][f"error_{gap}"] / clip_rows[method][f"error_{gap}"]
+                    for clip_rows in rows.values()
                 ),
                 2,
             )
@@ -128,15 +134,15 @@ def table(size: int, frames: int, methods: list[str]) -> dict[str, Any]:
         | {
             "style_over_frame_by_frame": round(
                 statistics.geometric_mean(
-                    clips[method]["style"] / clips["frame-by-frame"]["style"]
-                    for clips in rows.values()
+                    clip_rows[method]["style"] / clip_rows["frame-by-frame"]["style"]
+                    for clip_rows in rows.values()
                 ),
                 3,
             ),
             "content_over_frame_by_frame": round(
                 statistics.geometric_mean(
-                    clips[method]["content"] / clips["frame-by-frame"]["content"]
-                    for clips in rows.values()
+                    clip_rows[method]["content"] / clip_rows["frame-by-frame"]["content"]
+                    for clip_rows in rows.values()
                 ),
                 3,
             ),
@@ -282,10 +288,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--clips", nargs="*", default=[], help="for table: paint only these anew")
     args = parser.parse_args()
     need_data()
     runs = {
-        "table": lambda: table(args.size, args.frames, args.methods),
+        "table": lambda: table(args.size, args.frames, args.methods, args.clips),
         "truth": truth,
         "drift": lambda: drift(args.size),
         "memory": lambda: memory(160),

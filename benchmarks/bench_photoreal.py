@@ -163,7 +163,7 @@ def film(size: int, frames: int) -> dict[str, Any]:
         path = DATA / "clips" / f"{clip}.mp4"
         style = read_image(found(PAIRS / pair, "style"))
         rate = float(open_clip(path).info.rate)
-        for regions in ("none", "auto"):
+        for regions in ("auto", "none"):
             with tempfile.TemporaryDirectory() as folder:
                 job = prepare_film(
                     path,

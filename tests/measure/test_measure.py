@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -108,3 +109,5 @@ def test_frames_are_paired_by_their_time():
     ]
     pairs = list(same_frames(shifted, clip, float(clip[3].pts_seconds)))
     assert [source.index for _p, source in pairs] == [3, 4, 5]
+    late = [dataclasses.replace(f, pts_seconds=f.pts_seconds + Fraction(23, 1000)) for f in clip]
+    assert [source.index for _p, source in same_frames(late, clip)] == list(range(12))

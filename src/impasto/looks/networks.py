@@ -131,7 +131,7 @@ class Mirror(nn.Module):
     The content's relu4_1 is given mean and deviation of the style's (Huang and Belongie 2017, "Arbitrary Style Transfer
     in Real-time", eq. 8), and a decoder goes back up through the backbone's own widths, where each level is given the
     style's statistics of that level again (after Sheng et al. 2018, "Avatar-Net"). The content's relu3_1 comes in on
-    the side, so that lines survive.
+    the side, and what comes out is added to the picture, so that lines survive.
 
     Args:
         backbone: Frozen; it is not saved with the network.
@@ -151,6 +151,8 @@ class Mirror(nn.Module):
         self.two_more = nn.Conv2d(two, two, 3)
         self.one = nn.Conv2d(two, one, 3)
         self.out = nn.Conv2d(one, 3, 3)
+        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     @property
     def codes(self) -> int:
@@ -177,7 +179,7 @@ class Mirror(nn.Module):
         h = F.relu(_given(_same(self.two, _doubled(h)), *told[1]))
         h = F.relu(_same(self.two_more, h))
         h = F.relu(_given(_same(self.one, _doubled(h)), *told[0]))
-        return 0.5 + _same(self.out, h)
+        return image + _same(self.out, h)
 
     def _told(self, code: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Mean and deviation of each mirrored layer."""

@@ -31,6 +31,9 @@ STILL_SINCE_START = 0.03
 
 LEAST_STILL = 0.01
 
+CONTAINER_SHIFT = Fraction(1, 10)
+"""Seconds; a film whose first frame comes sooner than this begins with it."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilmFigures:
@@ -169,6 +172,8 @@ def same_frames(
 ) -> Iterator[tuple[Frame, Frame]]:
     """Pairs each pastiche with the frame of the clip that is shown at its time.
 
+    Some containers move a whole film by a few hundredths of a second, so that no sound comes before 0; that is undone.
+
     Args:
         pastiches: Of the film, in order.
         sources: Of the clip, in order.
@@ -177,14 +182,17 @@ def same_frames(
     remaining = iter(sources)
     source = next(remaining, None)
     coming = next(remaining, None)
+    if source is None:
+        return
+    moved: Fraction | None = None
     for pastiche in pastiches:
-        wanted = pastiche.pts_seconds + Fraction(start_seconds)
+        if moved is None:
+            moved = pastiche.pts_seconds if pastiche.pts_seconds < CONTAINER_SHIFT else Fraction(0)
+        wanted = pastiche.pts_seconds - moved + Fraction(start_seconds)
         while coming is not None and abs(coming.pts_seconds - wanted) <= abs(
-            (source or coming).pts_seconds - wanted
+            source.pts_seconds - wanted
         ):
             source, coming = coming, next(remaining, None)
-        if source is None:
-            return
         yield pastiche, source
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Finisher"]
 
-KEPT = 0.92
+KEPT = 0.97
 """Share of the fields of the frame before, along the motion where that is reliable: light may change, but slowly."""
 
 
