@@ -29,10 +29,11 @@ from impasto.measure import (
     spill,
     structure_kept,
 )
-from impasto.media import Picture, read_image, resize, size_to_fit
+from impasto.media import Picture, pixels_to_tensor, read_image, resize, size_to_fit
 from impasto.media.video import open_clip
 from impasto.pipeline import prepare_film, stylize_image
 from impasto.regions import match_regions, read_masks
+from impasto.types import Frame
 
 PAIRS = DATA / "masks" / "deep_photo"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -156,6 +157,12 @@ def laplacian() -> dict[str, Any]:
     }
 
 
+def steepness(frame: Frame) -> float:
+    """Energy of a frame's gradients: noise and motion errors grow with it where only contrast is changed."""
+    image = pixels_to_tensor(frame.pixels)
+    return float((image[..., 1:] - image[..., :-1]).square().mean())
+
+
 def film(size: int, frames: int) -> dict[str, Any]:
     """Photoreal films: seconds a frame, and the error along the motion beside the clip's own."""
     rows = {}
@@ -178,12 +185,18 @@ def film(size: int, frames: int) -> dict[str, Any]:
                 last = (time.perf_counter() - began) / len(seconds)
                 meter = FilmMeter(load_backbone(), [style.to_tensor()], gaps=(1, 4))
                 read = open_clip(job.out).frames(job.size)
-                figures = measure_film(same_frames(read, job.selected(), 0.0), meter)
+                both = list(same_frames(read, job.selected(), 0.0))
+                figures = measure_film(iter(both), meter)
+                gain = steepness(both[-1][0]) / steepness(both[-1][1])
             rows[f"{clip}, regions {regions}"] = {
                 "seconds_a_frame": round(statistics.median(seconds[1:]) + last, 2),
                 "error_1": round(1e4 * figures.error[1], 2),
                 "clip_error_1": round(1e4 * figures.error_of_clip[1], 2),
                 "error_over_clips": round(figures.error[1] / figures.error_of_clip[1], 2),
+                "contrast_gain": round(gain, 2),
+                "error_over_clips_at_its_contrast": round(
+                    figures.error[1] / figures.error_of_clip[1] / gain, 2
+                ),
             }
             print(clip, regions, rows[f"{clip}, regions {regions}"], flush=True)
     return {"size": size, "frames": frames, "films": rows}

@@ -332,3 +332,42 @@ def test_bad_regions(tmp_path, pictures, arguments, message):
     assert message in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "r").exists()
+
+
+def test_a_look_of_ones_own_from_the_first_line_to_the_film(tmp_path, pictures):
+    """Train, paint a picture, paint a film, and be told what does not go together."""
+    small = (
+        "--steps",
+        2,
+        "--crop",
+        48,
+        "--batch",
+        1,
+        "--width",
+        8,
+        "--style-size",
+        64,
+        "--validate-every",
+        1,
+    )
+    look = tmp_path / "my.look"
+    run = impasto("train", pictures / "painting.png", "-o", look, "--photos", pictures, *small)
+    assert run.returncode == 0, run.stderr
+    beside = {p.name for p in tmp_path.iterdir()}
+    assert beside == {"my.look", "my.look.checkpoint", "my.look.samples.png", "my.look.curves.png"}
+    run = impasto("image", pictures / "photo.png", "-o", tmp_path / "out.png", "--look", look)
+    assert run.returncode == 0, run.stderr
+    assert pixels_of(tmp_path / "out.png").shape == (410, 512, 3)
+    more = ("--steps", 3, *small[2:], "--photos", pictures, "--resume", "--json")
+    run = impasto("train", pictures / "painting.png", "-o", look, *more)
+    steps = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [s["step"] for s in steps if s["event"] == "step"] == [3]
+    both = ("image", pictures / "photo.png", pictures / "painting.png", "-o", tmp_path / "o.png")
+    run = impasto(*both, "--look", look)
+    assert run.returncode == 2
+    assert "a style of its own" in run.stderr
+    run = impasto("image", pictures / "photo.png", "-o", tmp_path / "o.png")
+    assert run.returncode == 2
+    assert "no style was given" in run.stderr
+    run = impasto("train", pictures / "painting.png", "-o", tmp_path / "x.pth")
+    assert run.returncode == 2

@@ -75,9 +75,7 @@ class Task:
 
 def image(
     content: Annotated[str, Parameter(help="Photograph, a folder of them, or a glob in quotes.")],
-    style: Annotated[
-        str | None, Parameter(help="Painting; a look of one style (--look) needs none.")
-    ] = None,
+    style: Annotated[str | None, Parameter(help="Painting; none with --look.")] = None,
     /,
     *more_styles: Annotated[str, Parameter(help="Further paintings.")],
     out: Annotated[
@@ -100,11 +98,11 @@ def image(
     show = make_show(json_lines=run.json, quiet=run.quiet)
     styles = (style, *more_styles) if style is not None else ()
     if not styles and not paint.paints_at_once:
-        raise UsageError("no style was given; give a painting, or a look of one style with --look.")
+        raise UsageError("no style was given; give a painting, or a look with --look.")
     tasks = plan_tasks(content, styles, out, blended=bool(paint.blend))
     check_run(run, tasks)
     if paint.paints_at_once:
-        check_at_once(run)
+        check_at_once(run, styles)
     if run.save_config is not None:
         _write_config(run.save_config, paint)
     with show:
@@ -173,8 +171,10 @@ def check_run(run: Run, tasks: list[Task]) -> None:
         check_timelapse(run.timelapse)
 
 
-def check_at_once(run: Run) -> None:
-    """Refuses what a look, which has no steps, cannot do."""
+def check_at_once(run: Run, styles: tuple[str, ...]) -> None:
+    """Refuses what a look, which has no steps and a style of its own, cannot do."""
+    if styles:
+        raise UsageError(f"--look has a style of its own; leave {styles[0]} away, or the look.")
     asked = {
         "--save-every": run.save_every > 0,
         "--timelapse": run.timelapse is not None,
@@ -209,13 +209,13 @@ def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) ->
     from impasto.media import read_image
     from impasto.pipeline import paint_at_once
 
-    look = load_look(paint.look or "instant")
+    assert paint.look is not None
+    look = load_look(paint.look)
     for number, task in enumerate(tasks, 1):
         show.task(number, len(tasks), task.content, task.styles)
         began = time.monotonic()
         content = read_image(task.content)
-        styles = [read_image(style) for style in task.styles]
-        picture, notes = paint_at_once(content, styles, paint, look)
+        picture, notes = paint_at_once(content, paint, look)
         for note in (*content.notes, *notes):
             show.say(note)
         write_picture(task.out, picture, task, paint, run)

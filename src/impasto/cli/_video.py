@@ -65,9 +65,7 @@ def video(
     clip: Annotated[
         Path, Parameter(help="Film, folder of pictures, or a name like frames_%05d.png.")
     ],
-    style: Annotated[
-        Path | None, Parameter(help="Painting; a look of one style (--look) needs none.")
-    ] = None,
+    style: Annotated[Path | None, Parameter(help="Painting; none with --look.")] = None,
     /,
     *more_styles: Annotated[Path, Parameter(help="Further paintings.")],
     out: Annotated[
@@ -96,6 +94,8 @@ def video(
     show = make_film_show(json_lines=run.json, quiet=run.quiet)
     try:
         styles = (style, *more_styles) if style is not None else ()
+        if styles and painting.paints_at_once:
+            raise UsageError(f"--look has a style of its own; leave {styles[0]} away, or the look.")
         return paint_film(clip, styles, out, painting, filming, run, show)
     finally:
         show.close()

@@ -67,9 +67,9 @@ class PaintOptions:
         "photograph's own.", group="Picture", low=0, high=32768,
     )  # fmt: skip
 
-    look: str | None = option(
-        None, "Paint at once with a trained network instead of step by step: instant (any style), or a look's file; "
-        "with --start look it paints only the first picture.", group="Picture",
+    look: Path | None = option(
+        None, "Paint at once with a trained network: a .look of impasto train, or a checkpoint of fast_neural_style. "
+        "With --start look it paints only the first picture.", group="Picture",
     )  # fmt: skip
 
     regions: Literal["none", "auto", "semantic"] = option(
@@ -222,6 +222,8 @@ class PaintOptions:
             raise UsageError(
                 "--deliver enlarges by --affine; give that too, for example --affine 0.01."
             )
+        if self.start == "look" and self.look is None:
+            raise UsageError("start is 'look' but no look was given; give one with --look.")
         if self.paints_at_once and self.strength > 1:
             raise UsageError(
                 f"--strength got {self.strength:g}; allowed with --look is from 0 to 1."

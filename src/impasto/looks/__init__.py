@@ -1,18 +1,15 @@
-"""Feed-forward networks that paint at once: any style, or one they were trained for."""
+"""Feed-forward networks that paint at once, each in the style that it was taught."""
 
-from impasto.looks.file import SHIPPED, Look, load_look, save_look
-from impasto.looks.networks import Johnson, Mirror, Painter, PainterShape, StyleCode
+from impasto.looks.file import Look, load_look, save_look
+from impasto.looks.networks import Johnson, Painter, PainterShape
 from impasto.looks.paint import LookPainter
 
 __all__ = [
-    "SHIPPED",
     "Johnson",
     "Look",
     "LookPainter",
-    "Mirror",
     "Painter",
     "PainterShape",
-    "StyleCode",
     "load_look",
     "save_look",
 ]

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from impasto.backbones import load_backbone
-from impasto.errors import MissingFileError, OutputError, WeightsError, unknown_name
-from impasto.looks.networks import Johnson, Mirror, Painter, PainterShape, StyleCode
+from impasto.errors import MissingFileError, OutputError, WeightsError
+from impasto.looks.networks import Johnson, Painter, PainterShape
 
-__all__ = ["SHIPPED", "Look", "load_look", "save_look"]
+__all__ = ["Look", "load_look", "save_look"]
 
 FORMAT = 1
 KEY = "impasto-look"
-SHIPPED = ("instant",)
-"""Looks inside the package."""
 
 
 @dataclass
@@ -32,23 +28,16 @@ class Look:
     """A network that paints, with what it needs to be told of its style.
 
     Attributes:
-        painter: `Mirror`, `Painter` or `Johnson`.
-        predictor: Makes the code from the statistics of any style; None for a look of one style.
-        code: ``(1, codes)`` of a painter of one style.
+        painter: `Painter` or `Johnson`.
+        code: ``(1, codes)`` of a painter.
         colors: Mean and covariance of its colours, ``(1, 3, 4)``; for `Johnson` None.
         about: Where it comes from, with which settings, under which licence.
     """
 
     painter: nn.Module
-    predictor: StyleCode | None = None
     code: Tensor | None = None
     colors: Tensor | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def any_style(self) -> bool:
-        """Whether it wants to be shown a style."""
-        return self.predictor is not None
 
 
 def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) -> None:
@@ -71,8 +60,6 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
     header: dict[str, Any] = {"format": FORMAT, "about": dict(about or look.about)}
     if isinstance(look.painter, Painter):
         header |= {"kind": "painter", "shape": look.painter.shape.to_header()}
-    elif isinstance(look.painter, Mirror):
-        header |= {"kind": "mirror", "channels": list(look.painter.channels)}
     else:
         header |= {"kind": "johnson", "widths": list(look.painter.widths)}  # type: ignore[arg-type]
     beside = path.with_name(path.name + ".part")
@@ -86,26 +73,20 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
         ) from error
 
 
-def load_look(name: str | Path) -> Look:
-    """Loads a look by the name of one that ships, or from a file.
+def load_look(path: Path) -> Look:
+    """Loads a look from a file.
 
     Args:
-        name: ``instant``; a file that `save_look` wrote; or a checkpoint of the PyTorch examples' fast_neural_style.
+        path: What `save_look` wrote, or a checkpoint of the PyTorch examples' fast_neural_style.
 
     Raises:
-        UnknownNameError: There is neither a look nor a file of that name.
+        MissingFileError: There is no such file.
         WeightsError: The file holds no look.
     """
-    if str(name) in SHIPPED:
-        with resources.as_file(resources.files("impasto.looks") / "data" / f"{name}.look") as path:
-            return _read(path)
-    path = Path(name)
     if not path.exists():
-        if path.suffix or len(path.parts) > 1:
-            raise MissingFileError(
-                f"there is no look {path}; give a file, or {', '.join(SHIPPED)}."
-            )
-        raise unknown_name("look", str(name), SHIPPED)
+        raise MissingFileError(
+            f"there is no look {path}; train one with impasto train, or give a checkpoint of fast_neural_style."
+        )
     return _published(path) if path.suffix in (".pth", ".pt", ".model") else _read(path)
 
 
@@ -118,19 +99,15 @@ def _read(path: Path) -> Look:
         raise WeightsError(f"{path} cannot be read as a look ({error}); train it anew.") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise WeightsError(f"{path} is no look of this version of impasto; train it anew.")
-    predictor = None
     painter: nn.Module
     if header["kind"] == "johnson":
         painter = Johnson(tuple(header["widths"]))
-    elif header["kind"] == "mirror":
-        mirror = Mirror(load_backbone(), tuple(header["channels"]))
-        painter, predictor = mirror, StyleCode(mirror.codes)
     else:
         shape = header["shape"]
         painter = Painter(PainterShape(**{**shape, "dilations": tuple(shape["dilations"])}))
     _fill(painter, tensors, "painter.", path)
     code, colors = tensors.get("code"), tensors.get("colors")
-    return Look(painter.eval(), predictor, code, colors, header["about"])
+    return Look(painter.eval(), code, colors, header["about"])
 
 
 def _fill(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> None:

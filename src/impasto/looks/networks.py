@@ -1,26 +1,14 @@
-"""Feed-forward networks that paint in one pass: a mirror for any style, a painter and Johnson's for one."""
+"""Feed-forward networks that paint in one pass: a small painter, and Johnson's."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.types import Backbone
-
-__all__ = [
-    "MIRRORED",
-    "Johnson",
-    "Mirror",
-    "Painter",
-    "PainterShape",
-    "StyleCode",
-    "pad_to",
-    "weights_of",
-]
+__all__ = ["Johnson", "Painter", "PainterShape", "pad_to", "weights_of"]
 
 FOLD = 4
 """Pixels a side that are folded into channels, so that all work is done at a sixteenth of the area."""
@@ -35,18 +23,15 @@ class PainterShape:
     Attributes:
         width: Channels.
         dilations: One residual block each.
-        rank: Of the mixing of channels that the style commands in each block; 0 for scale and shift alone.
     """
 
     width: int = 32
     dilations: tuple[int, ...] = (1, 2, 4, 2, 1)
-    rank: int = 0
 
     @property
     def codes(self) -> int:
         """Length of a style's code."""
-        norms = 2 * self.width * (len(self.dilations) + 1)
-        return norms + 2 * self.rank * self.width * len(self.dilations)
+        return 2 * self.width * (len(self.dilations) + 1)
 
     def to_header(self) -> dict[str, Any]:
         """Plain values."""
@@ -54,11 +39,10 @@ class PainterShape:
 
 
 class Painter(nn.Module):
-    """Paints a picture from a style's code, fast: for looks of one style, whose code is learned with it.
+    """A small fast network for one style, whose code is learned with it.
 
     Four by four pixels are folded into channels, a few residual blocks work there, and the result is unfolded and added
-    to the picture. Each block's normalised channels are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5),
-    and mixed by a matrix of low rank where the shape has one (after Li et al. 2019, "Learning Linear Transformations").
+    to the picture. Each block's normalised channels are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5).
 
     Args:
         shape: Its size.
@@ -94,13 +78,6 @@ class Painter(nn.Module):
             scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
             at += 2 * width
             n = F.relu(_modulated(h, scale, shift))
-            if self.shape.rank:
-                size = self.shape.rank * width
-                down = code[:, at : at + size].view(-1, self.shape.rank, width)
-                up = code[:, at + size : at + 2 * size].view(-1, width, self.shape.rank)
-                at += 2 * size
-                flat = n.flatten(2)
-                n = n + (up @ (down @ flat) / width).view_as(n)
             h = h + _same(block, n)
         scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
         return image + F.pixel_shuffle(_same(self.head, F.relu(_modulated(h, scale, shift))), FOLD)
@@ -116,107 +93,6 @@ def _modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     centred = h - mean
     spread = (centred.square().mean((2, 3), keepdim=True) + EPSILON).rsqrt()
     return centred * spread * (1 + scale)[..., None, None] + shift[..., None, None]
-
-
-MIRRORED = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-"""Layers whose statistics a mirror takes over, fine to coarse."""
-
-STEADY = 1e-3
-"""Added to deviations before their logarithm is taken."""
-
-
-class Mirror(nn.Module):
-    """Paints in any style: the backbone's features, with the style's statistics, turned back into a picture.
-
-    The content's relu4_1 is given mean and deviation of the style's (Huang and Belongie 2017, "Arbitrary Style Transfer
-    in Real-time", eq. 8), and a decoder goes back up through the backbone's own widths, where each level is given the
-    style's statistics of that level again (after Sheng et al. 2018, "Avatar-Net"). The content's relu3_1 comes in on
-    the side, and what comes out is added to the picture, so that lines survive.
-
-    Args:
-        backbone: Frozen; it is not saved with the network.
-        channels: Of the mirrored layers, fine to coarse.
-    """
-
-    def __init__(self, backbone: Backbone, channels: tuple[int, int, int, int]) -> None:
-        super().__init__()
-        self._backbone = (backbone,)  # out of sight of torch, which would save and train it
-        self.channels = channels
-        one, two, three, four = channels
-        self.four = nn.Conv2d(four, four, 3)
-        self.three = nn.Conv2d(four, three, 3)
-        self.side = nn.Conv2d(three, three, 1)
-        self.three_more = nn.Conv2d(three, three, 3)
-        self.two = nn.Conv2d(three, two, 3)
-        self.two_more = nn.Conv2d(two, two, 3)
-        self.one = nn.Conv2d(two, one, 3)
-        self.out = nn.Conv2d(one, 3, 3)
-        nn.init.normal_(self.out.weight, std=0.01)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
-
-    @property
-    def codes(self) -> int:
-        """Length of a style's code: mean and logarithm of the deviation of every mirrored channel."""
-        return 2 * sum(self.channels)
-
-    def forward(self, image: Tensor, code: Tensor) -> Tensor:
-        """Paints.
-
-        Args:
-            image: ``(B, 3, H, W)`` in ``[0, 1]``; H and W multiples of 8.
-            code: ``(B, codes)``, or ``(1, codes)`` for all; the head of `style_statistics`.
-
-        Returns:
-            ``(B, 3, H, W)``, not clamped.
-        """
-        told = self._told(code)
-        seen = self._backbone[0](image, MIRRORED[2:])
-        h = _given(seen["relu4_1"].float(), *told[3])
-        h = F.relu(_same(self.four, h))
-        h = F.relu(_same(self.three, _doubled(h)))
-        h = _given(h + self.side(_given(seen["relu3_1"].float(), *told[2])), *told[2])
-        h = F.relu(_same(self.three_more, h))
-        h = F.relu(_given(_same(self.two, _doubled(h)), *told[1]))
-        h = F.relu(_same(self.two_more, h))
-        h = F.relu(_given(_same(self.one, _doubled(h)), *told[0]))
-        return image + _same(self.out, h)
-
-    def _told(self, code: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Mean and deviation of each mirrored layer."""
-        told, at = [], 0
-        for width in self.channels:
-            mean, logarithm = code[:, at : at + width], code[:, at + width : at + 2 * width]
-            told.append((mean, torch.exp(logarithm) - STEADY))
-            at += 2 * width
-        return told
-
-
-def _given(h: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """Adaptive instance normalisation: other statistics for every channel."""
-    own = h.mean((2, 3), keepdim=True)
-    centred = h - own
-    spread = (centred.square().mean((2, 3), keepdim=True) + EPSILON).rsqrt()
-    return centred * spread * deviation[..., None, None] + mean[..., None, None]
-
-
-def _doubled(h: Tensor) -> Tensor:
-    return F.interpolate(h, scale_factor=2.0, mode="nearest")
-
-
-class StyleCode(nn.Module):
-    """Takes a mirror's code from the statistics of a style: their head.
-
-    Args:
-        codes: Its length.
-    """
-
-    def __init__(self, codes: int) -> None:
-        super().__init__()
-        self.codes = codes
-
-    def forward(self, statistics: Tensor) -> Tensor:
-        """``(B, statistics)`` to ``(B, codes)``."""
-        return statistics[:, : self.codes]
 
 
 class Johnson(nn.Module):
@@ -286,7 +162,7 @@ class _Residual(nn.Module):
         return x + self.in2(self.conv2(F.relu(self.in1(self.conv1(x)))))
 
 
-def pad_to(image: Tensor, multiple: int = 2 * FOLD) -> Tensor:
+def pad_to(image: Tensor, multiple: int = FOLD) -> Tensor:
     """Repeats the last rows and columns of ``(B, C, H, W)`` up to a multiple; the caller cuts them off again."""
     down, right = (-image.shape[-2]) % multiple, (-image.shape[-1]) % multiple
     return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image

@@ -234,7 +234,7 @@ class Training:
         """Unweighted losses on held-out photographs: ``content``, ``style`` and ``gram``."""
         held, pastiche = self.pastiches()
         found = look_terms(pastiche, held.to(self.device), self._target(len(held)), self._backbone)
-        return {name: found[name].item() for name in ("content", "style", "gram")}
+        return {name: value.item() for name, value in found.items()}
 
     def _remember(self, validation: Mapping[str, float]) -> None:
         options = self.options
@@ -256,7 +256,7 @@ class Training:
             "validation": self.history[-1] if self.history else {}, **about,
         }  # fmt: skip
         code = None if self.code is None else self.code.detach().cpu()
-        return Look(self.network, None, code, self.colors, told)
+        return Look(self.network, code, self.colors, told)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a run which goes on has to know."""

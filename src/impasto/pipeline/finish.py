@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from impasto.config import PaintOptions
 from impasto.media import apply_affine, fit_affine, pixels_to_tensor
 from impasto.motion import FlowEstimator, reliability, warp
-from impasto.pipeline.image import AFFINE_EPSILON, keep_colors
+from impasto.pipeline.image import keep_colors
 from impasto.types import Frame
 
 if TYPE_CHECKING:
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Finisher"]
 
-KEPT = 0.97
+FILM_EPSILON = 1e-3
+"""Ten times a picture's: plain places take the mean change of colour, and compression's noise is not enlarged."""
+
+KEPT = 0.95
 """Share of the fields of the frame before, along the motion where that is reliable: light may change, but slowly."""
 
 
@@ -53,7 +56,7 @@ class Finisher:
         if self._paint.affine == 0:
             return pastiche
         radius = max(1, round(self._paint.affine * max(pastiche.shape[-2:])))
-        fields = fit_affine(image, pastiche, radius_px=radius, epsilon=AFFINE_EPSILON)
+        fields = fit_affine(image, pastiche, radius_px=radius, epsilon=FILM_EPSILON)
         if self._before is not None and not opens:
             fields = self._steadied(fields, frame, image)
         self._before = (frame, image, fields)

@@ -235,10 +235,10 @@ def prepare(
     start = None
     if options.start == "file" and options.start_file is not None:
         start = read_image(options.start_file).to_tensor()
-    elif options.start == "look":
-        size = size_to_fit((image.shape[-2], image.shape[-1]), options.size or max(image.shape))
-        painter = LookPainter(load_look(options.look or "instant"), images, options.blend)
-        start = painter.picture(resize(image, size), matched.regions)
+    elif options.start == "look" and options.look is not None:
+        size = (image.shape[-2], image.shape[-1])
+        size = size_to_fit(size, options.size) if options.size else size
+        start = LookPainter(load_look(options.look)).picture(resize(image, size))
     optimisation = Optimisation(
         image, images, network, options, start=start, regions=matched.regions
     )
@@ -263,32 +263,27 @@ def matched_regions(
 
 
 def paint_at_once(
-    content: Picture, styles: Sequence[Picture], options: PaintOptions, look: Look | None = None
+    content: Picture, options: PaintOptions, look: Look | None = None
 ) -> tuple[Picture, tuple[str, ...]]:
     """Paints one picture with a look.
 
     Args:
         content: The photograph.
-        styles: As many as are wanted; none for a look of one style.
         options: Size, strength, colours and regions count; losses and solver do not.
-        look: One that is loaded already.
+        look: One that is loaded already; that of the options when None.
 
     Returns:
         The pastiche, and notes for a person.
     """
-    for role, pictures in (("content", [content]), ("style", styles)):
-        for picture in pictures:
-            check_paintable(picture, role)
+    check_paintable(content, "content")
+    if look is None:
+        look = load_look(options.look or Path())
     image = content.to_tensor()
     size = (image.shape[-2], image.shape[-1])
     size = size_to_fit(size, options.size) if options.size else size
-    images = [recolored(style.to_tensor(), image, options) for style in styles]
-    painter = LookPainter(
-        look or load_look(options.look or "instant"), images, options.blend, options.strength,
-        device=options.device,
-    )  # fmt: skip
-    matched = matched_regions(image, images, options, load_backbone())
-    pastiche = painter.picture(resize(image, size), matched.regions)
+    painter = LookPainter(look, options.strength, device=options.device)
+    matched = matched_regions(image, [image], options, load_backbone())
+    pastiche = painter.picture(resize(image, size))
     return finish_picture(content, pastiche, size, options, matched.painted), matched.notes
 
 
@@ -313,7 +308,7 @@ def stylize_image(
         The pastiche, with the content's alpha and bit depth.
     """
     if options.paints_at_once:
-        return paint_at_once(content, styles, options)[0]
+        return paint_at_once(content, options)[0]
     job = prepare(content, styles, options, backbone)
     for iterate in job.optimisation:
         if on_iterate is not None:

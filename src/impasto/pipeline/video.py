@@ -151,8 +151,8 @@ def _stylizer(
     """What paints: the optimiser, or a look."""
     if not paint.paints_at_once:
         return FilmOptimiser(styles, backbone, paint, film, size)
-    look = load_look(paint.look or "instant")
-    return LookPainter(look, styles, paint.blend, paint.strength, device=paint.device)
+    assert paint.look is not None
+    return LookPainter(load_look(paint.look), paint.strength, device=paint.device)
 
 
 def _film_regions(
