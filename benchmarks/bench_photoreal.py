@@ -44,6 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no Laplacian": {"photoreal_weight": 0.0},
     "neither": {"photoreal_weight": 0.0, "affine": 0.0},
     "closed form": {"steps": [0]},
+    "closed form, whitened": {"steps": [0], "start": "whitened"},
     "deep-photo": {"preset": "deep-photo"},
 }
 FILMS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from films import decoded, film, write_film
 from helpers import painting, photograph
 from PIL import Image
+from safetensors.torch import save_file
 
 import impasto
 from impasto.backbones import load_backbone
@@ -96,6 +98,10 @@ def test_another_checkpoint_is_refused(tmp_path, content, message):
 
 
 def test_what_is_no_look_is_refused(tmp_path):
+    header = {"format": 1, "kind": "painter", "shape": {"breadth": 3}, "about": {}}
+    save_file({"code": torch.zeros(1)}, tmp_path / "z.look", {"impasto-look": json.dumps(header)})
+    with pytest.raises(WeightsError, match="header of another version"):
+        load_look(tmp_path / "z.look")
     (tmp_path / "x.look").write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="cannot be read as a look"):
         load_look(tmp_path / "x.look")

@@ -27,9 +27,10 @@ def statistics(image):
     return rows.mean(1), torch.cov(rows, correction=0)
 
 
-def test_linear_transfer_gives_the_targets_mean_and_covariance():
+@pytest.mark.parametrize("whiten", [False, True])
+def test_linear_transfer_gives_the_targets_mean_and_covariance(whiten):
     source, target = noise(20, 30), noise(25, 15, seed=1, low=0.4, high=0.6)
-    mean, covariance = statistics(transfer_linear(source, target))
+    mean, covariance = statistics(transfer_linear(source, target, whiten=whiten))
     wanted_mean, wanted_covariance = statistics(target)
     torch.testing.assert_close(mean, wanted_mean, atol=1e-9, rtol=0)
     torch.testing.assert_close(covariance, wanted_covariance, atol=3e-5, rtol=0)

@@ -23,7 +23,7 @@ __all__ = [
 StyleLossName = Literal["mixed", "gram", "w2", "sliced", "neighbour"]
 DistanceName = Literal["mse", "l1", "huber", "half-sum"]
 VariationName = Literal["l1", "l2", "nine-point"]
-StartName = Literal["content", "recolored", "look", "noise", "style", "grey", "file"]
+StartName = Literal["content", "recolored", "whitened", "look", "noise", "style", "grey", "file"]
 KeepColors = Literal["none", "luminance", "linear", "histogram"]
 
 

@@ -99,15 +99,20 @@ def _read(path: Path) -> Look:
         raise WeightsError(f"{path} cannot be read as a look ({error}); train it anew.") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise WeightsError(f"{path} is no look of this version of impasto; train it anew.")
-    painter: nn.Module
-    if header["kind"] == "johnson":
-        painter = Johnson(tuple(header["widths"]))
-    else:
-        shape = header["shape"]
-        painter = Painter(PainterShape(**{**shape, "dilations": tuple(shape["dilations"])}))
+    try:
+        painter = _network(header)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} has a header of another version; train it anew.") from error
     _fill(painter, tensors, "painter.", path)
     code, colors = tensors.get("code"), tensors.get("colors")
     return Look(painter.eval(), code, colors, header["about"])
+
+
+def _network(header: Mapping[str, Any]) -> nn.Module:
+    if header["kind"] == "johnson":
+        return Johnson(tuple(header["widths"]))
+    shape = header["shape"]
+    return Painter(PainterShape(**{**shape, "dilations": tuple(shape["dilations"])}))
 
 
 def _fill(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> None:

@@ -41,8 +41,9 @@ class PainterShape:
 class Painter(nn.Module):
     """A small fast network for one style, whose code is learned with it.
 
-    Four by four pixels are folded into channels, a few residual blocks work there, and the result is unfolded and added
-    to the picture. Each block's normalised channels are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5).
+    Four by four pixels are folded into channels, a few residual blocks work there, and the result is enlarged in two
+    steps and added to the picture; unfolding it in one left a lattice of four pixels. Each block's normalised channels
+    are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5).
 
     Args:
         shape: Its size.
@@ -56,7 +57,8 @@ class Painter(nn.Module):
         self.blocks = nn.ModuleList(
             nn.Conv2d(width, width, 3, dilation=dilation) for dilation in shape.dilations
         )
-        self.head = nn.Conv2d(width, folded, 3)
+        self.rise = nn.Conv2d(width, width // 2, 3)
+        self.head = nn.Conv2d(width // 2, 3, 3)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -80,12 +82,18 @@ class Painter(nn.Module):
             n = F.relu(_modulated(h, scale, shift))
             h = h + _same(block, n)
         scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
-        return image + F.pixel_shuffle(_same(self.head, F.relu(_modulated(h, scale, shift))), FOLD)
+        h = F.relu(_modulated(h, scale, shift))
+        h = F.relu(_same(self.rise, _doubled(h)))
+        return image + _same(self.head, _doubled(h))
 
 
 def _same(convolution: nn.Module, x: Tensor) -> Tensor:
     reach = int(convolution.dilation[0])  # type: ignore[index]
     return convolution(F.pad(x, (reach, reach, reach, reach), mode="replicate"))
+
+
+def _doubled(h: Tensor) -> Tensor:
+    return F.interpolate(h, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -69,6 +69,8 @@ def transfer_linear(
     target: Tensor,
     source_weight: Tensor | None = None,
     target_weight: Tensor | None = None,
+    *,
+    whiten: bool = False,
 ) -> Tensor:
     """Gives a picture the mean and covariance of colour of another (section 5.2, colour histogram matching).
 
@@ -80,12 +82,18 @@ def transfer_linear(
         target: ``(1, 3, h, w)``.
         source_weight: ``(1, 1, H, W)``, what each pixel counts; all alike when None.
         target_weight: ``(1, 1, h, w)``, likewise.
+        whiten: Take the map of whitening and colouring instead (Li et al. 2017, "Universal Style Transfer", eqs. 1 and
+            2, on colours): ``T^(1/2) S^(-1/2)``, which moves colours farther.
 
     Returns:
         Of the source's shape, clamped to ``[0, 1]``.
     """
     own = color_moments(source.double(), source_weight)
-    matrix, offset = color_map(own, color_moments(target.double(), target_weight))
+    wanted = color_moments(target.double(), target_weight)
+    matrix, offset = color_map(own, wanted)
+    if whiten:
+        matrix = _power(wanted[1], 0.5) @ _power(own[1], -0.5)
+        offset = wanted[0] - matrix @ own[0]
     moved = matrix @ source.double().flatten(2) + offset
     return moved.view_as(source).to(source.dtype).clamp(0, 1)
 

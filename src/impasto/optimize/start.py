@@ -30,14 +30,14 @@ def first_picture(
     """Makes the first picture of a run.
 
     Args:
-        start: ``content``; ``recolored``, the content with the first style's mean and covariance of
-            colour; ``noise`` about grey; ``style``, noise with the style's mean and covariance; ``grey``; or
-            ``file`` or ``look``, which is ``given``.
+        start: ``content``; ``recolored``, the content with the first style's mean and covariance of colour, by the
+            least motion; ``whitened``, by whitening and colouring; ``noise`` about grey; ``style``, noise with the
+            style's mean and covariance; ``grey``; or ``file`` or ``look``, which is ``given``.
         content: ``(1, 3, H, W)`` in ``[0, 1]`` at the coarsest scale.
         styles: ``(1, 3, h, w)`` each.
         generator: On the CPU, whatever the device.
         given: ``(1, 3, h, w)`` for ``file``; it is resampled.
-        regions: For ``recolored``, each region is given the colours of its own part of the style; content masks of the
+        regions: For these two, each region is given the colours of its own part of the style; content masks of the
             content's size.
 
     Returns:
@@ -45,8 +45,8 @@ def first_picture(
     """
     if start == "content":
         return content.clone()
-    if start == "recolored":
-        return _recolored(content, styles[0], regions)
+    if start in ("recolored", "whitened"):
+        return _recolored(content, styles[0], regions, whiten=start == "whitened")
     if start in ("file", "look") and given is not None:
         return resize(given.to(content), (content.shape[-2], content.shape[-1])).clone()
     if start == "grey":
@@ -59,13 +59,15 @@ def first_picture(
     return (0.5 + NOISE_SPREAD * noise).clamp(0, 1)
 
 
-def _recolored(content: Tensor, style: Tensor, regions: Sequence[Region]) -> Tensor:
+def _recolored(
+    content: Tensor, style: Tensor, regions: Sequence[Region], *, whiten: bool
+) -> Tensor:
     if not regions:
-        return transfer_linear(content, style)
+        return transfer_linear(content, style, whiten=whiten)
     picture, covered = torch.zeros_like(content), torch.zeros_like(content[:, :1])
     for region in regions:
         mask = region.content.to(content)
         wanted = resize(region.style.to(content), (style.shape[-2], style.shape[-1]))
-        picture = picture + mask * transfer_linear(content, style, mask, wanted)
+        picture = picture + mask * transfer_linear(content, style, mask, wanted, whiten=whiten)
         covered = covered + mask
     return picture + (1 - covered).clamp_min(0) * content
