@@ -142,9 +142,8 @@ def _from_skimage() -> list[Tensor]:
         raise InputError(
             "there is nothing to learn from; give --photos, or install impasto[examples] for a few photographs."
         ) from error
-    names = ("astronaut", "chelsea", "coffee", "rocket", "cat", "retina", "colorwheel")
     pictures = []
-    for name in names[:5]:
+    for name in ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "retina"):
         pixels = getattr(data, name)()[..., :3]
         pictures.append(_small(pixels_to_tensor(pixels)))
     return pictures
