@@ -42,7 +42,7 @@ class Painter(nn.Module):
     """A small fast network for one style, whose code is learned with it.
 
     Four by four pixels are folded into channels, a few residual blocks work there, and the result is enlarged in two
-    steps and added to the picture; unfolding it in one left a lattice of four pixels. Each block's normalised channels
+    steps; unfolding it in one left a lattice of four pixels. Each block's normalised channels
     are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5).
 
     Args:
@@ -59,8 +59,6 @@ class Painter(nn.Module):
         )
         self.rise = nn.Conv2d(width, width // 2, 3)
         self.head = nn.Conv2d(width // 2, 3, 3)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor, code: Tensor) -> Tensor:
         """Paints.
@@ -84,7 +82,7 @@ class Painter(nn.Module):
         scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
         h = F.relu(_modulated(h, scale, shift))
         h = F.relu(_same(self.rise, _doubled(h)))
-        return image + _same(self.head, _doubled(h))
+        return 0.5 + _same(self.head, _doubled(h))
 
 
 def _same(convolution: nn.Module, x: Tensor) -> Tensor:
