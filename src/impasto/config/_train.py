@@ -21,7 +21,7 @@ class TrainOptions:
         "painter", "painter is small and fast; johnson is the published network of 2016.", group="Network"
     )  # fmt: skip
     width: int = option(32, "Channels of a painter.", group="Network", low=4, high=256)
-    steps: int = option(1200, "Steps of the solver.", group="Training", low=0, high=10_000_000)
+    steps: int = option(1500, "Steps of the solver.", group="Training", low=0, high=10_000_000)
     batch: int = option(
         4, "Photographs a step, on each process.", group="Training", low=1, high=256
     )
@@ -36,7 +36,7 @@ class TrainOptions:
         256, "Long edge in pixels at which the styles are seen: larger ones give larger strokes.", group="Training",
         low=32, high=2048,
     )  # fmt: skip
-    learning_rate: float = option(1e-3, "Of Adam.", group="Training", low=1e-7, high=1)
+    learning_rate: float = option(2e-3, "Of Adam.", group="Training", low=1e-7, high=1)
     patience: int = option(
         0, "Stop when the loss on held-out photographs has not fallen for so many validations; 0 never.",
         group="Training", low=0,
@@ -48,17 +48,17 @@ class TrainOptions:
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Training")
 
     content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
-    style_weight: float = option(25.0, "Weight of the style loss.", group="Losses", low=0)
+    style_weight: float = option(15.0, "Weight of the style loss.", group="Losses", low=0)
     tv_weight: float = option(0.02, "Weight of total variation.", group="Losses", low=0)
     noise_weight: float = option(
-        20.0, "Weight of the change that noise in the photograph makes (Rainy and de Berker 2018).",
+        2.0, "Weight of the change that noise in the photograph makes (Rainy and de Berker 2018).",
         group="Losses", low=0,
     )  # fmt: skip
     noise: float = option(
         0.03, "Standard deviation of that noise, of 1.", group="Losses", low=0, high=0.5
     )
     flow_weight: float = option(
-        20.0, "Weight of the difference of neighbouring frames along the motion (Ruder 2018, eq. 10); needs clips, and "
+        2.0, "Weight of the difference of neighbouring frames along the motion (Ruder 2018, eq. 10); needs clips, and "
         "moves photographs a little where there are none.", group="Losses", low=0,
     )  # fmt: skip
     frame_weight: float = option(
