@@ -44,20 +44,15 @@ def flow(
     For each frame after the first: 000001_flow.png (hue is direction, saturation length, to the frame before) and
     000001_reliability.png (white is trusted). With --fields, from_000001_to_000000.flo and back, for --flow files.
     """
-    from impasto.errors import InputError, OutputError
-    from impasto.media import Picture, pixels_to_tensor, write_image
+    from impasto.errors import InputError
+    from impasto.media import Picture, make_folder, pixels_to_tensor, write_image
     from impasto.media.video import open_clip, painted_size, select_frames
     from impasto.motion import color_flow, make_estimator, reliability, write_flow
 
     view = view or View()
     opened = open_clip(clip)
     find = make_estimator(view.flow, weights=view.flow_weights)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{out} cannot be made ({error.strerror}); choose another place."
-        ) from error
+    make_folder(out)
     before = None
     count = 0
     frames = opened.frames(painted_size(opened.info, view.size))

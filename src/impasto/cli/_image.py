@@ -115,7 +115,7 @@ def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: boo
     Raises:
         UsageError: Several pictures and one file to write, or two with one name.
     """
-    from impasto.media import check_output, find_images
+    from impasto.media import check_output, find_images, make_folder
 
     contents = find_images([content])
     paintings = tuple(find_images(list(styles))) if styles else ()
@@ -126,7 +126,7 @@ def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: boo
             )
         check_output(out)
         return [Task(content=contents[0], styles=paintings, out=out)]
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     groups: list[tuple[Path, ...]] = (
         [paintings] if blended or not paintings else [(painting,) for painting in paintings]
     )

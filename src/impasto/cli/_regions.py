@@ -49,18 +49,12 @@ def regions(
 
     Writes content_regions.png and style_regions.png, one colour a region, and overlay.png to look at.
     """
-    from impasto.errors import OutputError
-    from impasto.media import read_image, write_image
+    from impasto.media import make_folder, read_image, write_image
 
     finding = finding or Finding()
     pictures = [read_image(content)] + ([] if style is None else [read_image(style)])
     found = _find(pictures, finding)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{out} cannot be made ({error.strerror}); choose another place."
-        ) from error
+    make_folder(out)
     names = tuple(dict.fromkeys(name for masks in found for name in masks))
     colors = _write(out, found, names)
     write_image(out / "overlay.png", _overlay(pictures, found, colors))

@@ -48,7 +48,7 @@ class TrainOptions:
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Training")
 
     content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
-    style_weight: float = option(15.0, "Weight of the style loss.", group="Losses", low=0)
+    style_weight: float = option(25.0, "Weight of the style loss.", group="Losses", low=0)
     tv_weight: float = option(0.02, "Weight of total variation.", group="Losses", low=0)
     noise_weight: float = option(
         2.0, "Weight of the change that noise in the photograph makes (Rainy and de Berker 2018).",

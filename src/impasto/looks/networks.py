@@ -42,7 +42,7 @@ class Painter(nn.Module):
     """A small fast network for one style, whose code is learned with it.
 
     Four by four pixels are folded into channels, a few residual blocks work there, and the result is enlarged in two
-    steps; unfolding it in one left a lattice of four pixels. Each block's normalised channels
+    steps and added to the picture; unfolding it in one left a lattice of four pixels. Each block's normalised channels
     are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5).
 
     Args:
@@ -82,7 +82,7 @@ class Painter(nn.Module):
         scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
         h = F.relu(_modulated(h, scale, shift))
         h = F.relu(_same(self.rise, _doubled(h)))
-        return 0.5 + _same(self.head, _doubled(h))
+        return image + _same(self.head, _doubled(h))
 
 
 def _same(convolution: nn.Module, x: Tensor) -> Tensor:

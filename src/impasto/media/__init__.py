@@ -13,7 +13,7 @@ from impasto.media.find import find_images
 from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
 from impasto.media.read import read_image
 from impasto.media.resize import resize, size_to_fit
-from impasto.media.write import check_output, read_metadata, write_image
+from impasto.media.write import check_output, make_folder, read_metadata, write_image
 
 __all__ = [
     "Picture",
@@ -27,6 +27,7 @@ __all__ = [
     "guided_filter",
     "keep_luminance_only",
     "luminance",
+    "make_folder",
     "match_histogram",
     "pixels_to_tensor",
     "read_image",

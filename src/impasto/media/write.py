@@ -24,6 +24,7 @@ __all__ = [
     "check_output",
     "check_place",
     "check_suffix",
+    "make_folder",
     "read_metadata",
     "write_image",
 ]
@@ -222,6 +223,20 @@ def _deep_png(pixels: np.ndarray, text: str | None) -> bytes:
             struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         )
     return out.getvalue()
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder to write to, and those above it.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be made ({error.strerror}); choose another place."
+        ) from error
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
