@@ -51,7 +51,7 @@ class FilmOptions:
         "none.", group="Steadiness", low=0, high=100_000,
     )  # fmt: skip
     frame_steps: tuple[int, ...] = option(
-        (15,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
+        (11,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
         group="Steadiness", low=0, high=100_000,
     )  # fmt: skip
     frame_tolerance: float = option(
