@@ -183,18 +183,29 @@ def test_a_look_is_the_optimisers_start(look_file):
         options(start="look")
 
 
-def look_job(clip, out, look, resume=False):
-    return prepare_film(
-        clip, [], out, options(size=0, look=look), film_options(codec="ffv1"), resume=resume
-    )
+def look_job(clip, out, look, method="steady", resume=False):
+    film = film_options(method, codec="ffv1")
+    return prepare_film(clip, [], out, options(size=0, look=look), film, resume=resume)
 
 
-def test_a_film_is_painted_with_no_flow_and_goes_on_to_the_byte(tmp_path, look_file):
+def test_a_film_is_steadier_with_the_motion_and_needs_none(tmp_path, look_file):
+    clip = write_film(tmp_path / "c.mp4", film(5, shift=(0, 2)))
+    changes = {}
+    for method in ("steady", "frame-by-frame"):
+        made = look_job(clip, tmp_path / f"{method}.mkv", look_file, method)
+        frames = [event.pixels.astype(float) for event in made]
+        assert (made.store.flow(1) is None) == (method == "frame-by-frame")
+        moved = [np.roll(frame, 2, 1)[:, 8:-8] for frame in frames[:-1]]
+        pairs = zip(moved, frames[1:], strict=True)
+        changes[method] = np.mean([np.square(a - b[:, 8:-8]).mean() for a, b in pairs])
+    assert changes["steady"] < 0.7 * changes["frame-by-frame"]
+
+
+def test_a_film_goes_on_to_the_byte(tmp_path, look_file):
     clip = write_film(tmp_path / "c.mp4", film(6, cut=4), sound=True)
     whole = look_job(clip, tmp_path / "a.mkv", look_file)
     events = list(whole)
     assert [e.opens_shot for e in events] == [True, False, False, False, True, False]
-    assert whole.store.flow(1) is None
     whole.assemble()
     broken = look_job(clip, tmp_path / "b.mkv", look_file)
     iterator = iter(broken)

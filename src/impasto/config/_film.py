@@ -145,10 +145,12 @@ class FilmOptions:
         if list(self.schedule) != sorted(self.schedule):
             raise UsageError(f"--schedule got {self.schedule}; allowed are seconds that rise.")
 
-    def alone(self) -> FilmOptions:
-        """The same film, every frame by itself: for looks, which are steady without help."""
-        return dataclasses.replace(self, passes=1, loop=False, still_weight=0.0, previous_weight=0.0,
-                                   iterate_weight=0.0, change_weight=0.0, **_ALONE)  # fmt: skip
+    def for_look(self) -> FilmOptions:
+        """The same film without what only the optimiser can do: one pass, and no terms but the motion's."""
+        return dataclasses.replace(
+            self, passes=1, loop=False, gaps=(1,), still_weight=0.0, previous_weight=0.0, iterate_weight=0.0,
+            change_weight=0.0, frame_start="warped" if self.flow_weight > 0 else "content",
+        )  # fmt: skip
 
     @property
     def remembers(self) -> bool:

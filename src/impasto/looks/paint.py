@@ -17,6 +17,9 @@ __all__ = ["LookPainter"]
 SETTLE = 0.1
 """Share of a frame's own colours in the running mean that recolours it, so that no frame flickers in tone."""
 
+HELD = 0.85
+"""Share of the pastiche before, along the motion, where that is reliable."""
+
 Moments = tuple[Tensor, Tensor]
 
 
@@ -60,11 +63,22 @@ class LookPainter:
         return image + self._strength * (pastiche - image)
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
-        """Paints one frame; the colours it is given follow a running mean within a shot."""
+        """Paints one frame; held to the pastiche before, along the motion, where the film knows that.
+
+        The colours it is given follow a running mean within a shot.
+        """
         if self.look.colors is None:
-            return Painted(image=self.picture(frame))
+            return Painted(image=_held(self.picture(frame), context))
         own = _settled(color_moments(frame.double()), context.state)
-        return Painted(image=self.picture(frame, own), state=_numbers(own))
+        return Painted(image=_held(self.picture(frame, own), context), state=_numbers(own))
+
+
+def _held(image: Tensor, context: FrameContext) -> Tensor:
+    """The pastiche, mostly replaced by the one before where that fits and the motion is reliable."""
+    for other in context.earlier[:1]:
+        trust = other.reliability if other.fits is None else other.reliability * other.fits
+        image = image + HELD * trust * (other.warped - image)
+    return image
 
 
 def _settled(now: Moments, state: Mapping[str, float]) -> Moments:

@@ -94,7 +94,7 @@ def prepare_film(
     check_film(out)
     opened = open_clip(clip, rate=film.fps)
     _check_request(styles, paint, film)
-    film = film.alone() if paint.paints_at_once else film
+    film = film.for_look() if paint.paints_at_once else film
     size = painted_size(opened.info, paint.size)
     first = None
     if paint.keep_colors != "none" and paint.keep_colors_when == "before":
