@@ -320,7 +320,7 @@ def test_only_a_region_of_a_film_is_painted_and_it_is_followed(tmp_path):
     result, source = decoded(out)[4].astype(float), decoded(tmp_path / "c.mp4")[4].astype(float)
     change = np.abs((result - source).mean(2)).mean(0)  # of lightness, by column
     assert change[16:50].mean() > 2.5 * change[70:].mean()
-    border = np.flatnonzero(made.regions.painted(4)[0, 0].numpy().mean(0) > 0.5).max()
+    border = np.flatnonzero(made.regions.stored(4).painted[0, 0].numpy().mean(0) > 0.5).max()
     assert 54 <= border <= 66  # 48 and four steps of three
 
 
@@ -332,7 +332,7 @@ def test_a_film_of_masks_is_taken_as_it_is_while_it_lasts(tmp_path):
     )
     for _event in made:
         pass
-    widths = [float(made.regions.painted(index).mean()) * 96 for index in range(5)]
+    widths = [float(made.regions.stored(index).painted.mean()) * 96 for index in range(5)]
     assert widths[:3] == pytest.approx([48, 56, 64], abs=1)
     assert widths[3:] == pytest.approx([64, 64], abs=6)
     assert any("its last masks are followed" in note for note in made.regions.notes)

@@ -66,8 +66,7 @@ def flow(
                 ("flow", color_flow(there, view.longest)),
                 ("reliability", trust.expand(1, 3, -1, -1)),
             ):
-                rgb = image[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
-                write_image(out / f"{frame.index:06d}_{name}.png", Picture(rgb=rgb))
+                write_image(out / f"{frame.index:06d}_{name}.png", Picture.from_tensor(image))
             if view.fields != "none":
                 write_flow(
                     out / f"from_{frame.index:06d}_to_{before.index:06d}.{view.fields}", there

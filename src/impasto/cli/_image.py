@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from impasto.cli._options import Overrides, preset_names, settle
+from impasto.cli._options import Overrides, preset_names, refuse_styles, settle, write_config
 from impasto.cli._show import make_show
 from impasto.config import PaintOptions, to_mapping
 from impasto.errors import UsageError
@@ -102,9 +102,10 @@ def image(
     tasks = plan_tasks(content, styles, out, blended=bool(paint.blend))
     check_run(run, tasks)
     if paint.paints_at_once:
-        check_at_once(run, styles)
+        refuse_styles(styles, paint)
+        check_at_once(run)
     if run.save_config is not None:
-        _write_config(run.save_config, paint)
+        write_config(run.save_config, to_mapping(paint))
     with show:
         return paint_all(tasks, paint, run, show)
 
@@ -171,10 +172,8 @@ def check_run(run: Run, tasks: list[Task]) -> None:
         check_timelapse(run.timelapse)
 
 
-def check_at_once(run: Run, styles: tuple[str, ...]) -> None:
-    """Refuses what a look, which has no steps and a style of its own, cannot do."""
-    if styles:
-        raise UsageError(f"--look has a style of its own; leave {styles[0]} away, or the look.")
+def check_at_once(run: Run) -> None:
+    """Refuses what a look, which has no steps, cannot do."""
     asked = {
         "--save-every": run.save_every > 0,
         "--timelapse": run.timelapse is not None,
@@ -327,16 +326,3 @@ def write_picture(path: Path, picture: Picture, task: Task, paint: PaintOptions,
         bits=run.bits,
         metadata={"impasto": json.dumps(settings, sort_keys=True)},
     )
-
-
-def _write_config(path: Path, paint: PaintOptions) -> None:
-    import tomli_w
-
-    from impasto.errors import OutputError
-
-    try:
-        path.write_text(tomli_w.dumps(to_mapping(paint)), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from error

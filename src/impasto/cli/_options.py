@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
 from impasto.config import PRESETS, PaintOptions, options
-from impasto.errors import InputError, MissingFileError, UsageError
+from impasto.errors import InputError, MissingFileError, OutputError, UsageError
 
-__all__ = ["Overrides", "given", "make_overrides", "read_config", "settle", "split_list"]
+__all__ = [
+    "Overrides",
+    "given",
+    "make_overrides",
+    "read_config",
+    "refuse_styles",
+    "settle",
+    "split_list",
+    "write_config",
+]
 
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 _GROUPS: dict[str, Group] = {}
@@ -100,6 +110,28 @@ def read_config(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is not TOML that can be read ({error}).") from error
     return values
+
+
+def write_config(path: Path, values: dict[str, Any]) -> None:
+    """Writes settled options to a TOML file, for `read_config`.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    import tomli_w
+
+    try:
+        path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose another place."
+        ) from error
+
+
+def refuse_styles(styles: Sequence[Path | str], paint: PaintOptions) -> None:
+    """Refuses a painting beside a look that paints at once."""
+    if styles and paint.paints_at_once:
+        raise UsageError(f"--look has a style of its own; leave {styles[0]} away, or the look.")
 
 
 def _from_film(path: Path) -> dict[str, Any]:

@@ -139,5 +139,4 @@ def _overlay(
         grey = picture.to_tensor().mean(1, keepdim=True)
         tinted = (1 - COLORED) * grey + COLORED * shown * (0.4 + 0.6 * grey)
         parts.append(resize(tinted, (height, round(picture.width_px * height / picture.height_px))))
-    rgb = torch.cat(parts, dim=3)[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
-    return Picture(rgb=rgb)
+    return Picture.from_tensor(torch.cat(parts, dim=3))

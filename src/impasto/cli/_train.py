@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 INTERRUPTED = 130
+MARK = "look"
+"""Tells a training's checkpoint from a picture's; whether the options fit, `Training` sees itself."""
 
 TrainOverrides = make_overrides("TrainOverrides", TrainOptions)
 
@@ -98,28 +100,23 @@ def _checkpoint(out: Path) -> Path:
 
 
 def _take_up(training: Training, out: Path) -> None:
-    import torch
+    from impasto.optimize import load_checkpoint
 
     path = _checkpoint(out)
     if not path.exists():
         raise MissingFileError(f"there is no checkpoint {path}; leave --resume away to start anew.")
-    training.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    training.load_state_dict(load_checkpoint(path, MARK))
 
 
 def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
     """Writes look, checkpoint, samples and curves, each beside and moved into place."""
-    import os
-
-    import torch
-
     from impasto.looks import save_look
     from impasto.looks.curves import draw_curves, draw_samples
     from impasto.media import write_image
+    from impasto.optimize import save_checkpoint
 
     save_look(out, training.look(styles=[path.name for path in styles]))
-    beside = _checkpoint(out).with_name(out.name + ".part")
-    torch.save(training.state_dict(), beside)
-    os.replace(beside, _checkpoint(out))
+    save_checkpoint(_checkpoint(out), training.state_dict(), MARK)
     write_image(out.with_name(out.name + ".samples.png"), draw_samples(*training.pastiches()))
     if len(training.history) > 1:
         write_image(out.with_name(out.name + ".curves.png"), draw_curves(training.history))

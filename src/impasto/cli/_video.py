@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from impasto.cli._options import given, make_overrides, preset_names, read_config
+from impasto.cli._options import (
+    given,
+    make_overrides,
+    preset_names,
+    read_config,
+    refuse_styles,
+    write_config,
+)
 from impasto.cli._show_film import FilmShow, make_film_show
 from impasto.config import METHODS, FilmOptions, PaintOptions, film_options, options, to_mapping
 from impasto.errors import ImpastoError, UsageError
@@ -90,12 +97,11 @@ def video(
     if run.preview:
         painting, filming, out = preview_of(painting, filming, out)
     if run.save_config is not None:
-        _write_config(run.save_config, painting, filming)
+        write_config(run.save_config, {**to_mapping(painting), "film": to_mapping(filming)})
     show = make_film_show(json_lines=run.json, quiet=run.quiet)
     try:
         styles = (style, *more_styles) if style is not None else ()
-        if styles and painting.paints_at_once:
-            raise UsageError(f"--look has a style of its own; leave {styles[0]} away, or the look.")
+        refuse_styles(styles, painting)
         return paint_film(clip, styles, out, painting, filming, run, show)
     finally:
         show.close()
@@ -189,17 +195,3 @@ def _say_kept(job: FilmJob, show: FilmShow) -> None:
         )
     else:
         job.store.remove()
-
-
-def _write_config(path: Path, painting: PaintOptions, filming: FilmOptions) -> None:
-    import tomli_w
-
-    from impasto.errors import OutputError
-
-    values = {**to_mapping(painting), "film": to_mapping(filming)}
-    try:
-        path.write_text(tomli_w.dumps(values), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from error

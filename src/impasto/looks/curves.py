@@ -25,8 +25,7 @@ INKS: Mapping[str, tuple[int, int, int]] = {
 def draw_samples(photographs: Tensor, pastiches: Tensor) -> Picture:
     """Photographs above, pastiches below; ``(B, 3, H, W)`` in ``[0, 1]`` each."""
     rows = [torch.cat(list(part.cpu()), dim=2) for part in (photographs, pastiches)]
-    rgb = torch.cat(rows, dim=1).permute(1, 2, 0).contiguous().numpy()  # (2 H, B W, 3)
-    return Picture(rgb=rgb)
+    return Picture.from_tensor(torch.cat(rows, dim=1)[None])  # (1, 3, 2 H, B W)
 
 
 def draw_curves(history: Sequence[Mapping[str, float]]) -> Picture:

@@ -159,7 +159,7 @@ def _small(image: Tensor) -> Tensor:
 def _pairs_of(path: Path) -> list[FramePair]:
     """Neighbouring frames from all over a clip, with DIS flow and its reliability."""
     from impasto.media.video import open_clip, painted_size
-    from impasto.motion import make_estimator, reliability
+    from impasto.motion import make_estimator, trusted_flow
 
     clip = open_clip(path)
     find = make_estimator("dis")
@@ -170,8 +170,7 @@ def _pairs_of(path: Path) -> list[FramePair]:
     for number, frame in enumerate(clip.frames(size)):
         if number % every == 1 and before is not None:
             first, second = pixels_to_tensor(before.pixels), pixels_to_tensor(frame.pixels)
-            flow, back = find(frame, before), find(before, frame)
-            trust = reliability(flow, back, second, first)
+            flow, trust = trusted_flow(find, frame, second, before, first)
             if float(trust.mean()) > 0.3:
                 pairs.append(FramePair(first, second, flow, trust))
         before = frame if number % every == 0 else None

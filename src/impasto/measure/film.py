@@ -20,7 +20,7 @@ from impasto.measure.picture import (
     warping_error,
 )
 from impasto.media import pixels_to_tensor
-from impasto.motion import DIS, FlowEstimator, ShotFinder, reliability, warp
+from impasto.motion import DIS, FlowEstimator, ShotFinder, trusted_flow, warp
 from impasto.types import Backbone, Frame
 
 __all__ = ["FilmFigures", "FilmMeter", "measure_film", "same_frames"]
@@ -122,8 +122,7 @@ class FilmMeter:
         self, gap: int, image: Tensor, frame: Tensor, source: Frame, *, sampled: bool
     ) -> None:
         other_source, other, other_image = self._held[-gap]
-        flow, back = self._flow(source, other_source), self._flow(other_source, source)
-        trust = reliability(flow, back, frame, other)
+        flow, trust = trusted_flow(self._flow, source, frame, other_source, other)
         for name, one, two in (("pastiche", image, other_image), ("clip", frame, other)):
             warped = warp(two, flow, mode="bicubic").clamp(0, 1)
             self._note(name, gap, warping_error(one, warped, trust))

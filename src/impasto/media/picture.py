@@ -55,6 +55,14 @@ class Picture:
         return torch.from_numpy(self.rgb.transpose(2, 0, 1).copy())[None]
 
     @classmethod
+    def from_tensor(
+        cls, image: Tensor, *, alpha: np.ndarray | None = None, bits: int = 8
+    ) -> Picture:
+        """Takes ``(1, 3, H, W)`` in ``[0, 1]``: the reverse of `to_tensor`."""
+        rgb = image[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
+        return cls(rgb=rgb, alpha=alpha, bits=bits)
+
+    @classmethod
     def from_pil(cls, image: Image.Image) -> Picture:
         """Takes an 8-bit PIL image of any mode, with its transparency."""
         transparent = "A" in image.getbands() or "transparency" in image.info

@@ -12,7 +12,7 @@ from impasto.motion.reliability import (
 )
 from impasto.motion.shots import ShotFinder
 from impasto.motion.show import color_flow
-from impasto.motion.track import Motion, Tracker
+from impasto.motion.track import Motion, Tracker, trusted_flow
 from impasto.motion.warp import warp
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "motion_boundaries",
     "read_flow",
     "reliability",
+    "trusted_flow",
     "warp",
     "write_flow",
 ]

@@ -14,7 +14,7 @@ from impasto.motion.reliability import find_still, reliability
 from impasto.motion.warp import warp
 from impasto.types import Frame
 
-__all__ = ["Motion", "Tracker"]
+__all__ = ["Motion", "Tracker", "trusted_flow"]
 
 ANCHOR_FRAMES = 10
 """How far back the frame lies that the way is checked against."""
@@ -51,6 +51,25 @@ class Motion:
     trust: Tensor
     still: Tensor
     fits: Tensor
+
+
+def trusted_flow(
+    estimator: FlowEstimator, frame: Frame, image: Tensor, other: Frame, image_other: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Flow from one frame to another, and its reliability, from the flow back.
+
+    Args:
+        estimator: Of flow.
+        frame: The one whose grid the flow is on.
+        image: The same, ``(1, 3, H, W)`` in ``[0, 1]``.
+        other: Where it leads.
+        image_other: The same.
+
+    Returns:
+        ``(1, 2, H, W)`` in pixels, and ``(1, 1, H, W)`` in ``[0, 1]``.
+    """
+    flow, back = estimator(frame, other), estimator(other, frame)
+    return flow, reliability(flow, back, image, image_other)
 
 
 class Tracker:
@@ -105,8 +124,7 @@ class Tracker:
         self, frame: Frame, image: Tensor, other: Frame, image_other: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Flow from one frame to another, and its reliability."""
-        flow, back = self._estimator(frame, other), self._estimator(other, frame)
-        return flow, reliability(flow, back, image, image_other)
+        return trusted_flow(self._estimator, frame, image, other, image_other)
 
     def _way(self, flow: Tensor) -> Tensor:
         """Flow to the farthest frame held, over all flows between."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from impasto.config import PaintOptions
 from impasto.media import apply_affine, fit_affine, pixels_to_tensor
-from impasto.motion import FlowEstimator, reliability, warp
+from impasto.motion import FlowEstimator, trusted_flow, warp
 from impasto.pipeline.image import keep_colors
 from impasto.types import Frame
 
@@ -66,6 +66,5 @@ class Finisher:
         """The fields, held to those of the frame before along the motion."""
         assert self._before is not None
         before, image_before, earlier = self._before
-        flow, back = self._estimator(frame, before), self._estimator(before, frame)
-        trust = reliability(flow, back, image, image_before)
+        flow, trust = trusted_flow(self._estimator, frame, image, before, image_before)
         return fields + KEPT * trust * (warp(earlier, flow) - fields)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.media import resize
 from impasto.media.video import open_clip
-from impasto.motion import FlowEstimator, reliability, warp
+from impasto.motion import FlowEstimator, trusted_flow, warp
 from impasto.pipeline.regions import Found, RegionFinder
 from impasto.pipeline.store import PaintStore
 from impasto.regions import PALETTE, Matched, masks_of_pixels
@@ -101,7 +101,7 @@ class FilmRegions:
             self._open(frame, image, told)
         kept = self._store.masks(frame.index) if painted else None
         if kept is not None:
-            self._masks = {name: torch.from_numpy(m)[None, None] / 255 for name, m in kept.items()}
+            self._masks = _tensors(kept.masks)
         elif told is not None:
             self._masks = _rounded(self._aligned(told))
         elif self._before is not None and not opens:
@@ -111,19 +111,11 @@ class FilmRegions:
         self._before = (frame, image)
         return self._match(self._masks, self._shot).regions
 
-    def painted(self, index: int) -> Tensor | None:
-        """How much of each pixel of a stored frame is painted, ``(1, 1, H, W)``; None for all."""
+    def stored(self, index: int) -> Matched:
+        """The regions of a stored frame, paired, and how much of it is painted."""
         kept = self._store.masks(index)
-        if kept is None:
-            return None
-        masks = {name: torch.from_numpy(m)[None, None] / 255 for name, m in kept.items()}
-        return self._match(masks, self._store.shot_of_masks(index)).painted
-
-    def regions(self, index: int) -> tuple[Region, ...]:
-        """The regions of a stored frame."""
-        kept = self._store.masks(index) or {}
-        masks = {name: torch.from_numpy(m)[None, None] / 255 for name, m in kept.items()}
-        return self._match(masks, self._store.shot_of_masks(index)).regions
+        assert kept is not None
+        return self._match(_tensors(kept.masks), kept.shot)
 
     def _match(self, masks: Mapping[str, Tensor], shot: int) -> Matched:
         matched = self._finder.match(self._shots[shot], masks, shot)
@@ -155,8 +147,8 @@ class FilmRegions:
         assert self._before is not None
         assert self._found is not None
         before, image_before = self._before
-        flow, back = self._estimator(frame, before), self._estimator(before, frame)
-        trust = CARRIED * reliability(flow, back, image, image_before)
+        flow, trust = trusted_flow(self._estimator, frame, image, before, image_before)
+        trust = CARRIED * trust
         own = self._finder.look(image, self._found)
         carried = {name: warp(mask, flow) for name, mask in self._masks.items()}
         mixed = {}
@@ -218,3 +210,8 @@ def _bytes(masks: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {
         name: np.round(mask[0, 0].numpy() * 255).astype(np.uint8) for name, mask in masks.items()
     }
+
+
+def _tensors(masks: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """The reverse of `_bytes`."""
+    return {name: torch.from_numpy(mask)[None, None] / 255 for name, mask in masks.items()}

@@ -176,8 +176,7 @@ def finish_picture(
     alpha = content.alpha
     if alpha is not None:
         alpha = resize(torch.from_numpy(alpha)[None, None], size)[0, 0].numpy()
-    rgb = pastiche[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
-    return Picture(rgb=rgb, alpha=alpha, bits=content.bits)
+    return Picture.from_tensor(pastiche, alpha=alpha, bits=content.bits)
 
 
 def within(pastiche: Tensor, content: Tensor, painted: Tensor) -> Tensor:
@@ -236,9 +235,7 @@ def prepare(
     if options.start == "file" and options.start_file is not None:
         start = read_image(options.start_file).to_tensor()
     elif options.start == "look" and options.look is not None:
-        size = (image.shape[-2], image.shape[-1])
-        size = size_to_fit(size, options.size) if options.size else size
-        start = LookPainter(load_look(options.look)).picture(resize(image, size))
+        start = LookPainter(load_look(options.look)).picture(_sized(image, options))
     optimisation = Optimisation(
         image, images, network, options, start=start, regions=matched.regions
     )
@@ -251,13 +248,22 @@ def prepare(
     )
 
 
+def _sized(image: Tensor, options: PaintOptions) -> Tensor:
+    """``(1, 3, H, W)`` at the size that the options ask for."""
+    size = (image.shape[-2], image.shape[-1])
+    return resize(image, size_to_fit(size, options.size)) if options.size else image
+
+
 def matched_regions(
-    content: Tensor, styles: Sequence[Tensor], options: PaintOptions, backbone: Backbone
+    content: Tensor,
+    styles: Sequence[Tensor],
+    options: PaintOptions,
+    backbone: Backbone | None = None,
 ) -> Matched:
     """The regions that the options ask for, paired; none for the whole picture."""
     if not options.has_regions:
         return Matched(regions=(), painted=None, notes=())
-    finder = RegionFinder(options, styles, backbone)
+    finder = RegionFinder(options, styles, backbone or load_backbone())
     found = finder.find(content)
     return finder.match(found, found.content)
 
@@ -279,11 +285,10 @@ def paint_at_once(
     if look is None:
         look = load_look(options.look or Path())
     image = content.to_tensor()
-    size = (image.shape[-2], image.shape[-1])
-    size = size_to_fit(size, options.size) if options.size else size
     painter = LookPainter(look, options.strength, device=options.device)
-    matched = matched_regions(image, [image], options, load_backbone())
-    pastiche = painter.picture(resize(image, size))
+    matched = matched_regions(image, [image], options)
+    pastiche = painter.picture(_sized(image, options))
+    size = (pastiche.shape[-2], pastiche.shape[-1])
     return finish_picture(content, pastiche, size, options, matched.painted), matched.notes
 
 

@@ -252,7 +252,7 @@ class FilmJob:
             earlier=tuple(earlier),
             own=pixels_to_tensor(self.store.pixels(index, turn - 1)),
             state=record["state"],
-            regions=() if self.regions is None else self.regions.regions(index),
+            regions=() if self.regions is None else self.regions.stored(index).regions,
         )
         return self.stylizer.paint(image, context)
 
@@ -302,7 +302,7 @@ class FilmJob:
         if self._finish is not None:
             opens = bool(self.store.record(index)["opens"])
             pastiche = self._finish(pastiche, frame, opens=opens)
-        painted = None if self.regions is None else self.regions.painted(index)
+        painted = None if self.regions is None else self.regions.stored(index).painted
         if painted is not None:
             pastiche = within(pastiche, image, painted)
         return _pixels(pastiche, deep=self._deep)

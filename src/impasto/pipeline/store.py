@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,13 @@ __all__ = ["PaintStore"]
 
 FORMAT = 1
 KEPT_FLOWS = 12
+
+
+class StoredMasks(NamedTuple):
+    """The number of a frame's shot, and its regions, ``(H, W)`` of uint8 by name."""
+
+    shot: int
+    masks: Mapping[str, np.ndarray]
 
 
 class PaintStore:
@@ -108,8 +116,6 @@ class PaintStore:
         iterates: Sequence[np.ndarray] = (),
     ) -> None:
         """Keeps a frame, ``(H, W, 3)`` of uint8 or uint16, and drops what no frame needs any more."""
-        import io
-
         if flow is not None:
             buffer = io.BytesIO()
             np.save(buffer, flow)
@@ -127,8 +133,6 @@ class PaintStore:
 
     def save_masks(self, index: int, shot: int, masks: Mapping[str, np.ndarray]) -> None:
         """Keeps the regions of a frame, ``(H, W)`` of uint8 by name, before the frame itself."""
-        import io
-
         buffer = io.BytesIO()
         named: Any = dict(masks)
         np.savez_compressed(
@@ -136,18 +140,14 @@ class PaintStore:
         )
         self._write(self.folder / f"{index:06d}.masks.npz", buffer.getvalue())
 
-    def masks(self, index: int) -> dict[str, np.ndarray] | None:
-        """The regions of a frame by name; None where none were kept."""
+    def masks(self, index: int) -> StoredMasks | None:
+        """The regions of a frame; None where none were kept."""
         path = self.folder / f"{index:06d}.masks.npz"
         if not path.exists():
             return None
         with np.load(path) as kept:
-            return {name[5:]: kept[name] for name in kept.files if name.startswith("mask_")}
-
-    def shot_of_masks(self, index: int) -> int:
-        """The number of the shot that a frame's regions are of."""
-        with np.load(self.folder / f"{index:06d}.masks.npz") as kept:
-            return int(kept["shot"])
+            named = {name[5:]: kept[name] for name in kept.files if name.startswith("mask_")}
+            return StoredMasks(int(kept["shot"]), named)
 
     def keep_source(self, index: int, pixels: np.ndarray) -> None:
         """Keeps a frame of the clip, for passes that go backward."""
