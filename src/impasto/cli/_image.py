@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from impasto.cli._options import Overrides, preset_names, refuse_styles, settle, write_config
+from impasto.cli._options import Overrides, preset_names, settle, write_config
 from impasto.cli._show import make_show
 from impasto.config import PaintOptions, to_mapping
 from impasto.errors import UsageError
@@ -102,7 +102,6 @@ def image(
     tasks = plan_tasks(content, styles, out, blended=bool(paint.blend))
     check_run(run, tasks)
     if paint.paints_at_once:
-        refuse_styles(styles, paint)
         check_at_once(run)
     if run.save_config is not None:
         write_config(run.save_config, to_mapping(paint))
@@ -204,17 +203,16 @@ def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> i
 
 def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> int:
     """Paints one after another with one loaded look."""
-    from impasto.looks import load_look
     from impasto.media import read_image
-    from impasto.pipeline import paint_at_once
+    from impasto.pipeline import look_of, paint_at_once
 
-    assert paint.look is not None
-    look = load_look(paint.look)
+    look = look_of(paint)
     for number, task in enumerate(tasks, 1):
         show.task(number, len(tasks), task.content, task.styles)
         began = time.monotonic()
         content = read_image(task.content)
-        picture, notes = paint_at_once(content, paint, look)
+        styles = [read_image(style) for style in task.styles]
+        picture, notes = paint_at_once(content, paint, look, styles)
         for note in (*content.notes, *notes):
             show.say(note)
         write_picture(task.out, picture, task, paint, run)

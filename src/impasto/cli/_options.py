@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -18,7 +17,6 @@ __all__ = [
     "given",
     "make_overrides",
     "read_config",
-    "refuse_styles",
     "settle",
     "split_list",
     "write_config",
@@ -126,12 +124,6 @@ def write_config(path: Path, values: dict[str, Any]) -> None:
         raise OutputError(
             f"{path} cannot be written ({error.strerror}); choose another place."
         ) from error
-
-
-def refuse_styles(styles: Sequence[Path | str], paint: PaintOptions) -> None:
-    """Refuses a painting beside a look that paints at once."""
-    if styles and paint.paints_at_once:
-        raise UsageError(f"--look has a style of its own; leave {styles[0]} away, or the look.")
 
 
 def _from_film(path: Path) -> dict[str, Any]:

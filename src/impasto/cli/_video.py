@@ -15,7 +15,6 @@ from impasto.cli._options import (
     make_overrides,
     preset_names,
     read_config,
-    refuse_styles,
     write_config,
 )
 from impasto.cli._show_film import FilmShow, make_film_show
@@ -101,7 +100,6 @@ def video(
     show = make_film_show(json_lines=run.json, quiet=run.quiet)
     try:
         styles = (style, *more_styles) if style is not None else ()
-        refuse_styles(styles, painting)
         return paint_film(clip, styles, out, painting, filming, run, show)
     finally:
         show.close()

@@ -68,8 +68,9 @@ class PaintOptions:
     )  # fmt: skip
 
     look: Path | None = option(
-        None, "Paint at once with a trained network: a .look of impasto train, or a checkpoint of fast_neural_style. "
-        "With --start look it paints only the first picture.", group="Picture",
+        None, "Paint at once with a trained network: instant (any style), a .look of impasto train, an .onnx of "
+        "impasto export, or a checkpoint of fast_neural_style. With --start look it paints only the first picture.",
+        group="Picture",
     )  # fmt: skip
 
     regions: Literal["none", "auto", "semantic"] = option(
@@ -198,6 +199,9 @@ class PaintOptions:
     seed: int = option(0, "Seed of everything random.", group="Solver", low=0)
 
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Machine")
+    runtime: Literal["torch", "onnx", "openvino"] = option(
+        "torch", "What runs the network of --look; the others come with the extra fast.", group="Machine"
+    )  # fmt: skip
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto",
         "Arithmetic of the backbone; auto takes bfloat16 only where the hardware has it.",

@@ -1,15 +1,25 @@
-"""Feed-forward networks that paint at once, each in the style that it was taught."""
+"""Feed-forward networks that paint at once, in the style that they were taught, or in any."""
 
-from impasto.looks.file import Look, load_look, save_look
+from impasto.looks.any_style import AnyStylePainter
+from impasto.looks.export import graph_of, on_runtime, read_graph, write_graph
+from impasto.looks.file import INSTANT, Look, load_look, save_look
+from impasto.looks.instant import Instant
 from impasto.looks.networks import Johnson, Painter, PainterShape
 from impasto.looks.paint import LookPainter
 
 __all__ = [
+    "INSTANT",
+    "AnyStylePainter",
+    "Instant",
     "Johnson",
     "Look",
     "LookPainter",
     "Painter",
     "PainterShape",
+    "graph_of",
     "load_look",
+    "on_runtime",
+    "read_graph",
     "save_look",
+    "write_graph",
 ]

@@ -12,7 +12,7 @@ from impasto.looks.networks import pad_to
 from impasto.media import color_map, color_moments
 from impasto.types import FrameContext, Painted
 
-__all__ = ["LookPainter"]
+__all__ = ["LookPainter", "held_to_motion"]
 
 SETTLE = 0.1
 """Share of a frame's own colours in the running mean that recolours it, so that no frame flickers in tone."""
@@ -68,12 +68,12 @@ class LookPainter:
         The colours it is given follow a running mean within a shot.
         """
         if self.look.colors is None:
-            return Painted(image=_held(self.picture(frame), context))
+            return Painted(image=held_to_motion(self.picture(frame), context))
         own = _settled(color_moments(frame.double()), context.state)
-        return Painted(image=_held(self.picture(frame, own), context), state=_numbers(own))
+        return Painted(image=held_to_motion(self.picture(frame, own), context), state=_numbers(own))
 
 
-def _held(image: Tensor, context: FrameContext) -> Tensor:
+def held_to_motion(image: Tensor, context: FrameContext) -> Tensor:
     """The pastiche, mostly replaced by the one before where that fits and the motion is reliable."""
     for other in context.earlier[:1]:
         trust = other.reliability if other.fits is None else other.reliability * other.fits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from impasto.pipeline.at_once import look_of, look_painter
 from impasto.pipeline.image import (
     Job,
     backbone_for,
@@ -21,6 +22,8 @@ __all__ = [
     "FrameDone",
     "Job",
     "backbone_for",
+    "look_of",
+    "look_painter",
     "paint_at_once",
     "prepare",
     "prepare_film",

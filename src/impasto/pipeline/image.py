@@ -16,7 +16,7 @@ from impasto.backbones import load_backbone
 from impasto.config import PaintOptions
 from impasto.config import options as make_options
 from impasto.errors import InputError
-from impasto.looks import Look, LookPainter, load_look
+from impasto.looks import AnyStylePainter, Look
 from impasto.media import (
     Picture,
     check_paintable,
@@ -29,9 +29,10 @@ from impasto.media import (
     transfer_linear,
 )
 from impasto.optimize import Optimisation
+from impasto.pipeline.at_once import look_of, look_painter
 from impasto.pipeline.regions import RegionFinder
 from impasto.regions import Matched
-from impasto.types import Backbone, Iterate
+from impasto.types import Backbone, Iterate, Region
 
 __all__ = [
     "Job",
@@ -235,7 +236,9 @@ def prepare(
     if options.start == "file" and options.start_file is not None:
         start = read_image(options.start_file).to_tensor()
     elif options.start == "look" and options.look is not None:
-        start = LookPainter(load_look(options.look)).picture(_sized(image, options))
+        look = look_of(options)
+        painter = look_painter(options, images if look.takes_styles else (), look)
+        start = painter.picture(_sized(image, options))
     optimisation = Optimisation(
         image, images, network, options, start=start, regions=matched.regions
     )
@@ -269,7 +272,10 @@ def matched_regions(
 
 
 def paint_at_once(
-    content: Picture, options: PaintOptions, look: Look | None = None
+    content: Picture,
+    options: PaintOptions,
+    look: Look | None = None,
+    styles: Sequence[Picture] = (),
 ) -> tuple[Picture, tuple[str, ...]]:
     """Paints one picture with a look.
 
@@ -277,19 +283,34 @@ def paint_at_once(
         content: The photograph.
         options: Size, strength, colours and regions count; losses and solver do not.
         look: One that is loaded already; that of the options when None.
+        styles: Paintings, for a look that takes any style.
 
     Returns:
         The pastiche, and notes for a person.
     """
     check_paintable(content, "content")
-    if look is None:
-        look = load_look(options.look or Path())
+    for style in styles:
+        check_paintable(style, "style")
     image = content.to_tensor()
-    painter = LookPainter(look, options.strength, device=options.device)
-    matched = matched_regions(image, [image], options)
-    pastiche = painter.picture(_sized(image, options))
+    images = [recolored(style.to_tensor(), image, options) for style in styles]
+    painter = look_painter(options, images, look)
+    matched = matched_regions(image, images or [image], options)
+    sized = _sized(image, options)
+    if isinstance(painter, AnyStylePainter):
+        pastiche = painter.picture(sized, _regions_at(matched.regions, sized))
+    else:
+        pastiche = painter.picture(sized)
     size = (pastiche.shape[-2], pastiche.shape[-1])
     return finish_picture(content, pastiche, size, options, matched.painted), matched.notes
+
+
+def _regions_at(regions: Sequence[Region], image: Tensor) -> list[Region]:
+    """Regions at the size of a picture."""
+    size = (image.shape[-2], image.shape[-1])
+    return [
+        dataclasses.replace(region, content=resize(region.content, size).clamp(0, 1))
+        for region in regions
+    ]
 
 
 def stylize_image(
@@ -313,7 +334,7 @@ def stylize_image(
         The pastiche, with the content's alpha and bit depth.
     """
     if options.paints_at_once:
-        return paint_at_once(content, options)[0]
+        return paint_at_once(content, options, styles=styles)[0]
     job = prepare(content, styles, options, backbone)
     for iterate in job.optimisation:
         if on_iterate is not None:

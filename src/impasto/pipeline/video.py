@@ -12,7 +12,6 @@ from impasto.backbones import load_backbone
 from impasto.config import FilmOptions, PaintOptions, film_options, to_mapping
 from impasto.config import options as make_options
 from impasto.errors import UsageError
-from impasto.looks import LookPainter, load_look
 from impasto.media import Picture, check_paintable, pixels_to_tensor
 from impasto.media.video import (
     check_film,
@@ -21,6 +20,7 @@ from impasto.media.video import (
 )
 from impasto.motion import make_estimator
 from impasto.optimize import FilmOptimiser, fingerprint
+from impasto.pipeline.at_once import look_painter
 from impasto.pipeline.finish import Finisher
 from impasto.pipeline.follow import FilmRegions, is_film_of_masks
 from impasto.pipeline.image import (
@@ -151,8 +151,7 @@ def _stylizer(
     """What paints: the optimiser, or a look."""
     if not paint.paints_at_once:
         return FilmOptimiser(styles, backbone, paint, film, size)
-    assert paint.look is not None
-    return LookPainter(load_look(paint.look), paint.strength, device=paint.device)
+    return look_painter(paint, styles)
 
 
 def _film_regions(

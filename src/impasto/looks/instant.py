@@ -1,0 +1,220 @@
+"""instant: one network for any style, in one pass.
+
+The photograph's features at five levels, from colours to relu4_1, are given the mean and covariance of the style's on
+the way back to pixels (whitening and colouring of Li et al. 2017 at every level of one decoder, as in Avatar-Net of
+Sheng et al. 2018). What a style is, is measured and not learned, so no style is unseen; the decoder learns to make of
+it strokes that the loss network takes for the style's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto.backbones.vgg19_lite import load_vgg19_lite
+from impasto.looks.transport import Gaussian, blended, gaussian_of, moments, transport
+
+__all__ = ["CHANNELS", "LEVELS", "Instant", "Manner", "Stage", "blend_manners", "pad_to_eight"]
+
+LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+CHANNELS = (16, 32, 64, 80)
+SLOPE = 0.1
+"""Of the decoder's leaky ReLUs; with plain ones whole channels of relu1_1 stayed dark for good."""
+
+STRIDE = 8
+ENCODER_REACH_PX = 48
+"""How far a feature of relu4_1 sees, rounded up to its stride."""
+
+DECODER_REACH = 4
+"""How far a stage of the decoder sees, in its own positions."""
+
+SIDE_FLOOR = 1e-2
+
+
+@dataclass(frozen=True)
+class Manner:
+    """A style as `Instant` knows it.
+
+    Attributes:
+        levels: Of colours, and of `LEVELS`, shallow to deep.
+        weight: ``(1, 1, H, W)`` in ``[0, 1]``, the part of the content it is for; None for all of it.
+    """
+
+    levels: tuple[Gaussian, ...]
+    weight: Tensor | None = None
+
+
+def blend_manners(manners: Sequence[Manner], weights: Sequence[float]) -> Manner:
+    """Several styles as one."""
+    by_level = zip(*(manner.levels for manner in manners), strict=True)
+    return Manner(tuple(blended(level, weights) for level in by_level))
+
+
+class Stage(nn.Module):
+    """Two halves of convolutions with an enlargement between, from one level of features to the one above it.
+
+    Args:
+        before: Channels in, and out of each convolution before the enlargement.
+        after: Channels out of each after it.
+    """
+
+    def __init__(self, before: Sequence[int], after: Sequence[int]) -> None:
+        super().__init__()
+        chain = list(before)
+        self.before = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in itertools.pairwise(chain))
+        chain = [chain[-1], *after]
+        self.after = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in itertools.pairwise(chain))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to twice the side; the same where there is nothing after."""
+        for convolution in self.before:
+            x = F.leaky_relu(convolution(_mirrored(x)), SLOPE)
+        if len(self.after):
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        for convolution in self.after:
+            x = F.leaky_relu(convolution(_mirrored(x)), SLOPE)
+        return x
+
+
+def _mirrored(x: Tensor) -> Tensor:
+    return F.pad(x, (1, 1, 1, 1), mode="reflect")
+
+
+class Instant(nn.Module):
+    """Encoder, transport of features, decoder.
+
+    Attributes:
+        encoder: The shipped backbone; frozen, and not among the weights of a look.
+        scales: What each level's features are divided by, ``(4,)``.
+    """
+
+    scales: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = load_vgg19_lite()
+        self.register_buffer("scales", torch.ones(len(LEVELS)))
+        self.stage4 = Stage((80, 80, 64), (64, 64))
+        self.stage3 = Stage((64, 64, 48), (32,))
+        self.stage2 = Stage((32, 24), (16,))
+        self.stage1 = Stage((16, 24), ())
+        self.head = nn.Conv2d(24, 3, 3)
+        self.side = nn.Conv2d(64, 64, 1)
+
+    @torch.no_grad()
+    def manner(self, style: Tensor, weight: Tensor | None = None) -> Manner:
+        """Measures a style, ``(1, 3, h, w)`` in ``[0, 1]``, or the part of it where ``weight`` says so."""
+        maps = [style, *self._encoded(style, LEVELS)]
+        sized = [None if weight is None else _sized(weight, m) for m in maps]
+        return Manner(tuple(gaussian_of(m, w) for m, w in zip(maps, sized, strict=True)))
+
+    def forward(self, image: Tensor, manners: Sequence[Manner], *, rows: int = 0) -> Tensor:
+        """Paints.
+
+        Args:
+            image: ``(B, 3, H, W)`` in ``[0, 1]``; H and W multiples of 8, at least 32.
+            manners: One, or one for each region of the content.
+            rows: Work in strips of so many rows, a multiple of 8, to hold less memory; the pastiche is the same.
+                0 works on all at once.
+
+        Returns:
+            ``(B, 3, H, W)``, not clamped.
+        """
+        image = self._styled(image, 0, manners).clamp(0, 1)
+        middle, deep = in_strips(self._middle_and_deep, image, ENCODER_REACH_PX, rows)
+        strips = rows // STRIDE
+        (h,) = in_strips(
+            lambda x: (self.stage4(x),), self._styled(deep, 4, manners), DECODER_REACH, strips
+        )
+        del deep
+        h = self._styled(h, 3, manners) + self.side(_normalised(middle))
+        del middle
+        (h,) = in_strips(lambda x: (self.stage3(x),), h, DECODER_REACH, 2 * strips)
+        (h,) = in_strips(
+            lambda x: (self.stage2(x),), self._styled(h, 2, manners), DECODER_REACH, 4 * strips
+        )
+        (h,) = in_strips(
+            lambda x: (self._pixels(x),), self._styled(h, 1, manners), DECODER_REACH, rows
+        )
+        return self._styled(h, 0, manners)
+
+    def reconstruct(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """The decoder alone: the picture back, and relu1_1, relu2_1 and relu3_1 on the way; for its first lessons."""
+        (deep,) = self._encoded(image, LEVELS[3:])
+        h3 = self.stage4(deep)
+        h2 = self.stage3(h3)
+        h1 = self.stage2(h2)
+        return self._pixels(h1), (h1, h2, h3)
+
+    def _encoded(self, image: Tensor, layers: Sequence[str]) -> list[Tensor]:
+        maps = self.encoder(image, layers)
+        return [maps[layer] / self.scales[LEVELS.index(layer)] for layer in layers]
+
+    def _middle_and_deep(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self._encoded(image, LEVELS[2:]))
+
+    def _pixels(self, x: Tensor) -> Tensor:
+        return self.head(_mirrored(self.stage1(x))) + 0.5
+
+    def _styled(self, x: Tensor, level: int, manners: Sequence[Manner]) -> Tensor:
+        if len(manners) == 1 and manners[0].weight is None:
+            return transport(x, manners[0].levels[level])
+        out, left = torch.zeros_like(x), torch.ones_like(x[:1, :1])
+        for manner in manners:
+            weight = left if manner.weight is None else _sized(manner.weight, x)
+            if float(weight.max()) > 0:
+                out = out + weight * transport(x, manner.levels[level], weight)
+                left = left - weight
+        return out + left.clamp_min(0) * x
+
+
+def _sized(weight: Tensor, maps: Tensor) -> Tensor:
+    size = (maps.shape[-2], maps.shape[-1])
+    return weight if weight.shape[-2:] == size else F.interpolate(weight, size, mode="area")
+
+
+def _normalised(maps: Tensor) -> Tensor:
+    mean, covariance = moments(maps)
+    deviation = covariance.diagonal(dim1=1, dim2=2).clamp_min(1e-8).sqrt()
+    return (maps - mean[..., None]) / (deviation[..., None, None] + SIDE_FLOOR)
+
+
+def in_strips(
+    run: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, reach: int, rows: int
+) -> tuple[Tensor, ...]:
+    """Runs what sees no farther than ``reach`` rows on strips of ``rows`` rows, and joins what comes out.
+
+    Args:
+        run: Keeps the number of rows in proportion.
+        x: ``(B, C, H, W)``.
+        reach: So many rows of the neighbours are shown with a strip.
+        rows: 0 for one strip.
+    """
+    height = x.shape[-2]
+    if rows <= 0 or height <= rows + 2 * reach:
+        return run(x)
+    whole: list[Tensor] = []
+    for top in range(0, height, rows):
+        first, last = max(0, top - reach), min(height, top + rows + reach)
+        end = min(top + rows, height)
+        for number, part in enumerate(run(x[..., first:last, :])):
+            scale = part.shape[-2] / (last - first)
+            if number == len(whole):
+                shape = (*part.shape[:2], round(height * scale), part.shape[-1])
+                whole.append(part.new_empty(shape))
+            cut = part[..., round((top - first) * scale) : round((end - first) * scale), :]
+            whole[number][..., round(top * scale) : round(end * scale), :] = cut
+    return tuple(whole)
+
+
+def pad_to_eight(image: Tensor) -> Tensor:
+    """Repeats the last rows and columns up to a multiple of 8, and 32 at least."""
+    height, width = image.shape[-2:]
+    down = max((-height) % STRIDE, 4 * STRIDE - height)
+    right = max((-width) % STRIDE, 4 * STRIDE - width)
+    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image

@@ -1,0 +1,68 @@
+"""Looks from end to end: which painter an option names, and a picture by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from impasto.config import PaintOptions
+from impasto.errors import UsageError
+from impasto.looks import (
+    AnyStylePainter,
+    Instant,
+    Look,
+    LookPainter,
+    load_look,
+    on_runtime,
+    read_graph,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Painter", "look_of", "look_painter"]
+
+Painter = LookPainter | AnyStylePainter
+
+
+def look_of(options: PaintOptions) -> Look:
+    """Loads the look that the options name: a file, ``instant``, or an exported graph.
+
+    Raises:
+        UsageError: There is none.
+        MissingFileError, WeightsError: It cannot be read.
+    """
+    if options.look is None:
+        raise UsageError("no look was given; give one with --look.")
+    if options.look.suffix == ".onnx":
+        return read_graph(options.look, options.runtime)
+    look = load_look(options.look)
+    return look if isinstance(look.painter, Instant) else on_runtime(look, options.runtime)
+
+
+def look_painter(
+    options: PaintOptions, styles: Sequence[Tensor] = (), look: Look | None = None
+) -> Painter:
+    """Makes the painter that the options name.
+
+    Args:
+        options: Look, strength, blend, size of strokes, device and runtime count.
+        styles: ``(1, 3, h, w)`` each; none for a look that has a style.
+        look: One that is loaded already.
+
+    Raises:
+        UsageError: Look and styles do not go together.
+    """
+    look = look or look_of(options)
+    if look.takes_styles and not styles:
+        raise UsageError(f"{options.look} paints in any style; give a painting to paint like.")
+    if styles and not look.takes_styles and options.paints_at_once:
+        raise UsageError(
+            f"the look {options.look} has a style of its own; leave the painting away, or give --look instant."
+        )
+    if not isinstance(look.painter, Instant):
+        return LookPainter(look, options.strength, device=options.device)
+    return AnyStylePainter(
+        look.painter, styles, manner=look.manner, strength=options.strength, blend=options.blend,
+        style_scale=options.style_scale, device=options.device, runtime=options.runtime,
+    )  # fmt: skip
