@@ -33,7 +33,7 @@ def training(**changes) -> Training:
     return Training([painting()], lessons(), train_options(**{**QUICK, **changes}))
 
 
-@pytest.mark.parametrize("network", ["painter", "johnson"])
+@pytest.mark.parametrize("network", ["painter", "johnson", "instant"])
 def test_the_style_comes_nearer(network):
     taught = training(steps=24, network=network, validate_every=24)
     before = taught.validate()["style"]

@@ -23,7 +23,7 @@ BOUNDARY = "frame"
 WAIT_SECONDS = 1.0
 
 PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>impasto live</title>
+<html lang="en"><meta charset="utf-8"><title>impasto live</title><link rel="icon" href="data:,">
 <style>
 body { margin: 0; background: #16130f; color: #eee4d4; font: 15px/1.5 system-ui, sans-serif; text-align: center }
 img { display: block; margin: 1rem auto; max-width: 96vw; max-height: 78vh; border-radius: 6px }

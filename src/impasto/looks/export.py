@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from impasto.errors import MissingFileError, OutputError, UsageError, WeightsError
 from impasto.looks.file import Look
-from impasto.looks.instant import Manner
-from impasto.looks.networks import Painter
+from impasto.looks.instant import Instant, Manner
+from impasto.looks.networks import FOLD, Painter
 from impasto.looks.transport import Gaussian, transport
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 Runtime = Literal["torch", "onnx", "openvino"]
 
 MULTIPLE = 8
-"""Both sides of the graph's picture are multiples of this, and 32 at least."""
+"""Pictures whose sides are multiples of this, and 32 at least, suit every graph."""
 
 KEY = "impasto-look"
 LARGEST_PX = 32768
@@ -98,11 +98,12 @@ def graph_of(look: Look, *, recolors: bool = True) -> bytes:
     except ImportError as error:
         raise _missing("onnxscript") from error
     whole = _Whole(look, recolors=recolors).eval().requires_grad_(requires_grad=False)
+    multiple = _multiple(look)
     down, right = (torch.export.Dim(name, min=4, max=LARGEST_PX // MULTIPLE) for name in ("h", "w"))
     with _quiet():
         program = torch.onnx.export(
             whole, (torch.rand(1, 3, *EXAMPLE_PX),), input_names=["image"], output_names=["pastiche"],
-            dynamic_shapes={"image": {2: MULTIPLE * down, 3: MULTIPLE * right}}, dynamo=True,
+            dynamic_shapes={"image": {2: multiple * down, 3: multiple * right}}, dynamo=True,
             verbose=False,
         )  # fmt: skip
     assert program is not None
@@ -162,16 +163,19 @@ class _Session(nn.Module):
         graph: From `graph_of`.
         runtime: Which.
         white: What the network's caller takes white for; that of the graph is 1.
+        multiple: Of which the sides of its pictures have to be.
     """
 
-    def __init__(self, graph: bytes, runtime: Runtime, white: float = 1.0) -> None:
+    def __init__(
+        self, graph: bytes, runtime: Runtime, white: float = 1.0, multiple: int = MULTIPLE
+    ) -> None:
         super().__init__()
-        self._white = white
+        self._white, self._multiple = white, multiple
         self._run: Callable[[Any], Any] = {"onnx": _onnx, "openvino": _openvino}[runtime](graph)
 
     def forward(self, image: Tensor, *_style: object) -> Tensor:
         height, width = image.shape[-2:]
-        down, right = (max(-n % MULTIPLE, 4 * MULTIPLE - n) for n in (height, width))
+        down, right = (max(-n % self._multiple, 4 * MULTIPLE - n) for n in (height, width))
         padded = F.pad(image / self._white, (0, right, 0, down), mode="replicate")
         found = torch.from_numpy(self._run(padded.float().contiguous().numpy()).copy())
         return self._white * found[..., :height, :width]
@@ -217,8 +221,12 @@ def on_runtime(look: Look, runtime: Runtime) -> Look:
     """
     if runtime == "torch":
         return look
-    session = _Session(graph_of(look, recolors=False), runtime, _white(look))
+    session = _Session(graph_of(look, recolors=False), runtime, _white(look), _multiple(look))
     return Look(session, look.code, look.colors, look.about)
+
+
+def _multiple(look: Look) -> int:
+    return MULTIPLE if isinstance(look.painter, Instant) else FOLD
 
 
 def _white(look: Look) -> float:

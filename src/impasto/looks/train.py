@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from impasto.backbones import load_backbone
 from impasto.config import TrainOptions, to_mapping
 from impasto.errors import CheckpointError, DivergedError, UsageError
-from impasto.looks.file import Look
+from impasto.looks.file import INSTANT, Look, load_look
+from impasto.looks.instant import Instant, Manner, blend_manners, pad_to_eight
 from impasto.looks.lessons import FramePair, Lessons
 from impasto.looks.networks import Johnson, Painter, PainterShape
 from impasto.looks.recolor import recolor_batch
 from impasto.looks.style import StyleTarget, look_terms, measure_style
 from impasto.losses import total_variation_loss
-from impasto.media import color_moments
+from impasto.media import color_moments, resize, size_to_fit
 from impasto.motion import warp
 
 __all__ = ["TrainStep", "Training", "join_processes"]
@@ -91,7 +92,9 @@ class Training:
         ]
         self.network, self.code, self.colors = self._network()
         self.network.to(self.device).train()
-        self._weights = [*self.network.parameters(), *([] if self.code is None else [self.code])]
+        self._manner = self._measured_manner()
+        learned = [weight for weight in self.network.parameters() if weight.requires_grad]
+        self._weights = [*learned, *([] if self.code is None else [self.code])]
         self._solver = torch.optim.Adam(self._weights, lr=options.learning_rate)
         self.step = 0
         self.history: list[dict[str, float]] = []
@@ -105,6 +108,8 @@ class Training:
         """The network, the code that is trained with it, and the colours that it paints from."""
         if self.options.network == "johnson":
             return Johnson(), None, None
+        if self.options.network == "instant":
+            return load_look(Path(INSTANT)).painter, None, None
         moments = [color_moments(style.double()) for style in self._styles]
         colors = torch.stack([torch.cat(pair, dim=2) for pair in moments]).mean(0).float()
         painter = Painter(PainterShape(width=self.options.width))
@@ -114,8 +119,20 @@ class Training:
             colors,
         )
 
+    def _measured_manner(self) -> Manner | None:
+        """The styles as the instant network knows them, where that is trained on."""
+        if not isinstance(self.network, Instant):
+            return None
+        manners = []
+        for style in self._styles:
+            size = size_to_fit((style.shape[-2], style.shape[-1]), self.options.style_size)
+            manners.append(self.network.manner(pad_to_eight(resize(style, size)).to(self.device)))
+        return blend_manners(manners, [1.0] * len(manners))
+
     def paint(self, image: Tensor) -> Tensor:
         """The network's pastiche of ``(B, 3, H, W)`` in ``[0, 1]``, not clamped."""
+        if self._manner is not None:
+            return self.network(image, [self._manner])
         if self.code is None:
             return self.network(255 * image) / 255
         return self.network(image, self.code)
@@ -256,7 +273,7 @@ class Training:
             "validation": self.history[-1] if self.history else {}, **about,
         }  # fmt: skip
         code = None if self.code is None else self.code.detach().cpu()
-        return Look(self.network, code, self.colors, told)
+        return Look(self.network, code, self.colors, told, self._manner)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a run which goes on has to know."""

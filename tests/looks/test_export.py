@@ -1,0 +1,116 @@
+"""Looks in other runtimes: the same pictures, in any size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from helpers import painting, photograph
+from PIL import Image
+
+from impasto.config import options
+from impasto.errors import MissingFileError, UsageError, WeightsError
+from impasto.looks import (
+    Johnson,
+    Look,
+    LookPainter,
+    Painter,
+    PainterShape,
+    graph_of,
+    load_look,
+    on_runtime,
+    read_graph,
+    save_look,
+    write_graph,
+)
+from impasto.looks.export import largest_difference
+from impasto.pipeline import look_of, look_painter
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+
+def own() -> Look:
+    torch.manual_seed(0)
+    painter = Painter(PainterShape(width=8, dilations=(1, 2)))
+    torch.nn.init.normal_(painter.head.weight, std=0.05)
+    red = torch.tensor([0.7, 0.3, 0.3]).view(1, 3, 1)
+    colors = torch.cat([red, 0.02 * torch.eye(3)[None]], dim=2)
+    return Look(painter, 0.1 * torch.randn(1, painter.shape.codes), colors)
+
+
+def johnson() -> Look:
+    torch.manual_seed(0)
+    return Look(Johnson((8, 8, 8)).eval())
+
+
+def instant() -> Look:
+    look = load_look("instant")
+    return Look(look.painter, manner=look.painter.manner(painting()))
+
+
+@pytest.mark.parametrize("make", [own, johnson, instant])
+def test_a_graph_paints_like_torch_in_any_size(make):
+    look = make()
+    graph = graph_of(look)
+    for size in ((64, 48), (128, 200)):
+        assert largest_difference(look, graph, photograph(*size)) < 1e-3
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+@pytest.mark.parametrize("make", [own, johnson])
+def test_a_runtime_paints_like_torch(make, runtime):
+    pytest.importorskip({"onnx": "onnxruntime"}.get(runtime, runtime))
+    look, image = make(), photograph(50, 71)
+    wanted = LookPainter(look).picture(image)
+    found = LookPainter(on_runtime(look, runtime)).picture(image)
+    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0)
+    assert on_runtime(look, "torch") is look
+
+
+@pytest.mark.parametrize("make", [own, johnson])
+def test_an_exported_file_is_a_look(tmp_path, make):
+    path = tmp_path / "my.onnx"
+    write_graph(path, graph_of(make()))
+    image = photograph(64, 80)
+    exported = look_painter(options(look=path)).picture(image)
+    wanted = LookPainter(make()).picture(image)
+    torch.testing.assert_close(exported, wanted, atol=5e-3, rtol=0)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_is_no_graph_is_refused(tmp_path):
+    (tmp_path / "x.onnx").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match="no ONNX model"):
+        read_graph(tmp_path / "x.onnx")
+    with pytest.raises(MissingFileError, match="make one with impasto export"):
+        look_of(options(look=tmp_path / "y.onnx"))
+    with pytest.raises(UsageError, match="give the one to export with --style"):
+        graph_of(load_look("instant"))
+
+
+def test_the_command_exports_and_says_what_is_wrong(tmp_path):
+    save_look(tmp_path / "my.look", own())
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "s.png")
+    code = [sys.executable, "-c", "from impasto.cli import main; main()", "export", "my.look"]
+
+    def run(*more):
+        return subprocess.run(
+            [*code, *more], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    done = run("-o", "my.onnx")
+    assert done.returncode == 0, done.stderr
+    assert "exported my.onnx" in done.stdout
+    for more, message in (
+        (["-o", "my.pt"], "written to a .onnx"),
+        (["-o", "b.onnx", "--style", "s.png"], "has a style of its own"),
+    ):
+        failed = run(*more)
+        assert failed.returncode != 0
+        assert message in failed.stderr
+        assert failed.stderr.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["my.look", "my.onnx", "s.png"]
