@@ -13,7 +13,7 @@ from common import need_data, paint, pair, report
 
 from impasto.backbones import load_backbone
 from impasto.config import options
-from impasto.optimize import fast_bfloat16, resolve_device
+from impasto.machine import fast_bfloat16, resolve_device
 
 
 def main() -> None:

@@ -14,11 +14,12 @@ from impasto.backbones import load_backbone
 from impasto.config import film_options, options
 from impasto.errors import UsageError
 from impasto.looks import AnyStylePainter, Look, load_look, save_look
-from impasto.looks.instant import Manner, blend_manners, in_strips
+from impasto.looks.instant import Manner, blend_manners
 from impasto.looks.recolor import recolor_batch
 from impasto.looks.style import look_terms, measure_style
 from impasto.looks.transport import gaussian_of, moments, transport
 from impasto.media import Picture
+from impasto.media.strips import in_strips
 from impasto.pipeline import look_painter, prepare_film
 from impasto.types import Region
 

@@ -138,7 +138,8 @@ from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from test_training import lessons, QUICK, painting
 from impasto.config import train_options
-from impasto.looks.train import Training, join_processes
+from impasto.looks.train import Training
+from impasto.machine import join_processes
 torch.set_num_threads(1)
 writes = join_processes(Path(sys.argv[1]))
 taught = Training([painting()], lessons(), train_options(**QUICK, steps=4))

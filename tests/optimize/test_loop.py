@@ -10,12 +10,12 @@ from helpers import LAYERS, TinyNetwork, painting, photograph
 
 from impasto.config import options
 from impasto.errors import CheckpointError, DivergedError, OutOfMemoryError, UsageError
+from impasto.machine import resolve_device
 from impasto.optimize import (
     Optimisation,
     build_objective,
     fingerprint,
     load_checkpoint,
-    resolve_device,
     save_checkpoint,
 )
 

@@ -42,7 +42,7 @@ def examine() -> dict[str, dict[str, Any]]:
     import torch
 
     from impasto.backbones import backbone_names, find_weights
-    from impasto.optimize import fast_bfloat16, resolve_device
+    from impasto.machine import fast_bfloat16, resolve_device
 
     device = resolve_device("auto")
     return {

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from impasto.cli._options import given, make_overrides
+from impasto.cli._show_training import TrainingShow
 from impasto.config import TrainOptions, train_options
 from impasto.errors import MissingFileError, UsageError
 
@@ -58,7 +58,8 @@ def train(
     every validation. Start it with torchrun to use several GPUs.
     """
     from impasto.looks.lessons import gather_lessons
-    from impasto.looks.train import Training, join_processes
+    from impasto.looks.train import Training
+    from impasto.machine import join_processes
     from impasto.media import read_image
 
     run = run or TrainRun()
@@ -71,7 +72,7 @@ def train(
     training = Training(styles, lessons, settled)
     if run.resume:
         _take_up(training, out)
-    show = _Show(run, settled.steps, writes=writes)
+    show = TrainingShow(json_lines=run.json, quiet=run.quiet or not writes, steps=settled.steps)
     for note in lessons.notes:
         show.say(note)
     interrupted = False
@@ -120,65 +121,3 @@ def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
     write_image(out.with_name(out.name + ".samples.png"), draw_samples(*training.pastiches()))
     if len(training.history) > 1:
         write_image(out.with_name(out.name + ".curves.png"), draw_curves(training.history))
-
-
-class _Show:
-    """A bar, JSON lines, or nothing."""
-
-    def __init__(self, run: TrainRun, steps: int, *, writes: bool) -> None:
-        self._json, self._quiet = run.json, run.quiet or not writes
-        self._bar: Any = None
-        if not self._json and not self._quiet:
-            from impasto.cli._bar import make_bar, make_console
-
-            self._console = make_console()
-            self._bar = make_bar(self._console)
-            self._task = self._bar.add_task("training", total=steps, losses="")
-            self._bar.start()
-
-    def say(self, text: str) -> None:
-        """Something that a person should know."""
-        if self._json:
-            print(json.dumps({"event": "note", "text": text}), flush=True)
-        elif not self._quiet:
-            self._console.print(text, markup=False, soft_wrap=True)
-
-    def step(self, step: Any) -> None:
-        """One step was taken."""
-        if self._json:
-            print(json.dumps({"event": "step", **vars(step)}), flush=True)
-        elif not self._quiet:
-            terms = "  ".join(f"{name} {value:.3f}" for name, value in step.terms.items())
-            self._bar.update(
-                self._task,
-                completed=step.step,
-                description=f"step {step.step}/{step.steps}",
-                losses=terms,
-            )
-            if step.validation is not None:
-                found = "  ".join(f"{name} {value:.4f}" for name, value in step.validation.items())
-                self._console.print(f"step {step.step}: {found}", markup=False, soft_wrap=True)
-
-    def done(self, out: Path, steps: int, seconds: float, *, interrupted: bool) -> None:
-        """The look is written."""
-        if self._json:
-            print(
-                json.dumps(
-                    {
-                        "event": "done",
-                        "output": str(out),
-                        "steps": steps,
-                        "interrupted": interrupted,
-                    }
-                )
-            )
-        elif not self._quiet:
-            how = "interrupted; the look so far is" if interrupted else "trained"
-            self._console.print(
-                f"{how} {out} ({steps} steps, {seconds:.0f} s)", markup=False, soft_wrap=True
-            )
-
-    def close(self) -> None:
-        """Leaves the terminal as it was."""
-        if self._bar is not None:
-            self._bar.stop()

@@ -16,6 +16,7 @@ from impasto.config._paint import (
     options,
 )
 from impasto.config._train import TrainOptions, train_options
+from impasto.config._translate import TranslateOptions, translate_options
 
 __all__ = [
     "METHODS",
@@ -26,10 +27,12 @@ __all__ = [
     "StartName",
     "StyleLossName",
     "TrainOptions",
+    "TranslateOptions",
     "film_options",
     "from_mapping",
     "option_fields",
     "options",
     "to_mapping",
     "train_options",
+    "translate_options",
 ]

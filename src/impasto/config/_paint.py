@@ -199,6 +199,9 @@ class PaintOptions:
     seed: int = option(0, "Seed of everything random.", group="Solver", low=0)
 
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Machine")
+    direction: Literal["ab", "ba"] = option(
+        "ab", "Which way a translator goes: from its world A to B, or back.", group="Picture"
+    )  # fmt: skip
     runtime: Literal["torch", "onnx", "openvino"] = option(
         "torch", "What runs the network of --look; the others come with the extra fast.", group="Machine"
     )  # fmt: skip

@@ -11,6 +11,7 @@ from impasto.looks.export import Runtime, on_runtime
 from impasto.looks.file import Look
 from impasto.looks.instant import Instant, Manner, blend_manners, pad_to_eight
 from impasto.looks.paint import held_to_motion
+from impasto.machine import resolve_device
 from impasto.media import resize, size_to_fit
 from impasto.types import FrameContext, Painted, Region
 
@@ -55,9 +56,7 @@ class AnyStylePainter:
         device: str = "cpu",
         runtime: Runtime = "torch",
     ) -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._device = torch.device(device)
+        self._device = resolve_device(device)
         self._network = network.to(self._device).eval()
         self._styles, self._manner = list(styles), manner
         self._strength, self._scale = strength, style_scale

@@ -9,7 +9,7 @@ it strokes that the loss network takes for the style's.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from impasto.backbones.vgg19_lite import load_vgg19_lite
 from impasto.looks.transport import Gaussian, blended, gaussian_of, moments, transport
+from impasto.media.strips import in_strips
 
 __all__ = ["CHANNELS", "LEVELS", "Instant", "Manner", "Stage", "blend_manners", "pad_to_eight"]
 
@@ -182,34 +183,6 @@ def _normalised(maps: Tensor) -> Tensor:
     mean, covariance = moments(maps)
     deviation = covariance.diagonal(dim1=1, dim2=2).clamp_min(1e-8).sqrt()
     return (maps - mean[..., None]) / (deviation[..., None, None] + SIDE_FLOOR)
-
-
-def in_strips(
-    run: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, reach: int, rows: int
-) -> tuple[Tensor, ...]:
-    """Runs what sees no farther than ``reach`` rows on strips of ``rows`` rows, and joins what comes out.
-
-    Args:
-        run: Keeps the number of rows in proportion.
-        x: ``(B, C, H, W)``.
-        reach: So many rows of the neighbours are shown with a strip.
-        rows: 0 for one strip.
-    """
-    height = x.shape[-2]
-    if rows <= 0 or height <= rows + 2 * reach:
-        return run(x)
-    whole: list[Tensor] = []
-    for top in range(0, height, rows):
-        first, last = max(0, top - reach), min(height, top + rows + reach)
-        end = min(top + rows, height)
-        for number, part in enumerate(run(x[..., first:last, :])):
-            scale = part.shape[-2] / (last - first)
-            if number == len(whole):
-                shape = (*part.shape[:2], round(height * scale), part.shape[-1])
-                whole.append(part.new_empty(shape))
-            cut = part[..., round((top - first) * scale) : round((end - first) * scale), :]
-            whole[number][..., round(top * scale) : round(end * scale), :] = cut
-    return tuple(whole)
 
 
 def pad_to_eight(image: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from impasto.looks.file import Look
 from impasto.looks.networks import pad_to
+from impasto.machine import resolve_device
 from impasto.media import color_map, color_moments
 from impasto.types import FrameContext, Painted
 
@@ -33,9 +34,7 @@ class LookPainter:
     """
 
     def __init__(self, look: Look, strength: float = 1.0, *, device: str = "cpu") -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.look, self._strength, self._device = look, strength, torch.device(device)
+        self.look, self._strength, self._device = look, strength, resolve_device(device)
         look.painter.to(self._device).eval()
         self._code = None if look.code is None else look.code.to(self._device)
 

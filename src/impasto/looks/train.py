@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from impasto.backbones import load_backbone
@@ -24,10 +22,11 @@ from impasto.looks.networks import Johnson, Painter, PainterShape
 from impasto.looks.recolor import recolor_batch
 from impasto.looks.style import StyleTarget, look_terms, measure_style
 from impasto.losses import total_variation_loss
+from impasto.machine import process_and_count, resolve_device, share_gradients
 from impasto.media import color_moments, resize, size_to_fit
 from impasto.motion import warp
 
-__all__ = ["TrainStep", "Training", "join_processes"]
+__all__ = ["TrainStep", "Training"]
 
 VALIDATED = 8
 """Photographs of a validation."""
@@ -78,13 +77,13 @@ class Training:
         if options.frame_weight > 0 and not lessons.pairs:
             raise UsageError("--frame-weight needs neighbouring frames; give films with --clips.")
         self.options, self._lessons = options, lessons
-        self._rank, self._processes = _place()
-        self.device = _device(options.device)
+        rank, _processes = process_and_count()
+        self.device = resolve_device(options.device)
         self._backbone = load_backbone()
         if isinstance(self._backbone, nn.Module):
             self._backbone.to(self.device)
         torch.manual_seed(options.seed)
-        self._generator = torch.Generator().manual_seed(options.seed + 7919 * self._rank)
+        self._generator = torch.Generator().manual_seed(options.seed + 7919 * rank)
         self._styles = [style.cpu() for style in styles]
         self._targets = [
             measure_style(style.to(self.device), self._backbone, options.style_size)
@@ -165,7 +164,7 @@ class Training:
                 )
             self._solver.zero_grad()
             loss.backward()
-            self._share_gradients()
+            share_gradients(self._weights)
             torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
             self._solver.step()
             self.step += 1
@@ -225,16 +224,6 @@ class Training:
     def _target(self, count: int) -> StyleTarget:
         """The styles in turn, one for each picture of a batch."""
         return StyleTarget.stack([self._targets[n % len(self._targets)] for n in range(count)])
-
-    def _share_gradients(self) -> None:
-        """The mean over all processes, where there are several."""
-        if self._processes == 1:
-            return
-        for weight in self._weights:
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-            dist.all_reduce(weight.grad)
-            weight.grad /= self._processes
 
     @torch.no_grad()
     def pastiches(self) -> tuple[Tensor, Tensor]:
@@ -306,35 +295,3 @@ class Training:
         self._generator.set_state(state["generator"])
         self.step, self.history = state["step"], list(state["history"])
         self._best, self._stale = state["best"], state["stale"]
-
-
-def join_processes(folder: Path | None = None) -> bool:
-    """Joins the processes that `torchrun` has started; tells whether this one writes.
-
-    Args:
-        folder: For a file that they meet at instead of an address.
-    """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if processes > 1 and not dist.is_initialized():
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
-        if folder is None:
-            dist.init_process_group(backend)
-        else:
-            dist.init_process_group(
-                backend, init_method=f"file://{folder.resolve()}/meeting", world_size=processes,
-                rank=int(os.environ["RANK"]),
-            )  # fmt: skip
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def _place() -> tuple[int, int]:
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        number = int(os.environ.get("LOCAL_RANK", "0"))
-        return torch.device(f"cuda:{number}" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)

@@ -2,7 +2,7 @@
 
 from impasto.optimize.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from impasto.optimize.film import FilmOptimiser
-from impasto.optimize.loop import InFilm, Optimisation, fast_bfloat16, resolve_device
+from impasto.optimize.loop import InFilm, Optimisation
 from impasto.optimize.memory import Estimator, Forecast, Plan, choose_plan
 from impasto.optimize.objective import Evaluation, Objective, Term, build_objective
 from impasto.optimize.pyramid import Scale, plan_scales
@@ -25,11 +25,9 @@ __all__ = [
     "Term",
     "build_objective",
     "choose_plan",
-    "fast_bfloat16",
     "fingerprint",
     "load_checkpoint",
     "make_solver",
     "plan_scales",
-    "resolve_device",
     "save_checkpoint",
 ]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from impasto.config import PaintOptions
 from impasto.errors import DivergedError, UsageError
+from impasto.machine import fast_bfloat16, resolve_device
 from impasto.media.resize import resize, size_to_fit
 from impasto.optimize.balance import Balancer
 from impasto.optimize.memory import Estimator, Plan, choose_plan, free_memory_bytes
@@ -23,7 +24,7 @@ from impasto.optimize.solvers import Solver, make_solver
 from impasto.optimize.start import first_picture
 from impasto.types import Backbone, Iterate, Region
 
-__all__ = ["InFilm", "Optimisation", "fast_bfloat16", "resolve_device"]
+__all__ = ["InFilm", "Optimisation"]
 
 LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.03, "sgd": 0.03}
 LEAP = 3.0
@@ -36,34 +37,6 @@ WARM_STEP = 0.001
 MOST_RETRIES = 8
 TOLERANCE_STEPS = 10
 SMALLEST_STYLE_PX = 32
-
-
-def resolve_device(name: str) -> torch.device:
-    """Turns ``auto`` or a torch name into a device that is there.
-
-    Raises:
-        UsageError: The device is not there, or the name is none.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {name!r} is not to be had here; use 'auto' or 'cpu'.") from error
-    return device
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 itself; where it does not, emulation is ruinous."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(probe is not None and probe())
 
 
 def _with_margin(content: Tensor, share: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Looks from end to end: which painter an option names, and a picture by it."""
+"""What paints in one pass: which painter an option names, a look or a translator."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from impasto.looks import (
     on_runtime,
     read_graph,
 )
+from impasto.translate import Translator, TranslatorPainter, is_translator, load_translator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Painter", "look_of", "look_painter"]
 
-Painter = LookPainter | AnyStylePainter
+Painter = LookPainter | AnyStylePainter | TranslatorPainter
 
 
-def look_of(options: PaintOptions) -> Look:
-    """Loads the look that the options name: a file, ``instant``, or an exported graph.
+def look_of(options: PaintOptions) -> Look | Translator:
+    """Loads the look that the options name: a file, ``instant``, an exported graph, or a translator.
 
     Raises:
         UsageError: There is none.
@@ -36,17 +37,19 @@ def look_of(options: PaintOptions) -> Look:
         raise UsageError("no look was given; give one with --look.")
     if options.look.suffix == ".onnx":
         return read_graph(options.look, options.runtime)
+    if is_translator(options.look):
+        return load_translator(options.look)
     look = load_look(options.look)
     return look if isinstance(look.painter, Instant) else on_runtime(look, options.runtime)
 
 
 def look_painter(
-    options: PaintOptions, styles: Sequence[Tensor] = (), look: Look | None = None
+    options: PaintOptions, styles: Sequence[Tensor] = (), look: Look | Translator | None = None
 ) -> Painter:
     """Makes the painter that the options name.
 
     Args:
-        options: Look, strength, blend, size of strokes, device and runtime count.
+        options: Look, strength, blend, size of strokes, direction, device and runtime count.
         styles: ``(1, 3, h, w)`` each; none for a look that has a style.
         look: One that is loaded already.
 
@@ -54,12 +57,15 @@ def look_painter(
         UsageError: Look and styles do not go together.
     """
     look = look or look_of(options)
-    if look.takes_styles and not styles:
+    takes_styles = isinstance(look, Look) and look.takes_styles
+    if takes_styles and not styles:
         raise UsageError(f"{options.look} paints in any style; give a painting to paint like.")
-    if styles and not look.takes_styles and options.paints_at_once:
+    if styles and not takes_styles and options.paints_at_once:
         raise UsageError(
             f"the look {options.look} has a style of its own; leave the painting away, or give --look instant."
         )
+    if isinstance(look, Translator):
+        return TranslatorPainter(look, options.direction, options.strength, device=options.device)
     if not isinstance(look.painter, Instant):
         return LookPainter(look, options.strength, device=options.device)
     return AnyStylePainter(

@@ -32,6 +32,7 @@ from impasto.optimize import Optimisation
 from impasto.pipeline.at_once import look_of, look_painter
 from impasto.pipeline.regions import RegionFinder
 from impasto.regions import Matched
+from impasto.translate import Translator
 from impasto.types import Backbone, Iterate, Region
 
 __all__ = [
@@ -237,7 +238,8 @@ def prepare(
         start = read_image(options.start_file).to_tensor()
     elif options.start == "look" and options.look is not None:
         look = look_of(options)
-        painter = look_painter(options, images if look.takes_styles else (), look)
+        takes_styles = isinstance(look, Look) and look.takes_styles
+        painter = look_painter(options, images if takes_styles else (), look)
         start = painter.picture(_sized(image, options))
     optimisation = Optimisation(
         image, images, network, options, start=start, regions=matched.regions
@@ -274,7 +276,7 @@ def matched_regions(
 def paint_at_once(
     content: Picture,
     options: PaintOptions,
-    look: Look | None = None,
+    look: Look | Translator | None = None,
     styles: Sequence[Picture] = (),
 ) -> tuple[Picture, tuple[str, ...]]:
     """Paints one picture with a look.

@@ -21,7 +21,7 @@ from impasto.pipeline.at_once import Painter, look_painter
 
 __all__ = ["Camera", "ClipSource", "Live", "LiveFrame", "Source", "painters_for"]
 
-LOOKS = (".look", ".onnx", ".pth", ".pt", ".model")
+LOOKS = (".look", ".onnx", ".translator", ".pth", ".pt", ".model")
 RATE_WINDOW = 20
 WAIT_SECONDS = 0.5
 

@@ -1,0 +1,131 @@
+"""`impasto train-translator`: learn to translate between two heaps of pictures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli._options import given, make_overrides
+from impasto.cli._show_training import TrainingShow
+from impasto.config import TranslateOptions, translate_options
+from impasto.errors import MissingFileError, UsageError
+
+if TYPE_CHECKING:
+    from impasto.translate.train import TranslatorTraining
+
+__all__ = ["train_translator"]
+
+INTERRUPTED = 130
+MARK = "translator"
+LONG_HOURS = 6.0
+"""A training that would take longer is warned of."""
+
+TranslateOverrides = make_overrides("TranslateOverrides", TranslateOptions)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TranslateRun:
+    """How the run is kept and shown."""
+
+    resume: bool = False
+    """Go on from OUT/checkpoint."""
+    json: bool = False
+    """Print one JSON object a step instead of a progress bar."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def train_translator(
+    *,
+    a: Annotated[Path, Parameter(help="Folder of pictures and films, or one film.")],
+    b: Annotated[Path, Parameter(help="Another; unpaired unless --paired.")],
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder to write to.")],
+    run: TranslateRun | None = None,
+    options: Annotated[TranslateOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
+) -> int:
+    """Learn to translate pictures of world A into world B and back (CycleGAN; with --paired, pix2pix).
+
+    Into OUT go model.translator, for impasto translate, checkpoint, samples.png (held-out pictures, translated, and
+    back again) and curves.png, anew at every sample. Start it with torchrun to use several GPUs.
+    """
+    from impasto.machine import join_processes
+    from impasto.translate.train import TranslatorTraining
+    from impasto.translate.worlds import gather_world
+
+    run = run or TranslateRun()
+    settled = translate_options(**given(options, TranslateOptions))
+    if out.suffix and not out.is_dir():
+        raise UsageError(f"a translator is written into a folder, not to {out.name}; change --out.")
+    writes = join_processes()
+    worlds = [gather_world(path, str(path), settled.size) for path in (a, b)]
+    training = TranslatorTraining(worlds[0], worlds[1], settled)
+    _make(out)
+    if run.resume:
+        _take_up(training, out)
+    show = TrainingShow(json_lines=run.json, quiet=run.quiet or not writes, steps=training.steps)
+    for note in [note for world in worlds for note in world.notes]:
+        show.say(note)
+    counts = f"{len(worlds[0].pictures)} pictures of A, {len(worlds[1].pictures)} of B"
+    hours = training.seconds_a_step() * (training.steps - training.step) / 3600
+    show.say(f"{counts}; this will take about {_told(hours)}")
+    if hours > LONG_HOURS:
+        show.say(
+            f"that is long: --network small is ten times as fast, --crop {settled.crop // 2} four times; or use a GPU"
+        )
+    interrupted = False
+    began = time.monotonic()
+    try:
+        for step in training:
+            show.step(step)
+            if step.sample and writes:
+                _keep(training, out, a, b)
+    except KeyboardInterrupt:
+        interrupted = True
+        if writes:
+            _keep(training, out, a, b)
+    finally:
+        show.close()
+    show.done(
+        out / "model.translator", training.step, time.monotonic() - began, interrupted=interrupted
+    )
+    return INTERRUPTED if interrupted else 0
+
+
+def _told(hours: float) -> str:
+    if hours > 48:
+        return f"{hours / 24:.0f} days"
+    return f"{hours:.1f} hours" if hours > 1 else f"{max(1, round(60 * hours))} minutes"
+
+
+def _make(out: Path) -> None:
+    from impasto.media import make_folder
+
+    make_folder(out)
+
+
+def _take_up(training: TranslatorTraining, out: Path) -> None:
+    from impasto.optimize import load_checkpoint
+
+    path = out / "checkpoint"
+    if not path.exists():
+        raise MissingFileError(f"there is no checkpoint {path}; leave --resume away to start anew.")
+    training.load_state_dict(load_checkpoint(path, MARK))
+
+
+def _keep(training: TranslatorTraining, out: Path, a: Path, b: Path) -> None:
+    """Writes model, checkpoint, samples and curves, each beside and moved into place."""
+    from impasto.media import write_image
+    from impasto.optimize import save_checkpoint
+    from impasto.translate import save_translator
+    from impasto.translate.draw import draw_history, draw_rows
+
+    save_translator(out / "model.translator", training.translator(a=a.name, b=b.name))
+    save_checkpoint(out / "checkpoint", training.state_dict(), MARK)
+    write_image(out / "samples.png", draw_rows(training.samples()))
+    if training.history:
+        write_image(out / "curves.png", draw_history(training.history))

@@ -1,0 +1,88 @@
+"""What the work runs on: devices by name, and several processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from impasto.errors import UsageError
+
+__all__ = [
+    "fast_bfloat16",
+    "join_processes",
+    "process_and_count",
+    "resolve_device",
+    "share_gradients",
+]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turns ``auto`` or a torch name into a device that is there; of several GPUs, that of this process.
+
+    Raises:
+        UsageError: The device is not there, or the name is none.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            local = os.environ.get("LOCAL_RANK")
+            return torch.device("cuda" if local is None else f"cuda:{local}")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} is not to be had here; use 'auto' or 'cpu'.") from error
+    return device
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 itself; where it does not, emulation is ruinous."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe is not None and probe())
+
+
+def join_processes(folder: Path | None = None) -> bool:
+    """Joins the processes that `torchrun` has started; tells whether this one writes.
+
+    Args:
+        folder: For a file that they meet at instead of an address.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1 and not dist.is_initialized():
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        if folder is None:
+            dist.init_process_group(backend)
+        else:
+            dist.init_process_group(
+                backend, init_method=f"file://{folder.resolve()}/meeting", world_size=processes,
+                rank=int(os.environ["RANK"]),
+            )  # fmt: skip
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def process_and_count() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def share_gradients(weights: Iterable[nn.Parameter]) -> None:
+    """Replaces gradients by their mean over all processes, where there are several."""
+    count = process_and_count()[1]
+    if count == 1:
+        return
+    for weight in weights:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        dist.all_reduce(weight.grad)
+        weight.grad /= count

@@ -1,0 +1,39 @@
+"""Large pictures in strips of rows: what sees only so far need not hold all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["in_strips"]
+
+
+def in_strips(
+    run: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, reach: int, rows: int
+) -> tuple[Tensor, ...]:
+    """Runs what sees no farther than ``reach`` rows on strips of ``rows`` rows, and joins what comes out.
+
+    Args:
+        run: Keeps the number of rows in proportion.
+        x: ``(B, C, H, W)``.
+        reach: So many rows of the neighbours are shown with a strip.
+        rows: 0 for one strip.
+    """
+    height = x.shape[-2]
+    if rows <= 0 or height <= rows + 2 * reach:
+        return run(x)
+    whole: list[Tensor] = []
+    for top in range(0, height, rows):
+        first, last = max(0, top - reach), min(height, top + rows + reach)
+        end = min(top + rows, height)
+        for number, part in enumerate(run(x[..., first:last, :])):
+            scale = part.shape[-2] / (last - first)
+            if number == len(whole):
+                shape = (*part.shape[:2], round(height * scale), part.shape[-1])
+                whole.append(part.new_empty(shape))
+            cut = part[..., round((top - first) * scale) : round((end - first) * scale), :]
+            whole[number][..., round(top * scale) : round(end * scale), :] = cut
+    return tuple(whole)

@@ -1,0 +1,20 @@
+"""Translators between two worlds of pictures, learned from two heaps of them: CycleGAN and pix2pix."""
+
+from impasto.translate.file import (
+    Translator,
+    is_translator,
+    load_translator,
+    save_translator,
+)
+from impasto.translate.networks import GeneratorShape, make_generator
+from impasto.translate.paint import TranslatorPainter
+
+__all__ = [
+    "GeneratorShape",
+    "Translator",
+    "TranslatorPainter",
+    "is_translator",
+    "load_translator",
+    "make_generator",
+    "save_translator",
+]

@@ -1,0 +1,60 @@
+"""Pictures of a training: what becomes of held-out pictures, and how the losses went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from impasto.media import Picture
+
+__all__ = ["draw_history", "draw_rows"]
+
+WIDTH_PX, HEIGHT_PX, EDGE_PX = 760, 420, 56
+INKS = (
+    (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0), (60, 60, 60),
+    (140, 90, 40),
+)  # fmt: skip
+LEAST = 1e-4
+
+
+def draw_rows(rows: Sequence[Tensor]) -> Picture:
+    """Rows of ``(3, H, W)`` in ``[0, 1]``, one below the other; shorter ones are filled up with white."""
+    width = max(row.shape[-1] for row in rows)
+    filled = [torch.nn.functional.pad(row, (0, width - row.shape[-1]), value=1.0) for row in rows]
+    return Picture.from_tensor(torch.cat(filled, dim=1)[None])
+
+
+def draw_history(history: Sequence[Mapping[str, float]]) -> Picture:
+    """Every loss over the steps, on a logarithmic scale.
+
+    Args:
+        history: At least one, each with ``step``.
+    """
+    image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
+    pen = ImageDraw.Draw(image)
+    names = [name for name in history[0] if name != "step"]
+    values = np.log10([[max(one.get(name, LEAST), LEAST) for name in names] for one in history])
+    steps = np.array([one["step"] for one in history])
+    low, high = float(np.floor(values.min())), float(np.ceil(values.max()))
+    wide, tall = WIDTH_PX - 2 * EDGE_PX, HEIGHT_PX - 2 * EDGE_PX
+
+    def place(step: float, value: float) -> tuple[float, float]:
+        share = (value - low) / max(high - low, 1e-9)
+        across = (step - steps[0]) / max(steps[-1] - steps[0], 1)
+        return EDGE_PX + wide * across, HEIGHT_PX - EDGE_PX - tall * share
+
+    for power in range(int(low), int(high) + 1):
+        ends = [place(steps[0], power), place(steps[-1], power)]
+        pen.line(ends, fill=(220, 220, 220))
+        pen.text((6, ends[0][1] - 6), f"1e{power}", fill="black")
+    for number, name in enumerate(names):
+        ink = INKS[number % len(INKS)]
+        points = [place(step, value) for step, value in zip(steps, values[:, number], strict=True)]
+        pen.line(points if len(points) > 1 else points * 2, fill=ink, width=2)
+        pen.text((EDGE_PX + 110 * (number % 6), 10 + 16 * (number // 6)), name, fill=ink)
+    pen.text((EDGE_PX, HEIGHT_PX - 28), f"step {steps[0]:.0f} to {steps[-1]:.0f}", fill="black")
+    return Picture(rgb=np.asarray(image, np.float32) / 255)

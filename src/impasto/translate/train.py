@@ -1,0 +1,377 @@
+"""Training of a translator: a generator of steps, like that of a look.
+
+Zhu et al. 2017, eqs. 1-3 and section 4; with ``paired``, Isola et al. 2017, eqs. 1-4.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from impasto.backbones import load_backbone
+from impasto.config import TranslateOptions, to_mapping
+from impasto.errors import CheckpointError, DivergedError
+from impasto.losses import gram_loss, gram_matrix
+from impasto.machine import process_and_count, resolve_device, share_gradients
+from impasto.translate.file import Translator
+from impasto.translate.losses import ImagePool, adversarial_loss
+from impasto.translate.networks import Discriminator, GeneratorShape, initialise, make_generator
+from impasto.translate.worlds import World, along, check_worlds, crop_of, pairs_of, small_move
+from impasto.types import Backbone
+
+__all__ = ["TranslateStep", "TranslatorTraining"]
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
+STYLE_PICTURES = 24
+HALF = 0.5
+"""Share of the discriminator's loss, as published, which slows it down beside the generator."""
+
+OTHER = {"ab": "ba", "ba": "ab"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateStep:
+    """One step of both solvers.
+
+    Attributes:
+        step: Its number, from 1.
+        steps: How many there will be.
+        terms: Weighted losses by name; ``judge`` is that of the discriminators.
+        sample: Whether a sample is due.
+        seconds: Since the beginning.
+    """
+
+    step: int
+    steps: int
+    terms: Mapping[str, float]
+    sample: bool
+    seconds: float
+
+
+class TranslatorTraining:
+    """Teaches generators between two worlds; iterate to train.
+
+    Args:
+        a: One world.
+        b: The other.
+        options: Everything else.
+
+    Attributes:
+        generators: By direction.
+        history: Means of the losses between two samples, with their steps.
+    """
+
+    def __init__(self, a: World, b: World, options: TranslateOptions) -> None:
+        check_worlds(a, b, paired=options.paired)
+        self.options, self.worlds = options, {"a": a, "b": b}
+        self._pairs = pairs_of(a, b) if options.paired else []
+        rank, _processes = process_and_count()
+        self.device = resolve_device(options.device)
+        torch.manual_seed(options.seed)
+        self._generator = torch.Generator().manual_seed(options.seed + 7919 * rank)
+        directions = ("ab",) if options.paired else ("ab", "ba")
+        shape = _shape(options)
+        self.generators: dict[str, Any] = {
+            d: make_generator(shape).to(self.device) for d in directions
+        }
+        self.judges = {d: self._judge().to(self.device) for d in directions}
+        self._pools = {d: ImagePool(options.pool) for d in directions}
+        self._painting = [w for g in self.generators.values() for w in g.parameters()]
+        self._judging = [w for j in self.judges.values() for w in j.parameters()]
+        betas = (options.beta1, 0.999)
+        self._solvers = [
+            torch.optim.Adam(weights, lr=options.learning_rate, betas=betas)
+            for weights in (self._painting, self._judging)
+        ]
+        self._seeing: Backbone | None = None
+        self._styles = self._style_targets() if options.style_weight > 0 else {}
+        self.step, self.history = 0, list[dict[str, float]]()
+        self._sums: dict[str, float] = {}
+        self._began = time.monotonic()
+
+    @property
+    def steps(self) -> int:
+        """How many there will be."""
+        return self.options.steps + self.options.decay_steps
+
+    def _judge(self) -> nn.Module:
+        options = self.options
+        width = options.judge_channels or (32 if options.network == "small" else 64)
+        norm = "batch" if options.paired and options.network == "unet" else "instance"
+        judge = Discriminator(width, 6 if options.paired else 3, norm, options.judge_layers)
+        initialise(judge)
+        return judge
+
+    def __iter__(self) -> Iterator[TranslateStep]:
+        """Yields one `TranslateStep` a step.
+
+        Raises:
+            DivergedError: A loss is not finite; what was written last is kept.
+        """
+        while self.step < self.steps:
+            rate = self.options.learning_rate * self._share_of_rate()
+            for solver in self._solvers:
+                solver.param_groups[0]["lr"] = rate
+            terms = self._learn()
+            if not all(math.isfinite(value) for value in terms.values()):
+                raise DivergedError(
+                    f"a loss is not finite at step {self.step + 1}; the checkpoint before is kept. Go on with a lower "
+                    "--learning-rate."
+                )
+            self.step += 1
+            for name, value in terms.items():
+                self._sums[name] = self._sums.get(name, 0.0) + value
+            due = self.step % self.options.sample_every == 0 or self.step == self.steps
+            if due:
+                self._remember()
+            yield TranslateStep(
+                step=self.step, steps=self.steps, terms=terms, sample=due,
+                seconds=time.monotonic() - self._began,
+            )  # fmt: skip
+
+    def _share_of_rate(self) -> float:
+        over = self.step - self.options.steps
+        return 1.0 if over <= 0 else 1.0 - over / (self.options.decay_steps + 1)
+
+    def _remember(self) -> None:
+        before = self.history[-1]["step"] if self.history else 0.0
+        count = max(1.0, self.step - before)
+        means = {name: value / count for name, value in self._sums.items()}
+        self.history.append({"step": float(self.step), **means})
+        self._sums = {}
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Crops of both worlds, ``(batch, 3, crop, crop)`` each."""
+        options = self.options
+        found: tuple[list[Tensor], list[Tensor]] = ([], [])
+        a, b = self.worlds["a"], self.worlds["b"]
+        for _ in range(options.batch):
+            if options.paired:
+                first, second = self._pairs[self._draw(len(self._pairs))]
+                state = self._generator.get_state()
+                found[0].append(a.crop(first, options.crop, self._generator, flip=options.flip))
+                self._generator.set_state(state)  # the same place in both
+                found[1].append(b.crop(second, options.crop, self._generator, flip=options.flip))
+            else:
+                for world, crops in ((a, found[0]), (b, found[1])):
+                    number = self._draw(len(world.pictures))
+                    crops.append(
+                        world.crop(number, options.crop, self._generator, flip=options.flip)
+                    )
+        return torch.cat(found[0]).to(self.device), torch.cat(found[1]).to(self.device)
+
+    def _draw(self, count: int) -> int:
+        return int(torch.randint(0, count, (), generator=self._generator))
+
+    def _learn(self) -> dict[str, float]:
+        """One step of the generators, then one of the discriminators."""
+        a, b = self._batch()
+        for judge in self.judges.values():
+            judge.requires_grad_(requires_grad=False)
+        with self._mixed():
+            terms, made = (self._paired_terms if self.options.paired else self._cycle_terms)(a, b)
+        self._descend(self._solvers[0], self._painting, torch.stack(list(terms.values())).sum())
+        for judge in self.judges.values():
+            judge.requires_grad_(requires_grad=True)
+        with self._mixed():
+            judged = self._judge_loss(a, b, made)
+        self._descend(self._solvers[1], self._judging, judged)
+        values = {name: value.item() for name, value in terms.items()}
+        return {**values, "judge": judged.item()}
+
+    def _mixed(self) -> torch.autocast:
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"
+        )
+
+    def _descend(
+        self, solver: torch.optim.Optimizer, weights: list[nn.Parameter], loss: Tensor
+    ) -> None:
+        solver.zero_grad()
+        loss.backward()
+        share_gradients(weights)
+        if torch.isfinite(loss):
+            solver.step()
+
+    def _cycle_terms(self, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Eqs. 1 to 3 of the paper and its identity loss, with the terms that are ours."""
+        options = self.options
+        real = {"ab": a, "ba": b}
+        made = {d: self.generators[d](real[d]).float() for d in ("ab", "ba")}
+        terms = {
+            f"adversary_{d}": adversarial_loss(
+                self.judges[d](made[d]).float(), real=True, adversary=options.adversary
+            )
+            for d in made
+        }
+        if options.cycle_weight > 0:
+            back = {d: self.generators[OTHER[d]](made[d]).float() for d in made}
+            apart = torch.stack([(back[d] - real[d]).abs().mean() for d in made])
+            terms["cycle"] = options.cycle_weight * apart.sum()
+        if options.identity_weight > 0:
+            same = [
+                (self.generators[d](real[OTHER[d]]).float() - real[OTHER[d]]).abs().mean()
+                for d in made
+            ]
+            terms["identity"] = (
+                options.identity_weight * options.cycle_weight * torch.stack(same).sum()
+            )
+        return terms | self._own_terms(real, made), made
+
+    def _paired_terms(self, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        made = {"ab": self.generators["ab"](a).float()}
+        judged = self.judges["ab"](torch.cat([a, made["ab"]], dim=1)).float()
+        terms = {
+            "adversary_ab": adversarial_loss(judged, real=True, adversary=self.options.adversary),
+            "pair": self.options.pair_weight * (made["ab"] - b).abs().mean(),
+        }
+        return terms | self._own_terms({"ab": a}, made), made
+
+    def _own_terms(
+        self, real: Mapping[str, Tensor], made: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Style against the other world's, and steadiness."""
+        options, terms = self.options, dict[str, Tensor]()
+        if options.style_weight > 0:
+            assert self._seeing is not None
+            errors = []
+            for direction, image in made.items():
+                maps = self._seeing((image + 1) / 2, STYLE_LAYERS)
+                mean = {k: gram_matrix(maps[k].float()).mean(0, keepdim=True) for k in STYLE_LAYERS}
+                errors += [gram_loss(mean[k], self._styles[direction][k]) for k in STYLE_LAYERS]
+            terms["style"] = options.style_weight * torch.stack(errors).mean()
+        if options.steady_weight > 0:
+            apart = []
+            for direction, image in real.items():
+                grid, moved = small_move(image, self._generator)
+                later = self.generators[direction](moved).float()
+                apart.append((later - along(made[direction], grid)).square().mean())
+            terms["steady"] = options.steady_weight * torch.stack(apart).sum()
+        return terms
+
+    def _judge_loss(self, a: Tensor, b: Tensor, made: Mapping[str, Tensor]) -> Tensor:
+        found, options = [], self.options
+        for direction, images in made.items():
+            wanted = b if direction == "ab" else a
+            shown = images.detach()
+            if options.paired:
+                wanted, shown = torch.cat([a, b], dim=1), torch.cat([a, shown], dim=1)
+            shown = self._pools[direction].exchange(shown, self._generator)
+            judge = self.judges[direction]
+            found += [
+                adversarial_loss(judge(wanted).float(), real=True, adversary=options.adversary),
+                adversarial_loss(judge(shown).float(), real=False, adversary=options.adversary),
+            ]
+        return HALF * torch.stack(found).sum()
+
+    @torch.no_grad()
+    def _style_targets(self) -> dict[str, dict[str, Tensor]]:
+        """Mean Gram matrices of each world, by the direction that leads to it."""
+        self._seeing = load_backbone()
+        if isinstance(self._seeing, nn.Module):
+            self._seeing.to(self.device)
+        found = {}
+        for direction, name in (("ab", "b"), ("ba", "a")):
+            pictures = self.worlds[name].pictures[:STYLE_PICTURES]
+            crops = torch.cat([crop_of(p, self.options.crop, None) for p in pictures])
+            maps = self._seeing((crops.to(self.device) + 1) / 2, STYLE_LAYERS)
+            found[direction] = {
+                k: gram_matrix(maps[k].float()).mean(0, keepdim=True) for k in STYLE_LAYERS
+            }
+        return found
+
+    @torch.no_grad()
+    def samples(self) -> list[Tensor]:
+        """Rows of held-out pictures: as they are, translated, and back again; ``(3, H, W)`` in ``[0, 1]``."""
+        rows = []
+        for direction, generator in self.generators.items():
+            world = self.worlds[direction[0]]
+            for picture in world.held:
+                image = crop_of(picture, self.options.crop, None).to(self.device)
+                generator.eval()
+                made = generator(image)
+                row = [image, made]
+                if not self.options.paired:
+                    row.append(self.generators[OTHER[direction]].eval()(made))
+                rows.append((torch.cat(row, dim=3)[0].cpu() + 1) / 2)
+        for generator in self.generators.values():
+            generator.train()
+        return [row.clamp(0, 1) for row in rows]
+
+    def translator(self, **about: Any) -> Translator:
+        """The translator as it stands."""
+        told = {"training": to_mapping(self.options), "steps": self.step, **about}
+        copies = {d: copy.deepcopy(g).cpu().eval() for d, g in self.generators.items()}
+        return Translator(copies, told)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a run which goes on has to know."""
+        return {
+            "generators": {d: g.state_dict() for d, g in self.generators.items()},
+            "judges": {d: j.state_dict() for d, j in self.judges.items()},
+            "solvers": [solver.state_dict() for solver in self._solvers],
+            "pools": {d: pool.images for d, pool in self._pools.items()},
+            "generator": self._generator.get_state(),
+            "step": self.step,
+            "history": self.history,
+            "sums": self._sums,
+            "options": self._mark(),
+        }
+
+    def _mark(self) -> str:
+        changing = ("steps", "decay_steps", "learning_rate")
+        fixed = {k: v for k, v in to_mapping(self.options).items() if k not in changing}
+        return str(sorted(fixed.items()))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where another run was; only steps and learning rate may differ.
+
+        Raises:
+            CheckpointError: The run had other options.
+        """
+        if state["options"] != self._mark():
+            raise CheckpointError(
+                "the checkpoint is of a training with other options; give those again, or leave --resume away."
+            )
+        for direction in self.generators:
+            self.generators[direction].load_state_dict(state["generators"][direction])
+            self.judges[direction].load_state_dict(state["judges"][direction])
+            self._pools[direction].images = list(state["pools"][direction])
+        for solver, kept in zip(self._solvers, state["solvers"], strict=True):
+            solver.load_state_dict(kept)
+        self._generator.set_state(state["generator"])
+        self.step, self.history = state["step"], list(state["history"])
+        self._sums = dict(state["sums"])
+
+    def seconds_a_step(self) -> float:
+        """A trial on copies: the third of three steps of the generators' work, forward and backward."""
+        image = torch.zeros(
+            self.options.batch, 3, self.options.crop, self.options.crop, device=self.device
+        )
+        generators = [copy.deepcopy(g) for g in self.generators.values()]
+        began = 0.0
+        for _ in range(2):
+            began = time.perf_counter()
+            for generator in generators:
+                generator(image).square().mean().backward()
+        passes = 1 if self.options.paired else 2 + (self.options.identity_weight > 0)
+        return passes * (time.perf_counter() - began) * 1.15
+
+
+def _shape(options: TranslateOptions) -> GeneratorShape:
+    small = options.network == "small"
+    return GeneratorShape(
+        kind="unet" if options.network == "unet" else "resnet",
+        channels=options.width,
+        blocks=options.depth,
+        norm="batch" if options.network == "unet" and options.paired else "instance",
+        dropout=options.network == "unet",
+        resized=small,
+    )

@@ -1,0 +1,180 @@
+"""Two heaps of pictures that a translator learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.errors import ImpastoError, InputError, UsageError
+from impasto.media import find_images, pixels_to_tensor, read_image, resize
+
+__all__ = ["World", "check_worlds", "gather_world"]
+
+FILMS = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
+FRAMES_A_FILM = 200
+HELD_OUT = 4
+"""At most so many pictures of a world are kept for samples, when it has five times as many."""
+
+
+@dataclass
+class World:
+    """Pictures of one world.
+
+    Attributes:
+        name: For people.
+        pictures: ``(3, H, W)`` of uint8.
+        names: Of each.
+        held: Kept for samples.
+        marks: Hashes of each picture's bytes.
+        notes: What was left out, a sentence each.
+    """
+
+    name: str
+    pictures: list[Tensor]
+    names: list[str]
+    held: list[Tensor]
+    marks: frozenset[int] = frozenset()
+    notes: list[str] = field(default_factory=list)
+
+    def crop(
+        self, number: int, side: int, generator: torch.Generator | None, *, flip: bool = False
+    ) -> Tensor:
+        """A crop of one picture, ``(1, 3, side, side)`` from -1 to 1; from the middle where nothing is random."""
+        return crop_of(self.pictures[number], side, generator, flip=flip)
+
+
+def crop_of(
+    picture: Tensor, side: int, generator: torch.Generator | None, *, flip: bool = False
+) -> Tensor:
+    """``(3, H, W)`` of uint8 to ``(1, 3, side, side)`` from -1 to 1; reflected where the picture is smaller."""
+    height, width = picture.shape[-2:]
+    if generator is None:
+        top, left = (height - side) // 2, (width - side) // 2
+    else:
+        top = int(torch.randint(0, height - side + 1, (), generator=generator))
+        left = int(torch.randint(0, width - side + 1, (), generator=generator))
+    part = picture[:, top : top + side, left : left + side][None].float() / 127.5 - 1
+    mirrored = flip and generator is not None and float(torch.rand((), generator=generator)) < 0.5
+    return part.flip(-1) if mirrored else part
+
+
+def gather_world(path: Path, name: str, short_edge: int) -> World:
+    """Reads a folder of pictures and films, or one film; what cannot be read is left out and counted.
+
+    Args:
+        path: Folder, or film.
+        name: For people.
+        short_edge: Pictures are brought to it.
+
+    Raises:
+        InputError: Nothing could be read.
+    """
+    if not path.exists():
+        raise InputError(f"there is no folder {path}; give one with pictures or films for {name}.")
+    films = [path] if path.suffix.lower() in FILMS else []
+    if path.is_dir():
+        films = [p for p in sorted(path.iterdir()) if p.suffix.lower() in FILMS]
+    found: list[tuple[str, Tensor]] = []
+    notes: list[str] = []
+    try:
+        files = find_images([str(path)]) if path.is_dir() else []
+    except ImpastoError:
+        files = []
+    for file in files:
+        try:
+            found.append((file.stem, _sized(read_image(file).to_tensor(), short_edge)))
+        except ImpastoError as error:
+            notes.append(f"left out of {name}: {error}")
+    for film in films:
+        found += [(f"{film.stem}-{n}", frame) for n, frame in enumerate(_frames(film, short_edge))]
+    if not found:
+        more = f" ({len(notes)} could not be read)" if notes else ""
+        raise InputError(
+            f"there is no picture in {path}{more}; give a folder with pictures or films."
+        )
+    count = min(HELD_OUT, len(found) // 5)
+    every = len(found) // count if count else 0
+    held = [n for n in range(len(found)) if count and n % every == every - 1][:count]
+    kept = [item for n, item in enumerate(found) if n not in held]
+    return World(
+        name=name,
+        pictures=[picture for _name, picture in kept],
+        names=[one for one, _picture in kept],
+        held=[found[n][1] for n in held] or [kept[0][1]],
+        marks=frozenset(hash(picture.numpy().tobytes()) for _name, picture in found),
+        notes=notes,
+    )
+
+
+def check_worlds(a: World, b: World, *, paired: bool) -> None:
+    """Refuses worlds that teach nothing.
+
+    Raises:
+        UsageError: One is a part of the other, or pairs are missing.
+    """
+    if paired:
+        if not set(a.names) & set(b.names):
+            raise UsageError(
+                "no picture of A has one of the same name in B; --paired wants pairs of one name in two folders."
+            )
+        return
+    smaller, larger = (a, b) if len(a.marks) <= len(b.marks) else (b, a)
+    if smaller.marks <= larger.marks:
+        raise UsageError(
+            f"every picture of {smaller.name} is in {larger.name} too; give two worlds that differ."
+        )
+
+
+def pairs_of(a: World, b: World) -> list[tuple[int, int]]:
+    """Numbers of the pictures that have one name."""
+    other = {name: number for number, name in enumerate(b.names)}
+    return [(number, other[name]) for number, name in enumerate(a.names) if name in other]
+
+
+def _sized(image: Tensor, short_edge: int) -> Tensor:
+    height, width = image.shape[-2:]
+    scale = short_edge / min(height, width)
+    size = (max(short_edge, round(height * scale)), max(short_edge, round(width * scale)))
+    return (255 * resize(image[:, :3], size).clamp(0, 1)[0]).round().to(torch.uint8)
+
+
+def _frames(path: Path, short_edge: int) -> Sequence[Tensor]:
+    from impasto.media.video import open_clip
+
+    clip = open_clip(path)
+    info = clip.info
+    every = max(1, (info.frames or 250) // FRAMES_A_FILM)
+    scale = short_edge / min(info.height_px, info.width_px)
+    size = (
+        max(short_edge, 2 * round(info.height_px * scale / 2)),
+        max(short_edge, 2 * round(info.width_px * scale / 2)),
+    )
+    return [
+        (255 * pixels_to_tensor(frame.pixels)[0]).round().to(torch.uint8)
+        for number, frame in enumerate(clip.frames(size))
+        if number % every == 0
+    ]
+
+
+def small_move(image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A grid that shifts, turns and enlarges a little, and the picture along it."""
+    numbers = 2 * torch.rand(4, generator=generator) - 1
+    angle, scale = 0.05 * numbers[0], (0.05 * numbers[1]).exp()
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2) * scale
+    matrix = torch.cat([turn, 0.06 * numbers[2:, None]], dim=1)[None]
+    grid = F.affine_grid(
+        matrix.expand(len(image), 2, 3).to(image), list(image.shape), align_corners=False
+    )
+    return grid, along(image, grid)
+
+
+def along(image: Tensor, grid: Tensor) -> Tensor:
+    """A picture along a grid."""
+    return F.grid_sample(
+        image, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
