@@ -371,7 +371,8 @@ def test_the_commands_learn_and_translate_pictures_and_films(tmp_path):
     for model in ("made/model.translator", "latest_net_G_A.pth"):
         picture = run("translate", "a/0.png", "--model", model, "-o", "o.png")
         assert picture.returncode == 0, picture.stderr
-        assert Image.open(tmp_path / "o.png").size == (40, 36)
+        with Image.open(tmp_path / "o.png") as made:
+            assert made.size == (40, 36)
         moving = run("translate", "c.mp4", "--model", model, "-o", "o.mp4", "--strength", "0.5")
         assert moving.returncode == 0, moving.stderr
         assert packets_of(tmp_path / "o.mp4", "audio") == packets_of(tmp_path / "c.mp4", "audio")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,47 @@ from impasto.errors import InputError
 __all__ = ["measure"]
 
 measure = App(name="measure", help="Figures of what was painted.")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """Who judges, and how it is told."""
+
+    judge: str = "vgg19-lite"
+    """Network that judges; best another than the one that painted."""
+    judge_weights: Path | None = None
+    """File of its weights."""
+    lpips: Path | None = None
+    """Published weights of LPIPS for --judge alexnet or vgg16."""
+    json: bool = False
+    """Print JSON."""
+
+
+@measure.command
+def image(
+    out: Annotated[Path, Parameter(help="The pastiche, or a folder of them.")],
+    /,
+    *,
+    content: Annotated[Path, Parameter(help="Its photograph, or a folder with the photographs.")],
+    style: Annotated[Path | None, Parameter(help="Its style, or a folder with the styles.")] = None,
+    how: Judging | None = None,
+) -> int:
+    """Measure style, content, structure, palette, sharpness and noise of OUT.
+
+    In folders, each picture's photograph and style are those that its own settings name, or those whose names are in
+    its own; the means come with bootstrap intervals.
+    """
+    from impasto.backbones import load_backbone
+    from impasto.cli._measured import described, measure_files, pair_up, table
+
+    how = how or Judging()
+    judge = load_backbone(how.judge, weights=how.judge_weights)
+    found = measure_files(pair_up(out, content, style), judge, how.lpips)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(json.dumps(_plain(described(found))) if how.json else table(found))
+    return 0
 
 
 @Parameter(name="*")

@@ -1,5 +1,13 @@
 """Figures of pictures and films: steadiness, drift, style, content and structure."""
 
+from impasto.measure.figures import (
+    METRICS,
+    Interval,
+    Lpips,
+    PictureFigures,
+    bootstrap,
+    measure_picture,
+)
 from impasto.measure.film import FilmFigures, FilmMeter, measure_film, same_frames
 from impasto.measure.picture import (
     Structure,
@@ -13,10 +21,16 @@ from impasto.measure.picture import (
 )
 
 __all__ = [
+    "METRICS",
     "FilmFigures",
     "FilmMeter",
+    "Interval",
+    "Lpips",
+    "PictureFigures",
     "Structure",
+    "bootstrap",
     "measure_film",
+    "measure_picture",
     "perceptual_difference",
     "region_style",
     "same_frames",

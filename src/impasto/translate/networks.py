@@ -42,6 +42,8 @@ class GeneratorShape:
         norm: ``instance``, or ``batch`` as pix2pix has it.
         dropout: Whether its blocks have a dropout layer, which is still when painting.
         resized: Enlarge by resizing and convolution, which leaves no checkerboard, and not as published.
+        skip: Add a linear map of the picture's own colours, past the norms. Instance norm takes from every picture its
+            brightness and contrast, which a small network cannot guess again.
     """
 
     kind: Literal["resnet", "unet"] = "resnet"
@@ -50,6 +52,7 @@ class GeneratorShape:
     norm: Literal["instance", "batch"] = "instance"
     dropout: bool = False
     resized: bool = False
+    skip: bool = False
 
     def to_header(self) -> dict[str, Any]:
         """Plain values."""
@@ -97,6 +100,7 @@ class ResnetGenerator(nn.Module):
             ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(k, 3, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
+        self.skip = nn.Conv2d(3, 3, 1) if shape.skip else None
 
     def forward(self, image: Tensor, *, rows: int = 0) -> Tensor:
         """``(B, 3, H, W)`` from -1 to 1 to the same; H and W multiples of 4.
@@ -105,7 +109,8 @@ class ResnetGenerator(nn.Module):
             image: The picture.
             rows: Convolve in strips of so many rows of the picture, to hold less memory; the result is the same.
         """
-        return _walk(self.model, image, rows) if rows else self.model(image)
+        found = _walk(self.model, image, rows) if rows else self.model(image)
+        return found if self.skip is None else found + self.skip(image)
 
 
 def _walk(layers: nn.Sequential, x: Tensor, rows: int) -> Tensor:
@@ -258,6 +263,9 @@ def make_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
     """A generator of random weights."""
     made = ResnetGenerator(shape) if shape.kind == "resnet" else UnetGenerator(shape)
     initialise(made)
+    if isinstance(made, ResnetGenerator) and made.skip is not None:
+        with torch.no_grad():
+            made.skip.weight.copy_(torch.eye(3)[..., None, None])
     return made
 
 

@@ -374,4 +374,5 @@ def _shape(options: TranslateOptions) -> GeneratorShape:
         norm="batch" if options.network == "unet" and options.paired else "instance",
         dropout=options.network == "unet",
         resized=small,
+        skip=small,
     )

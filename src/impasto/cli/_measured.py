@@ -1,0 +1,150 @@
+"""Which pastiche belongs to which photograph and style, and how their figures are told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.errors import InputError
+
+if TYPE_CHECKING:
+    from impasto.measure import PictureFigures
+    from impasto.types import Backbone
+
+__all__ = ["Found", "Trio", "described", "measure_files", "pair_up", "table"]
+
+ARROWS = {"lower": "less is better", "higher": "more is better", "near": "near the style's own"}
+
+
+@dataclass(frozen=True)
+class Trio:
+    """A pastiche with what it was painted from."""
+
+    out: Path
+    content: Path
+    style: Path | None
+
+
+@dataclass
+class Found:
+    """Figures of pictures, in order."""
+
+    trios: list[Trio]
+    figures: list[PictureFigures]
+    notes: list[str] = field(default_factory=list)
+
+
+def pair_up(out: Path, content: Path, style: Path | None) -> list[Trio]:
+    """Finds the photograph and style of each picture.
+
+    Raises:
+        InputError: One has none.
+    """
+    from impasto.media import find_images
+
+    pictures = find_images([str(out)])
+    return [
+        Trio(
+            path,
+            _mate(path, content, "content"),
+            None if style is None else _mate(path, style, "styles"),
+        )
+        for path in pictures
+    ]
+
+
+def _mate(path: Path, place: Path, kind: str) -> Path:
+    if not place.is_dir():
+        return place
+    from impasto.media import find_images
+
+    candidates = find_images([str(place)])
+    told = _told(path).get(kind)
+    names = [told] if isinstance(told, str) else list(told or [])
+    for candidate in candidates:
+        if candidate.name in names:
+            return candidate
+    like = [c for c in candidates if path.stem.startswith(c.stem) or path.stem.endswith(c.stem)]
+    if not like:
+        raise InputError(
+            f"{path} names no picture of {place}; give its own file, or name it like its photograph."
+        )
+    return max(like, key=lambda c: len(c.stem))
+
+
+def _told(path: Path) -> dict[str, Any]:
+    from impasto.media import read_metadata
+
+    try:
+        values: dict[str, Any] = json.loads(read_metadata(path)["impasto"])
+    except (KeyError, ValueError, OSError):
+        return {}
+    return values
+
+
+def measure_files(trios: Sequence[Trio], judge: Backbone, lpips: Path | None = None) -> Found:
+    """Measures pictures at their own size, with their style seen at the same long edge."""
+    from impasto.measure import Lpips, measure_picture
+    from impasto.media import read_image, resize, size_to_fit
+
+    perceptual = None if lpips is None else Lpips(judge, lpips)
+    found = Found(list(trios), [])
+    for trio in trios:
+        image = read_image(trio.out).to_tensor()
+        size = (image.shape[-2], image.shape[-1])
+        content = resize(read_image(trio.content).to_tensor(), size)
+        style = None
+        if trio.style is not None:
+            style = read_image(trio.style).to_tensor()
+            style = resize(style, size_to_fit((style.shape[-2], style.shape[-1]), max(size)))
+        found.figures.append(measure_picture(image, content, style, judge, perceptual))
+        if _told(trio.out).get("options", {}).get("backbone") == judge.name and not found.notes:
+            found.notes.append(
+                f"{trio.out.name} was painted by {judge.name}, which judges it now; --judge gives another"
+            )
+    return found
+
+
+def described(found: Found) -> dict[str, Any]:
+    """Plain values: each picture's figures, and the means of several with their intervals."""
+    from impasto.measure import METRICS, bootstrap
+
+    rows = [
+        {
+            "out": str(trio.out),
+            "content": str(trio.content),
+            "style": str(trio.style or ""),
+            **dataclasses.asdict(figures),
+        }
+        for trio, figures in zip(found.trios, found.figures, strict=True)
+    ]
+    means = {}
+    for name in METRICS:
+        values = [getattr(figures, name) for figures in found.figures]
+        known = [value for value in values if value is not None]
+        if known:
+            means[name] = dataclasses.asdict(bootstrap(known))
+    return {"pictures": rows, "means": means}
+
+
+def table(found: Found) -> str:
+    """For people: a line a figure, with what better means."""
+    from impasto.measure import METRICS
+
+    told = described(found)
+    lines = (
+        [f"{len(found.figures)} pictures"] if len(found.figures) > 1 else [str(found.trios[0].out)]
+    )
+    for name, mean in told["means"].items():
+        text = f"{name:<10} {mean['mean']:9.4f}"
+        if len(found.figures) > 1:
+            text += f"  [{mean['low']:.4f}, {mean['high']:.4f}]"
+        own = getattr(found.figures[0], f"{name}_of_style", None)
+        if own is not None and len(found.figures) == 1:
+            text += f" (the style's {own:.4f})"
+        lines.append(f"{text}  {ARROWS[METRICS[name].better]}")
+    return "\n".join(lines)
