@@ -121,7 +121,8 @@ def test_the_command_measures_one_picture_and_folders(tmp_path):
     many = run("made", "--content", "contents", "--style", "styles", "--json")
     assert many.returncode == 0, many.stderr
     told = json.loads(many.stdout)
-    assert [row["content"].split("/")[-1] for row in told["pictures"]] != []
+    names = [row["content"].rsplit("/", 1)[-1] for row in told["pictures"]]
+    assert names == ["one.png", "two.png"]
     assert told["means"]["style"]["low"] <= told["means"]["style"]["mean"]
     assert len(told["pictures"]) == 2
     save(photograph(), tmp_path / "made" / "stranger.png")

@@ -115,10 +115,8 @@ def described(found: Found) -> dict[str, Any]:
 
     rows = [
         {
-            "out": str(trio.out),
-            "content": str(trio.content),
-            "style": str(trio.style or ""),
-            **dataclasses.asdict(figures),
+            **{name: str(getattr(trio, name) or "") for name in ("out", "content", "style")},
+            "figures": dataclasses.asdict(figures),
         }
         for trio, figures in zip(found.trios, found.figures, strict=True)
     ]

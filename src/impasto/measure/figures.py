@@ -247,7 +247,7 @@ class Lpips:
             ]
         except KeyError as error:
             raise WeightsError(
-                f"{path} holds no weights of LPIPS (it lacks {error.args[0]}); give alex.pth or vgg.pth of its version 0.1."
+                f"{path} holds no weights of LPIPS (it lacks {error.args[0]}); give its alex.pth or vgg.pth."
             ) from error
 
     @torch.no_grad()
