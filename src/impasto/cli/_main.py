@@ -30,6 +30,8 @@ app.command("impasto.cli._export:export", name="export")
 app.command("impasto.cli._translate:translate", name="translate")
 app.command("impasto.cli._train_translator:train_translator", name="train-translator")
 app.command("impasto.cli._measure:measure", name="measure")
+app.command("impasto.cli._study:study", name="study")
+app.command("impasto.cli._study:tune", name="tune")
 app.command("impasto.cli._backbones:backbones", name="backbones")
 app.command("impasto.cli._doctor:doctor", name="doctor")
 

@@ -1,0 +1,220 @@
+"""`impasto study` and `impasto tune`: grids of runs, and a first choice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from impasto.cli._options import Overrides, settle, write_config
+from impasto.config import to_mapping
+from impasto.errors import UsageError
+
+if TYPE_CHECKING:
+    from impasto.study import Plan
+
+__all__ = ["study", "tune"]
+
+INTERRUPTED = 130
+FAILED = 1
+LONG_HOURS = 1.0
+"""A study that would take longer is begun with --yes only."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class StudyRun:
+    """What is painted, by how many, and how it is shown."""
+
+    contents: str | None = None
+    """Photographs, or folders of them, in place of the study's own; clips for a study of films. Commas between."""
+    styles: str | None = None
+    """Styles, or folders of them, in place of the study's own. Commas between."""
+    size: int | None = None
+    """Long edge in pixels, in place of the study's own."""
+    judge: str | None = None
+    """Network that judges."""
+    judge_weights: Path | None = None
+    """File of its weights."""
+    workers: int = 1
+    """Processes that share the cores."""
+    yes: bool = False
+    """Begin even where it takes hours."""
+    json: bool = False
+    """Print one JSON object a run."""
+
+
+def study(
+    name: Annotated[
+        str, Parameter(help="A bundled study, or a .toml of your own; `list` names them.")
+    ],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder to write to.")] = None,
+    run: StudyRun | None = None,
+) -> int:
+    """Run a grid of paintings and write a table, a sheet, a film of the sweep and a page.
+
+    What is finished is never run again; a run that fails is told and the others go on.
+    """
+    from impasto.study import (
+        bundled,
+        estimated_hours,
+        load_plan,
+        open_folder,
+        read_results,
+        run_study,
+        write_report,
+    )
+
+    run = run or StudyRun()
+    if name == "list":
+        print("\n".join(f"{one:<12} {load_plan(one).title}" for one in bundled()))
+        return 0
+    if out is None:
+        raise UsageError("a study is written to a folder; give one with --out.")
+    plan = load_plan(
+        name,
+        contents=_listed(run.contents), styles=_listed(run.styles),
+        overrides={} if run.size is None else {"size": run.size},
+        judge=run.judge, judge_weights=run.judge_weights,
+    )  # fmt: skip
+    if not plan.contents:
+        raise UsageError("this study has no contents of its own; give some with --contents.")
+    count = sum(1 for _cell in plan.cells())
+    open_folder(out, plan)
+    missing = count - sum("error" not in values for _cell, values in read_results(out, plan))
+    hours = estimated_hours(plan, missing) if missing else 0.0
+    if hours > LONG_HOURS and not run.yes:
+        raise UsageError(
+            f"{missing} runs would take about {hours:.1f} hours; give --yes to begin, or a smaller --size."
+        )
+    show = _Show(plan, count, hours, json_lines=run.json)
+    interrupted, failed = False, 0
+    try:
+        for done in run_study(plan, out, workers=run.workers):
+            failed += "error" in done.values
+            show.cell(done)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        show.close()
+    for path in write_report(plan, read_results(out, plan), out):
+        show.say(f"wrote {path}")
+    if failed:
+        show.say(
+            f"{failed} of {count} runs failed; the page says why, and the same command tries them again"
+        )
+    return INTERRUPTED if interrupted else FAILED if failed else 0
+
+
+def _listed(text: str | None) -> list[str]:
+    return [part for part in text.split(",") if part] if text else []
+
+
+class _Show:
+    """A bar, or JSON lines."""
+
+    def __init__(self, plan: Plan, count: int, hours: float, *, json_lines: bool) -> None:
+        self._json = json_lines
+        self._bar: Any = None
+        if not json_lines:
+            from impasto.cli._bar import make_bar, make_console
+
+            self._console = make_console()
+            self._console.print(
+                f"{plan.title}: {count} runs, about {60 * hours:.0f} minutes", markup=False
+            )
+            self._bar = make_bar(self._console)
+            self._task = self._bar.add_task("running", total=count, losses="")
+            self._bar.start()
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+        if self._json:
+            print(json.dumps({"event": "note", "text": text}), flush=True)
+        else:
+            self._console.print(text, markup=False, soft_wrap=True)
+
+    def cell(self, done: Any) -> None:
+        """One run ended."""
+        told = {
+            "event": "run", "case": done.cell.case.name, "content": done.cell.content, "style": done.cell.style,
+            "number": done.number, "count": done.count, "known": done.known,
+            "seconds_left": round(done.seconds_left, 1), "error": done.values.get("error"),
+        }  # fmt: skip
+        if self._json:
+            print(json.dumps(told), flush=True)
+            return
+        self._bar.update(
+            self._task,
+            completed=done.number,
+            description=done.cell.case.name,
+            losses=f"{done.seconds_left:.0f} s left",
+        )
+        if "error" in done.values:
+            self._console.print(
+                f"{done.cell.case.name} failed: {done.values['error']}",
+                markup=False,
+                soft_wrap=True,
+            )
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def tune(
+    content: Annotated[Path, Parameter(help="Photograph.")],
+    style: Annotated[Path, Parameter(help="Painting.")],
+    /,
+    *more_styles: Annotated[Path, Parameter(help="Further paintings.")],
+    out: Annotated[
+        Path,
+        Parameter(name=["--out", "-o"], help="TOML to write; the sheet goes beside it."),
+    ],
+    preset: Annotated[
+        str | None, Parameter(name=["--preset", "-p"], help="Where the tries start from.")
+    ] = None,
+    options: Annotated[Overrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
+) -> int:
+    """Try strengths and sizes of strokes at a small size, show them on a sheet, and choose.
+
+    OUT holds the best by the measured scores; impasto image takes it with --config. The sheet, OUT with .png in place
+    of .toml, shows all with their values, and you may choose another.
+    """
+    from impasto.cli._bar import make_bar, make_console
+    from impasto.media import read_image, write_image
+    from impasto.study import suggest
+
+    if out.suffix != ".toml":
+        raise UsageError(f"the choice is written to a .toml, not to {out.name}; change --out.")
+    paint = settle(preset, None, options)
+    if paint.paints_at_once:
+        raise UsageError("tune is of the optimiser; leave --look away.")
+    pictures = [read_image(path) for path in (content, style, *more_styles)]
+    console = make_console()
+    with make_bar(console) as bar:
+        task = bar.add_task("trying", total=None, losses="")
+        tries, sheet = suggest(
+            pictures[0], pictures[1:], paint,
+            on_try=lambda done, count: bar.update(task, completed=done, total=count),
+        )  # fmt: skip
+    best = tries[0]
+    write_config(out, to_mapping(best.options))
+    write_image(out.with_suffix(".png"), sheet)
+    for one in tries:
+        console.print(
+            f"{one.label}: style {one.figures.style:.4f}, content {one.figures.content:.3f}, structure "
+            f"{one.figures.structure:.2f}", markup=False, soft_wrap=True,
+        )  # fmt: skip
+    console.print(
+        f"chose {best.label}; wrote {out} and {out.with_suffix('.png')}",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0

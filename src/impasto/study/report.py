@@ -1,0 +1,279 @@
+"""What a study leaves behind: a table, a contact sheet, a film of the sweep, and a page that opens from disk."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from impasto.measure import METRICS, bootstrap
+from impasto.media import Picture, read_image, write_image
+from impasto.media.timelapse import Timelapse
+from impasto.study.plan import Case, Cell, Plan
+from impasto.study.run import picture_at
+from impasto.study.sheet import draw_sheet
+
+__all__ = ["summary", "write_report"]
+
+THUMB_PX, JPEG_QUALITY = 420, 82
+SHEET_ROWS = 12
+SWEEP_REPEATS = 8
+"""Frames that each case stays in the film of the sweep."""
+
+SHOWN = (
+    "style",
+    "style_w2",
+    "content",
+    "structure",
+    "palette",
+    "sharpness",
+    "noise",
+    "error_1",
+    "error_4",
+)
+Results = Sequence[tuple[Cell, dict[str, Any]]]
+
+
+def summary(plan: Plan, results: Results) -> list[dict[str, Any]]:
+    """A row a case: means with intervals over all contents, styles and seeds; failures counted."""
+    rows = []
+    for case in plan.cases:
+        own = [values for cell, values in results if cell.case.name == case.name]
+        done = [values for values in own if "error" not in values]
+        row: dict[str, Any] = {"case": case.name, "runs": len(done), "failed": len(own) - len(done)}
+        if done:
+            row["seconds"] = bootstrap([values["seconds"] for values in done])
+            losses = [values["loss"] for values in done if values["loss"] is not None]
+            if losses:
+                row["loss"] = bootstrap(losses)
+            for name in SHOWN:
+                known = [v["figures"][name] for v in done if v["figures"].get(name) is not None]
+                if known:
+                    row[name] = bootstrap(known)
+        rows.append(row)
+    _mark_best(plan, rows)
+    return rows
+
+
+def _mark_best(plan: Plan, rows: list[dict[str, Any]]) -> None:
+    """Of the cases that differ in the tuned option alone, the one of the least loss."""
+    if not plan.best_of:
+        return
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for case, row in zip(plan.cases, rows, strict=True):
+        groups.setdefault(_without(case, plan.best_of), []).append(row)
+    for group in groups.values():
+        known = [row for row in group if "loss" in row]
+        if known:
+            min(known, key=lambda row: row["loss"].mean)["best"] = True
+
+
+def _without(case: Case, name: str) -> str:
+    return json.dumps(
+        {k: v for k, v in case.chosen.items() if k not in (name, "name")}, default=str
+    )
+
+
+def write_report(plan: Plan, results: Results, out: Path) -> list[Path]:
+    """Writes results.csv, sheet.png, sweep.gif and report.html.
+
+    Args:
+        plan: Which.
+        results: Of `read_results`.
+        out: The study's folder.
+
+    Returns:
+        What was written.
+    """
+    paths = [out / "results.csv", out / "sheet.png", out / "report.html"]
+    _write_table(results, paths[0])
+    write_image(paths[1], _sheet(plan, results, out))
+    _write_text(paths[2], _page(plan, results, out))
+    sweep = _sweep(plan, results, out)
+    return [*paths, sweep] if sweep is not None else paths
+
+
+def _write_text(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def _write_table(results: Results, path: Path) -> None:
+    names = [name for name in METRICS if any(name in v.get("figures", {}) for _c, v in results)]
+    names += [
+        n for n in ("error_1", "error_4") if any(n in v.get("figures", {}) for _c, v in results)
+    ]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        ["case", "content", "style", "seed", "steps", "seconds", "loss", *names, "error"]
+    )
+    for cell, values in results:
+        figures = values.get("figures", {})
+        writer.writerow(
+            [cell.case.name, cell.content, cell.style, cell.seed]
+            + [values.get(name, "") for name in ("steps", "seconds", "loss")]
+            + [figures.get(name, "") for name in names]
+            + [values.get("error", "")]
+        )
+    _write_text(path, stream.getvalue())
+
+
+def _picture(out: Path, cell: Cell, values: Mapping[str, Any]) -> Picture | None:
+    path = out / "cells" / f"{cell.key}.png"
+    return read_image(path) if "error" not in values and path.exists() else None
+
+
+def _sheet(plan: Plan, results: Results, out: Path) -> Picture:
+    """A row a pair, a column a case."""
+    by_pair: dict[tuple[str, str], dict[str, tuple[Cell, dict[str, Any]]]] = {}
+    for cell, values in results:
+        by_pair.setdefault((cell.content, cell.style), {})[cell.case.name] = (cell, values)
+    rows: list[list[tuple[Picture | None, str]]] = []
+    for (content, style), cases in list(by_pair.items())[:SHEET_ROWS]:
+        source = None if plan.kind == "film" else picture_at(content)
+        row: list[tuple[Picture | None, str]] = [
+            (source, _short(content)),
+            (picture_at(style), _short(style)),
+        ]
+        for case in plan.cases:
+            found = cases.get(case.name)
+            row.append(
+                (None, f"{case.name}: none")
+                if found is None
+                else (_picture(out, *found), case.name)
+            )
+        rows.append(row)
+    return draw_sheet(rows or [[(None, "nothing was painted")]])
+
+
+def _sweep(plan: Plan, results: Results, out: Path) -> Path | None:
+    """The first pair from case to case, as a film."""
+    if plan.kind == "film":
+        return None
+    pair = (plan.contents[0], plan.styles[0], plan.seeds[0])
+    pictures = [
+        _picture(out, cell, values)
+        for cell, values in results
+        if (cell.content, cell.style, cell.seed) == pair
+    ]
+    known = [picture for picture in pictures if picture is not None]
+    if len(known) < 2:
+        return None
+    path = out / "sweep.gif"
+    height, width = known[0].rgb.shape[:2]
+    film = Timelapse(path)
+    for picture in known:
+        image = Image.fromarray(np.round(255 * picture.rgb).astype(np.uint8)).resize(
+            (width, height)
+        )
+        for _ in range(SWEEP_REPEATS):
+            film.add(Picture(rgb=np.asarray(image, np.float32) / 255))
+    film.close()
+    return path
+
+
+def _short(source: str) -> str:
+    return source.partition(":")[2] if source.startswith("skimage:") else Path(source).stem
+
+
+def _jpeg(picture: Picture) -> str:
+    image = Image.fromarray(np.round(255 * picture.rgb).astype(np.uint8))
+    image.thumbnail((THUMB_PX, THUMB_PX), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _page(plan: Plan, results: Results, out: Path) -> str:
+    """One file that needs nothing else."""
+    rows = summary(plan, results)
+    names = ["seconds", "loss", *SHOWN]
+    columns = [name for name in names if any(name in row for row in rows)]
+    head = "".join(f"<th data-n>{html.escape(_headed(name))}</th>" for name in columns)
+    body = "".join(_table_row(row, columns) for row in rows)
+    contents = {c: _jpeg(picture_at(c)) for c in plan.contents} if plan.kind == "picture" else {}
+    cards = "".join(_card(cell, values, out, contents) for cell, values in results)
+    data = {
+        "curves": _curves(plan, results),
+        "points": [
+            {"name": row["case"], "x": row["seconds"].mean, "y": row["style"].mean}
+            for row in rows
+            if "seconds" in row and "style" in row
+        ],
+    }
+    template = (files("impasto.study") / "data" / "report.html").read_text(encoding="utf-8")
+    filled = {
+        "TITLE": html.escape(plan.title), "QUESTION": html.escape(plan.question),
+        "CLAIM": html.escape(plan.claim or "None."), "HEAD": head, "BODY": body, "CARDS": cards,
+        "LEGEND": _legend(columns), "DATA": json.dumps(data).replace("</", "<\\/"),
+    }  # fmt: skip
+    for key, value in filled.items():
+        template = template.replace("{{" + key + "}}", value)
+    return template
+
+
+def _headed(name: str) -> str:
+    arrow = {"lower": " \u2193", "higher": " \u2191"}
+    return name.replace("_", " ") + (arrow.get(METRICS[name].better, "") if name in METRICS else "")
+
+
+def _table_row(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    cells = []
+    for name in columns:
+        found = row.get(name)
+        if found is None:
+            cells.append("<td>-</td>")
+            continue
+        span = f"{found.low:.4g} to {found.high:.4g}"
+        cells.append(
+            f'<td data-v="{found.mean:.6g}" title="95 %: {span}">{found.mean:.4g}<small>{span}</small></td>'
+        )
+    best = ' class="best"' if row.get("best") else ""
+    failed = f" <em>{row['failed']} failed</em>" if row["failed"] else ""
+    return f"<tr{best}><td>{html.escape(row['case'])}{failed}</td><td>{row['runs']}</td>{''.join(cells)}</tr>"
+
+
+def _card(cell: Cell, values: Mapping[str, Any], out: Path, contents: Mapping[str, str]) -> str:
+    title = html.escape(f"{cell.case.name}: {_short(cell.content)} in {_short(cell.style)}")
+    picture = _picture(out, cell, values)
+    if picture is None:
+        why = html.escape(values.get("error", ""))
+        return f'<figure class="failed"><figcaption>{title}<br>{why}</figcaption></figure>'
+    before = contents.get(cell.content, "")
+    style = values["figures"].get("style")
+    note = f"{values['seconds']:.1f} s" + (f", style {style:.4g}" if style is not None else "")
+    return (
+        f'<figure><img loading="lazy" src="{_jpeg(picture)}" data-before="{before}" alt="{title}">'
+        f"<figcaption>{title}<br>{note}</figcaption></figure>"
+    )
+
+
+def _curves(plan: Plan, results: Results) -> list[dict[str, Any]]:
+    """The loss curve of each case on the first pair that has one."""
+    found: dict[str, Any] = {}
+    for cell, values in results:
+        if values.get("curve") and cell.case.name not in found:
+            found[cell.case.name] = {"name": cell.case.name, "points": values["curve"]}
+    return [found[case.name] for case in plan.cases if case.name in found]
+
+
+def _legend(columns: Sequence[str]) -> str:
+    lines = []
+    for name in columns:
+        if name in METRICS:
+            metric = METRICS[name]
+            text = f"{metric.source}. Range: {metric.span}. Does not see: {metric.blind}."
+            lines.append(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>")
+    return "".join(lines)

@@ -1,0 +1,266 @@
+"""Runs the cells of a study, each once, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from impasto.backbones import load_backbone
+from impasto.config import to_mapping
+from impasto.errors import ImpastoError, InputError, OutputError, UsageError
+from impasto.measure import FilmMeter, measure_film, measure_picture, same_frames
+from impasto.media import Picture, read_image, resize, size_to_fit, write_image
+from impasto.pipeline import backbone_for, prepare
+from impasto.study.plan import Cell, Plan
+from impasto.types import Backbone
+
+__all__ = ["CellDone", "estimated_hours", "open_folder", "picture_at", "read_results", "run_study"]
+
+MARK = "study.json"
+CURVE_POINTS = 60
+
+
+@dataclass(frozen=True)
+class CellDone:
+    """One cell is finished, failed, or was there already.
+
+    Attributes:
+        cell: Which.
+        values: What it measured, or ``{"error": ...}``.
+        number: How many are done, this one included.
+        count: How many there are.
+        seconds_left: By the mean of those that were run.
+        known: Whether it was there already.
+    """
+
+    cell: Cell
+    values: dict[str, Any]
+    number: int
+    count: int
+    seconds_left: float
+    known: bool
+
+
+def open_folder(out: Path, plan: Plan) -> None:
+    """Takes a folder for this study.
+
+    Raises:
+        UsageError: It holds another study.
+        OutputError: It cannot be made.
+    """
+    mark = out / MARK
+    told = {"name": plan.name, "title": plan.title}
+    if mark.exists():
+        try:
+            other = json.loads(mark.read_text(encoding="utf-8"))
+        except ValueError:
+            other = {}
+        if other.get("name") != plan.name:
+            raise UsageError(
+                f"{out} holds the study {other.get('name', 'of another kind')}; give another folder with --out."
+            )
+    elif out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} holds other files; give an empty folder with --out.")
+    try:
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+        _write(mark, told)
+    except OSError as error:
+        raise OutputError(
+            f"{out} cannot be written ({error.strerror}); choose another place."
+        ) from error
+
+
+def picture_at(source: str) -> Picture:
+    """A file, or a picture that scikit-image ships."""
+    if not source.startswith("skimage:"):
+        return read_image(Path(source))
+    try:
+        from skimage import data
+
+        pixels = getattr(data, source.partition(":")[2])()
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"{source} is not to be had; install impasto[examples], or give pictures of your own."
+        ) from error
+    return Picture(rgb=np.ascontiguousarray(pixels[..., :3], np.float32) / 255)
+
+
+def estimated_hours(plan: Plan, cells: int) -> float:
+    """By the forecast of every case on the first pair, on this machine."""
+    if plan.kind == "film":
+        return 0.0
+    content, style = picture_at(plan.contents[0]), picture_at(plan.styles[0])
+    seconds = []
+    for case in plan.cases:
+        if case.paint.paints_at_once:
+            seconds.append(1.0)
+            continue
+        job = prepare(content, [style], case.paint)
+        seconds.append(job.optimisation.plan.forecast.seconds)
+    return cells * sum(seconds) / len(seconds) / 3600
+
+
+def read_results(out: Path, plan: Plan) -> list[tuple[Cell, dict[str, Any]]]:
+    """What is there of a study, in the plan's order."""
+    found = []
+    for cell in plan.cells():
+        path = out / "cells" / f"{cell.key}.json"
+        if path.exists():
+            found.append((cell, json.loads(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def run_study(plan: Plan, out: Path, *, workers: int = 1) -> Iterator[CellDone]:
+    """Runs what was not run before; yields every cell.
+
+    Args:
+        plan: Which.
+        out: From `open_folder`.
+        workers: Processes; the cores are shared among them.
+    """
+    cells = list(plan.cells())
+    missing = []
+    number = 0
+    for cell in cells:
+        path = out / "cells" / f"{cell.key}.json"
+        values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"error": ""}
+        if "error" in values:  # what failed is tried again
+            missing.append(cell)
+            continue
+        number += 1
+        yield CellDone(cell, values, number, len(cells), 0.0, known=True)
+    began = time.monotonic()
+    for done, (cell, values) in enumerate(_finished(plan, missing, out, workers), 1):
+        each = (time.monotonic() - began) / done
+        left = each * (len(missing) - done)
+        yield CellDone(cell, values, number + done, len(cells), left, known=False)
+
+
+def _finished(
+    plan: Plan, cells: list[Cell], out: Path, workers: int
+) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    if workers <= 1 or len(cells) <= 1:
+        for cell in cells:
+            yield cell, _run_cell(plan, cell, out)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
+        running = {pool.submit(_run_cell, plan, cell, out): cell for cell in cells}
+        for future in as_completed(running):
+            cell = running[future]
+            try:
+                values = future.result()
+            except Exception as error:  # a worker that died takes no other cell with it
+                values = {"error": f"the worker ended ({error})"}
+            yield cell, values
+
+
+def _run_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
+    """Paints and measures one; an error is a result like any other."""
+    try:
+        values = (_film_cell if plan.kind == "film" else _picture_cell)(plan, cell, out)
+    except ImpastoError as error:
+        values = {"error": str(error)}
+    except Exception as error:  # whatever it is, the other cells go on
+        values = {"error": f"{type(error).__name__}: {error}"}
+    _write(out / "cells" / f"{cell.key}.json", values)
+    return values
+
+
+def _picture_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
+    content, style = picture_at(cell.content), picture_at(cell.style)
+    paint = dataclasses.replace(cell.case.paint, seed=cell.seed)
+    began = time.perf_counter()
+    losses: list[float] = []
+    terms: dict[str, float] = {}
+    if paint.paints_at_once:
+        from impasto.pipeline import paint_at_once
+
+        made, _notes = paint_at_once(content, paint, None, [style])
+    else:
+        job = prepare(content, [style], paint, backbone_for(paint))
+        for iterate in job.optimisation:
+            losses.append(iterate.loss)
+            terms = dict(iterate.terms)
+        made = job.finish()
+    seconds = time.perf_counter() - began
+    image = made.to_tensor()
+    size = (image.shape[-2], image.shape[-1])
+    target = style.to_tensor()
+    target = resize(target, size_to_fit((target.shape[-2], target.shape[-1]), max(size)))
+    figures = measure_picture(
+        image, resize(content.to_tensor(), size), target, _judge(plan.judge, plan.judge_weights)
+    )
+    write_image(out / "cells" / f"{cell.key}.png", made)
+    step = max(1, len(losses) // CURVE_POINTS)
+    return {
+        "seconds": seconds,
+        "steps": len(losses),
+        "loss": losses[-1] if losses else None,
+        "terms": terms,
+        "curve": [[n + 1, losses[n]] for n in range(0, len(losses), step)],
+        "figures": dataclasses.asdict(figures),
+        "options": to_mapping(paint),
+    }
+
+
+def _film_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
+    from impasto.media.video import open_clip
+    from impasto.pipeline import prepare_film
+
+    assert cell.case.film is not None
+    paint = dataclasses.replace(cell.case.paint, seed=cell.seed)
+    path = out / "cells" / f"{cell.key}.mp4"
+    began = time.perf_counter()
+    job = prepare_film(
+        cell.content, [picture_at(cell.style)], path, paint, cell.case.film, fresh=True
+    )
+    frames = sum(1 for _event in job)
+    job.assemble()
+    seconds = (time.perf_counter() - began) / max(1, frames)
+    style = picture_at(cell.style).to_tensor()
+    style = resize(style, size_to_fit((style.shape[-2], style.shape[-1]), max(job.size)))
+    meter = FilmMeter(_judge(plan.judge, plan.judge_weights), [style], gaps=(1, 4))
+    read = open_clip(path).frames(job.size)
+    measured = measure_film(same_frames(read, job.selected(), 0.0), meter)
+    first = next(iter(open_clip(path).frames(job.size)))
+    write_image(
+        out / "cells" / f"{cell.key}.png", Picture(rgb=first.pixels.astype(np.float32) / 255)
+    )
+    job.store.remove()
+    return {
+        "seconds": seconds,
+        "steps": frames,
+        "loss": None,
+        "terms": {},
+        "curve": [],
+        "figures": {
+            "style": measured.style, "content": measured.content, "error_1": measured.error[1],
+            "error_4": measured.error[4], "error_1_of_clip": measured.error_of_clip[1],
+        },
+        "options": {**to_mapping(paint), "film": to_mapping(cell.case.film)},
+    }  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def _judge(name: str, weights: Path | None) -> Backbone:
+    return load_backbone(name, weights=weights)
+
+
+def _write(path: Path, values: Any) -> None:
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(values, default=str), encoding="utf-8")
+    os.replace(beside, path)

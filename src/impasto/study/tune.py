@@ -1,0 +1,111 @@
+"""A first choice for a user: a small grid at a small size, measured and shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from impasto.backbones import load_backbone
+from impasto.config import PaintOptions
+from impasto.measure import PictureFigures, measure_picture
+from impasto.media import Picture, resize, size_to_fit
+from impasto.pipeline import backbone_for, prepare
+from impasto.study.sheet import draw_sheet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Suggestion", "suggest"]
+
+SIZE_PX = 224
+STEPS = (40,)
+STRENGTHS = (0.6, 1.0, 1.6)
+SCALES = (0.6, 1.0, 1.6)
+KEPT = 0.25
+"""Structure that a pastiche should keep at least; below, the photograph is lost."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One try.
+
+    Attributes:
+        label: What was chosen, for people.
+        options: For the full run.
+        picture: The small pastiche.
+        figures: Of it.
+        score: Less is better.
+    """
+
+    label: str
+    options: PaintOptions
+    picture: Picture
+    figures: PictureFigures
+    score: float
+
+
+def suggest(
+    content: Picture,
+    styles: Sequence[Picture],
+    options: PaintOptions,
+    *,
+    on_try: Callable[[int, int], None] | None = None,
+) -> tuple[list[Suggestion], Picture]:
+    """Tries strengths and sizes of strokes.
+
+    The score is ``log style + log content`` of the figures, which no common factor of either changes, and a penalty
+    where less than a quarter of the photograph's structure is left.
+
+    Args:
+        content: The photograph.
+        styles: One or more paintings.
+        options: What the tries start from.
+        on_try: Told of every try, with their number.
+
+    Returns:
+        The tries, best first, and a sheet of them in the order of the grid.
+    """
+    network, judge = backbone_for(options), load_backbone()
+    tries: list[Suggestion] = []
+    grid = list(itertools.product(STRENGTHS, SCALES))
+    for number, (strength, scale) in enumerate(grid, 1):
+        chosen = dataclasses.replace(options, strength=strength, style_scale=scale)
+        small = dataclasses.replace(chosen, size=SIZE_PX, steps=STEPS, coarsest=0)
+        job = prepare(content, styles, small, network)
+        for _iterate in job.optimisation:
+            pass
+        picture = job.finish()
+        image = picture.to_tensor()
+        size = (image.shape[-2], image.shape[-1])
+        figures = measure_picture(
+            image, resize(content.to_tensor(), size), _seen(styles[0], scale * max(size)), judge
+        )
+        label = f"strength {strength:g}, style scale {scale:g}"
+        tries.append(Suggestion(label, chosen, picture, figures, _score(figures)))
+        if on_try is not None:
+            on_try(number, len(grid))
+    best = min(tries, key=lambda one: one.score)
+    rows = [
+        [
+            (one.picture, one.label + (" (best)" if one is best else ""))
+            for one in tries[n : n + len(SCALES)]
+        ]
+        for n in range(0, len(tries), len(SCALES))
+    ]
+    return sorted(tries, key=lambda one: one.score), draw_sheet(rows)
+
+
+def _seen(style: Picture, long_edge: float) -> Tensor:
+    image = style.to_tensor()
+    size = size_to_fit((image.shape[-2], image.shape[-1]), max(32, round(long_edge)))
+    return resize(image, size)
+
+
+def _score(figures: PictureFigures) -> float:
+    assert figures.style is not None
+    lost = max(0.0, KEPT - figures.structure) / KEPT
+    return math.log(figures.style + 1e-4) + math.log(figures.content + 1e-4) + lost
