@@ -2,8 +2,8 @@
 
 World A is half of the photographs; world B is the other half under a fixed, strong change of colour and texture. The
 translator sees no pair. It is judged on photographs it never saw: how far its translation is from the hidden truth,
-over how far the photograph itself is. A third is the aim. The identity loss is left away: it would hold colours that are
-to change.
+over how far the photograph itself is. A third is the aim. The identity loss is left away: it would hold colours that
+are to change.
 
     python recipes/learn_translation.py --data DATA --out FOLDER [--side 64] [--steps 4000]
 

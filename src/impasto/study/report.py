@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from impasto.errors import ImpastoError
 from impasto.measure import METRICS, bootstrap
 from impasto.media import Picture, read_image, write_image
 from impasto.media.timelapse import Timelapse
@@ -135,6 +136,14 @@ def _picture(out: Path, cell: Cell, values: Mapping[str, Any]) -> Picture | None
     return read_image(path) if "error" not in values and path.exists() else None
 
 
+def _source(source: str) -> Picture | None:
+    """A picture that the study painted from; None where it cannot be read, which its runs have told."""
+    try:
+        return picture_at(source)
+    except ImpastoError:
+        return None
+
+
 def _sheet(plan: Plan, results: Results, out: Path) -> Picture:
     """A row a pair, a column a case."""
     by_pair: dict[tuple[str, str], dict[str, tuple[Cell, dict[str, Any]]]] = {}
@@ -142,10 +151,10 @@ def _sheet(plan: Plan, results: Results, out: Path) -> Picture:
         by_pair.setdefault((cell.content, cell.style), {})[cell.case.name] = (cell, values)
     rows: list[list[tuple[Picture | None, str]]] = []
     for (content, style), cases in list(by_pair.items())[:SHEET_ROWS]:
-        source = None if plan.kind == "film" else picture_at(content)
+        source = None if plan.kind == "film" else _source(content)
         row: list[tuple[Picture | None, str]] = [
             (source, _short(content)),
-            (picture_at(style), _short(style)),
+            (_source(style), _short(style)),
         ]
         for case in plan.cases:
             found = cases.get(case.name)
@@ -203,7 +212,8 @@ def _page(plan: Plan, results: Results, out: Path) -> str:
     columns = [name for name in names if any(name in row for row in rows)]
     head = "".join(f"<th data-n>{html.escape(_headed(name))}</th>" for name in columns)
     body = "".join(_table_row(row, columns) for row in rows)
-    contents = {c: _jpeg(picture_at(c)) for c in plan.contents} if plan.kind == "picture" else {}
+    sources = {c: _source(c) for c in plan.contents} if plan.kind == "picture" else {}
+    contents = {name: _jpeg(picture) for name, picture in sources.items() if picture is not None}
     cards = "".join(_card(cell, values, out, contents) for cell, values in results)
     data = {
         "curves": _curves(plan, results),

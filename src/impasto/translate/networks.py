@@ -268,7 +268,7 @@ def make_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
     if isinstance(made, ResnetGenerator) and made.skip is not None:
         with torch.no_grad():
             made.skip.weight.copy_(torch.eye(3)[..., None, None] / SKIP_GAIN)
-            made.model[-2].weight.zero_()  # type: ignore[union-attr, operator]
+            made.model[-2].weight.zero_()  # type: ignore[operator]
     return made
 
 
