@@ -7,7 +7,7 @@ content and style judged by the backbone at five layers. Style is judged by the 
 style that is hard to meet does not drown the others; steadiness by noise and by small known moves of the photograph.
 Everything is seeded, and a run that was stopped goes on from its checkpoint.
 
-    python recipes/train_instant.py --data DATA --out FILE [--steps 8000]
+    python recipes/train_instant.py --data DATA --out FILE [--steps 6600]
 
 DATA holds ``photos/open`` and ``paintings/open``; every eighth file of each is kept unseen. On two cores the first
 lessons take six minutes, and a step in style half a second.
@@ -301,7 +301,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=6600)
     args = parser.parse_args()
     run, kept = Run(args.data), args.out.with_suffix(".checkpoint")
     if kept.exists():
