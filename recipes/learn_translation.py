@@ -31,14 +31,14 @@ from impasto.translate.draw import draw_history, draw_rows
 from impasto.translate.train import TranslatorTraining
 from impasto.translate.worlds import World, crop_of
 
-MIXING = ((0.25, 0.10, 0.55), (0.10, 0.50, 0.10), (0.55, 0.25, 0.05))
-OFFSET = (0.02, 0.08, 0.22)
-RELIEF = 0.6
+MIXING = ((0.90, 0.15, 0.00), (0.15, 0.50, 0.05), (0.10, 0.05, 0.25))
+OFFSET = (0.06, -0.02, 0.02)
+RELIEF = 0.4
 HELD_OUT = 6
 
 
 def hidden_truth(image: Tensor) -> Tensor:
-    """``(1, 3, H, W)`` in ``[0, 1]``: colours mixed and shifted, and lit from one side like a relief."""
+    """``(1, 3, H, W)`` in ``[0, 1]``: an evening: warm, darker, and lit from one side like a relief."""
     mixed = torch.einsum("ij,bjhw->bihw", torch.tensor(MIXING), image)
     mixed = mixed + torch.tensor(OFFSET).view(1, 3, 1, 1)
     light = F.pad(image.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")

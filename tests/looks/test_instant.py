@@ -158,8 +158,6 @@ def test_regions_are_found_and_painted():
         for regions in ("none", "auto")
     )
     assert np.abs(plain - parts).mean() > 1
-    mask = np.zeros((96, 128, 3), np.uint8)
-    mask[:, :64] = 255
 
 
 def test_it_is_the_optimisers_start():

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from impasto.looks.export import Runtime, on_runtime
 from impasto.looks.file import Look
 from impasto.looks.instant import Instant, Manner, blend_manners, pad_to_eight
-from impasto.looks.paint import held_to_motion
 from impasto.machine import resolve_device
 from impasto.media import resize, size_to_fit
+from impasto.motion.hold import held_to_motion
 from impasto.types import FrameContext, Painted, Region
 
 __all__ = ["AnyStylePainter"]

@@ -11,15 +11,13 @@ from impasto.looks.file import Look
 from impasto.looks.networks import pad_to
 from impasto.machine import resolve_device
 from impasto.media import color_map, color_moments
+from impasto.motion.hold import held_to_motion
 from impasto.types import FrameContext, Painted
 
-__all__ = ["LookPainter", "held_to_motion"]
+__all__ = ["LookPainter"]
 
 SETTLE = 0.1
 """Share of a frame's own colours in the running mean that recolours it, so that no frame flickers in tone."""
-
-HELD = 0.85
-"""Share of the pastiche before, along the motion, where that is reliable."""
 
 Moments = tuple[Tensor, Tensor]
 
@@ -70,14 +68,6 @@ class LookPainter:
             return Painted(image=held_to_motion(self.picture(frame), context))
         own = _settled(color_moments(frame.double()), context.state)
         return Painted(image=held_to_motion(self.picture(frame, own), context), state=_numbers(own))
-
-
-def held_to_motion(image: Tensor, context: FrameContext) -> Tensor:
-    """The pastiche, mostly replaced by the one before where that fits and the motion is reliable."""
-    for other in context.earlier[:1]:
-        trust = other.reliability if other.fits is None else other.reliability * other.fits
-        image = image + HELD * trust * (other.warped - image)
-    return image
 
 
 def _settled(now: Moments, state: Mapping[str, float]) -> Moments:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from impasto.errors import InputError
 from impasto.machine import resolve_device
+from impasto.motion.hold import held_to_motion
 from impasto.translate.file import Translator
 from impasto.types import FrameContext, Painted
 
@@ -17,8 +18,6 @@ WHOLE_PX = 1_500_000
 """Pictures of more pixels are worked on in strips of rows."""
 
 STRIP_PX = 400_000
-HELD = 0.85
-"""Share of the translation before, along the motion, where that is reliable."""
 
 
 class TranslatorPainter:
@@ -74,8 +73,4 @@ class TranslatorPainter:
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         """Translates one frame; held to the one before, along the motion, where the film knows that."""
-        image = self.picture(frame)
-        for other in context.earlier[:1]:
-            trust = other.reliability if other.fits is None else other.reliability * other.fits
-            image = image + HELD * trust * (other.warped - image)
-        return Painted(image=image)
+        return Painted(image=held_to_motion(self.picture(frame), context))
