@@ -24,10 +24,10 @@ and a style seen smaller has more of its manner in strokes of that size."""
 STYLE_PX = (192, 768)
 """Between these, whatever the share says, before the stroke size is asked for."""
 
-WHOLE_PX = 1_500_000
+WHOLE_PX = 2_500_000
 """Pictures of more pixels are worked on in strips of rows."""
 
-STRIP_PX = 600_000
+STRIP_PX = 1_600_000
 
 
 class AnyStylePainter:
@@ -57,7 +57,7 @@ class AnyStylePainter:
         runtime: Runtime = "torch",
     ) -> None:
         self._device = resolve_device(device)
-        self._network = network.to(self._device).eval()
+        self._network = network.to(self._device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._styles, self._manner = list(styles), manner
         self._strength, self._scale = strength, style_scale
         self._blend = tuple(blend) or (1.0,) * len(self._styles)
@@ -79,7 +79,7 @@ class AnyStylePainter:
             Of the same shape.
         """
         height, width = image.shape[-2:]
-        padded = pad_to_eight(image).to(self._device)
+        padded = pad_to_eight(image).to(self._device, memory_format=torch.channels_last)
         manners = self.manners((height, width), regions, blend)
         rows = max(16, STRIP_PX // width // 8 * 8) if height * width > WHOLE_PX else 0
         if self._runtime != "torch" and not regions:

@@ -74,11 +74,11 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to twice the side; the same where there is nothing after."""
         for convolution in self.before:
-            x = F.leaky_relu(convolution(_mirrored(x)), SLOPE)
+            x = F.leaky_relu(convolution(_mirrored(x)), SLOPE, inplace=True)
         if len(self.after):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         for convolution in self.after:
-            x = F.leaky_relu(convolution(_mirrored(x)), SLOPE)
+            x = F.leaky_relu(convolution(_mirrored(x)), SLOPE, inplace=True)
         return x
 
 

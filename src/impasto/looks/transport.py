@@ -37,15 +37,21 @@ def moments(maps: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]
         maps: Features.
         weight: ``(1, 1, H, W)``, what each position counts; all alike when None.
     """
-    rows = maps.flatten(2)
+    rows = _rows(maps)  # (B, N, C)
     if weight is None:
-        mean = rows.mean(2, keepdim=True)
-        centred = rows - mean
-        return mean, centred @ centred.transpose(1, 2) / rows.shape[2]
-    shares = weight.flatten(2) / weight.sum().clamp_min(1e-6)
-    mean = (shares * rows).sum(2, keepdim=True)
-    centred = rows - mean
-    return mean, (shares * centred) @ centred.transpose(1, 2)
+        mean = rows.mean(1, keepdim=True)
+        square = rows.transpose(1, 2) @ rows / rows.shape[1]
+    else:
+        shares = weight.flatten(2).transpose(1, 2) / weight.sum().clamp_min(1e-6)
+        mean = (shares * rows).sum(1, keepdim=True)
+        square = rows.transpose(1, 2) @ (shares * rows)
+    down = mean.transpose(1, 2)
+    return down, square - down @ mean
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """``(B, C, H, W)`` to ``(B, H W, C)``, which is a view where channels come last in memory."""
+    return maps.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 @torch.no_grad()
@@ -85,8 +91,10 @@ def transport(maps: Tensor, style: Gaussian, weight: Tensor | None = None) -> Te
     inner = style.root @ (covariance + _ridge(covariance, RIDGE)) @ style.root
     inner = inner + _ridge(inner, INNER_RIDGE) + 1e-12 * torch.eye(inner.shape[-1]).to(inner)
     matrix = style.root @ _inverse_root(inner) @ style.root
-    rows = matrix @ (maps.flatten(2) - mean) + style.mean
-    return rows.view(rows.shape[0], maps.shape[1], maps.shape[2], maps.shape[3])
+    offset = (style.mean - matrix @ mean).transpose(1, 2)  # (B, 1, C)
+    moved = _rows(maps) @ matrix.transpose(1, 2) + offset
+    height, width = maps.shape[-2:]
+    return moved.view(moved.shape[0], height, width, moved.shape[2]).permute(0, 3, 1, 2)
 
 
 def _ridge(matrix: Tensor, share: float) -> Tensor:
