@@ -43,7 +43,7 @@ from impasto.pipeline import prepare_film
 STARRY = DATA / "paintings" / "demo" / "msgnet__starry_night.jpg"
 CLIPS = ("co-tracker__bear", "fresco__car-turn", "pytorch-adain__cutBunny")
 SIZES = ((360, 640), (720, 1280))
-PAIRS_PX = 384
+PAIRS_PX = 256
 LARGE = (2160, 3840)
 SHEET_PX, SHEET_CELL = 448, (216, 288)
 

@@ -76,7 +76,7 @@ def judged(training: TranslatorTraining) -> dict[str, float]:
     """Root mean square distance to the hidden truth over the photograph's own, on unseen photographs, both ways."""
     ratios = []
     for direction in ("ab", "ba"):
-        generator = training.generators[direction].eval()
+        generator = training.results[direction].eval()
         errors, floors = [], []
         for picture in training.worlds["a"].held:
             image = (crop_of(picture, picture.shape[-1], None) + 1) / 2
@@ -85,7 +85,6 @@ def judged(training: TranslatorTraining) -> dict[str, float]:
             made = (generator(2 * source - 1) + 1) / 2
             errors.append(float((made - wanted).square().mean()))
             floors.append(float((source - wanted).square().mean()))
-        generator.train()
         ratios.append(math.sqrt(sum(errors) / sum(floors)))
     return {"ab": round(ratios[0], 3), "ba": round(ratios[1], 3)}
 
@@ -106,7 +105,7 @@ def main() -> None:
     a, b = world("A", images[:half]), world("B", [hidden_truth(image) for image in images[half:]])
     options = translate_options(
         network="small", size=args.side, crop=args.side, flip=False, judge_layers=2, identity_weight=0.0,
-        steps=args.steps // 2, decay_steps=args.steps - args.steps // 2, sample_every=250,
+        averaging=0.998, steps=args.steps // 2, decay_steps=args.steps - args.steps // 2, sample_every=250,
     )  # fmt: skip
     training, kept = TranslatorTraining(a, b, options), args.out / "checkpoint.pt"
     log: list[dict[str, float]] = []

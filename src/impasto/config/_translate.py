@@ -55,6 +55,10 @@ class TranslateOptions:
     pool: int = option(
         50, "Translated pictures that the discriminator remembers.", group="Training", low=0, high=10_000,
     )  # fmt: skip
+    averaging: float = option(
+        0.0, "Decay of the running mean of the generators' weights that is kept as the result; 0 for none, as "
+        "published. 0.998 is calmer.", group="Training", low=0, high=0.99999,
+    )  # fmt: skip
     precision: Literal["float32", "bfloat16"] = option(
         "float32", "bfloat16 is automatic mixed precision.", group="Training"
     )

@@ -81,6 +81,11 @@ class TranslatorTraining:
         self.generators: dict[str, Any] = {
             d: make_generator(shape).to(self.device) for d in directions
         }
+        self._averages = {
+            d: copy.deepcopy(g).eval().requires_grad_(requires_grad=False)
+            for d, g in self.generators.items()
+            if options.averaging > 0
+        }
         self.judges = {d: self._judge().to(self.device) for d in directions}
         self._pools = {d: ImagePool(options.pool) for d in directions}
         self._painting = [w for g in self.generators.values() for w in g.parameters()]
@@ -178,6 +183,7 @@ class TranslatorTraining:
         with self._mixed():
             terms, made = (self._paired_terms if self.options.paired else self._cycle_terms)(a, b)
         self._descend(self._solvers[0], self._painting, torch.stack(list(terms.values())).sum())
+        self._average()
         for judge in self.judges.values():
             judge.requires_grad_(requires_grad=True)
         with self._mixed():
@@ -185,6 +191,19 @@ class TranslatorTraining:
         self._descend(self._solvers[1], self._judging, judged)
         values = {name: value.item() for name, value in terms.items()}
         return {**values, "judge": judged.item()}
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The generators that are kept: the running means where there are any."""
+        return self._averages or self.generators
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        share = min(self.options.averaging, (self.step + 1) / (self.step + 10))
+        for direction, average in self._averages.items():
+            now = self.generators[direction].state_dict()
+            for name, value in average.state_dict().items():
+                value.copy_(share * value + (1 - share) * now[name])
 
     def _mixed(self) -> torch.autocast:
         return torch.autocast(
@@ -291,7 +310,7 @@ class TranslatorTraining:
     def samples(self) -> list[Tensor]:
         """Rows of held-out pictures: as they are, translated, and back again; ``(3, H, W)`` in ``[0, 1]``."""
         rows = []
-        for direction, generator in self.generators.items():
+        for direction, generator in self.results.items():
             world = self.worlds[direction[0]]
             for picture in world.held:
                 image = crop_of(picture, self.options.crop, None).to(self.device)
@@ -299,7 +318,7 @@ class TranslatorTraining:
                 made = generator(image)
                 row = [image, made]
                 if not self.options.paired:
-                    row.append(self.generators[OTHER[direction]].eval()(made))
+                    row.append(self.results[OTHER[direction]].eval()(made))
                 rows.append((torch.cat(row, dim=3)[0].cpu() + 1) / 2)
         for generator in self.generators.values():
             generator.train()
@@ -308,13 +327,14 @@ class TranslatorTraining:
     def translator(self, **about: Any) -> Translator:
         """The translator as it stands."""
         told = {"training": to_mapping(self.options), "steps": self.step, **about}
-        copies = {d: copy.deepcopy(g).cpu().eval() for d, g in self.generators.items()}
+        copies = {d: copy.deepcopy(g).cpu().eval() for d, g in self.results.items()}
         return Translator(copies, told)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a run which goes on has to know."""
         return {
             "generators": {d: g.state_dict() for d, g in self.generators.items()},
+            "averages": {d: g.state_dict() for d, g in self._averages.items()},
             "judges": {d: j.state_dict() for d, j in self.judges.items()},
             "solvers": [solver.state_dict() for solver in self._solvers],
             "pools": {d: pool.images for d, pool in self._pools.items()},
@@ -343,6 +363,8 @@ class TranslatorTraining:
         for direction in self.generators:
             self.generators[direction].load_state_dict(state["generators"][direction])
             self.judges[direction].load_state_dict(state["judges"][direction])
+            if self._averages:
+                self._averages[direction].load_state_dict(state["averages"][direction])
             self._pools[direction].images = list(state["pools"][direction])
         for solver, kept in zip(self._solvers, state["solvers"], strict=True):
             solver.load_state_dict(kept)
