@@ -62,6 +62,12 @@ def test_features_of_one_value_stay_finite():
     assert torch.isfinite(transport(torch.rand(1, 12, 8, 8), gaussian_of(flat))).all()
 
 
+def test_plain_pictures_and_plain_styles_are_painted(network):
+    plain = torch.full((1, 3, 40, 48), 0.02)
+    for image, style in ((plain, painting()), (photograph(40, 48), plain), (plain, plain)):
+        assert torch.isfinite(AnyStylePainter(network, [style]).picture(image)).all()
+
+
 def test_strips_have_no_seam(network):
     image = photograph(264, 200)
     manner = network.manner(painting())

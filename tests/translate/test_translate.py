@@ -370,6 +370,7 @@ def test_the_commands_learn_and_translate_pictures_and_films(tmp_path):
     )
     assert more.returncode == 0, more.stderr
 
+    torch.save({"conv1.conv2d.weight": torch.zeros(3)}, tmp_path / "look.pth")
     torch.save(make_generator(TINY).state_dict(), tmp_path / "latest_net_G_A.pth")
     for model in ("made/model.translator", "latest_net_G_A.pth"):
         picture = run("translate", "a/0.png", "--model", model, "-o", "o.png")
@@ -386,6 +387,7 @@ def test_the_commands_learn_and_translate_pictures_and_films(tmp_path):
             ["translate", "a/0.png", "--model", "none.translator", "-o", "x.png"],
             "there is no translator",
         ),
+        (["translate", "a/0.png", "--model", "look.pth", "-o", "x.png"], "is no generator of"),
         (
             ["train-translator", "--a", "a", "--b", "a", "-o", "again"],
             "give two worlds that differ",

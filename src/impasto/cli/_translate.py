@@ -47,7 +47,11 @@ def translate(
     Pictures keep their own size unless --size says otherwise. Films keep their sound; they are held along the motion,
     which --method frame-by-frame leaves away.
     """
+    from impasto.translate import is_translator, load_translator
+
     run = run or FilmRun()
+    if not is_translator(model):
+        load_translator(model)  # says what is wrong with it
     painting, filming = settle_film(run, film, paint)
     painting = dataclasses.replace(painting, look=model, direction=direction)
     if _is_film(source):

@@ -40,13 +40,14 @@ def moments(maps: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]
     rows = _rows(maps)  # (B, N, C)
     if weight is None:
         mean = rows.mean(1, keepdim=True)
-        square = rows.transpose(1, 2) @ rows / rows.shape[1]
-    else:
-        shares = weight.flatten(2).transpose(1, 2) / weight.sum().clamp_min(1e-6)
-        mean = (shares * rows).sum(1, keepdim=True)
-        square = rows.transpose(1, 2) @ (shares * rows)
-    down = mean.transpose(1, 2)
-    return down, square - down @ mean
+        centred = (
+            rows - mean
+        )  # the square of the mean taken off the mean of squares is not always positive
+        return mean.transpose(1, 2), centred.transpose(1, 2) @ centred / rows.shape[1]
+    shares = weight.flatten(2).transpose(1, 2) / weight.sum().clamp_min(1e-6)
+    mean = (shares * rows).sum(1, keepdim=True)
+    centred = rows - mean
+    return mean.transpose(1, 2), centred.transpose(1, 2) @ (shares * centred)
 
 
 def _rows(maps: Tensor) -> Tensor:

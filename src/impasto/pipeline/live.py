@@ -47,7 +47,10 @@ class Camera:
     def __init__(self, number: int) -> None:
         import cv2
 
+        logging = cv2.utils.logging
+        level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # a sentence below says what is wrong
         self._capture = cv2.VideoCapture(number)
+        logging.setLogLevel(level)
         if not self._capture.isOpened():
             raise InputError(
                 f"camera {number} cannot be opened; give another number with --camera, or a film with --input."
