@@ -5,7 +5,7 @@ translator sees no pair. It is judged on photographs it never saw: how far its t
 over how far the photograph itself is. A third is the aim. The identity loss is left away: it would hold colours that
 are to change; a little of the style loss shows textures that small discriminators see late.
 
-    python recipes/learn_translation.py --data DATA --out FOLDER [--side 64] [--steps 3600]
+    python recipes/learn_translation.py --data DATA --out FOLDER [--side 64] [--steps 2400]
 
 DATA holds ``photos/open``. Two cores need half an hour. A run that was stopped goes on.
 """
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--side", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--steps", type=int, default=2400)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     images = photographs(args.data / "photos" / "open", args.side)
