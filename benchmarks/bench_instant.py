@@ -101,7 +101,7 @@ def pairs(count: int) -> dict[str, Any]:
 def start() -> dict[str, Any]:
     """Steps of the finest scale until the loss that the photograph as a start has after 100 of them."""
     backbone, rows = load_backbone(), []
-    for photo, painting in PAIRS[:8]:
+    for photo, painting in PAIRS[:6]:
         content = read(DATA / "photos" / "demo" / f"{photo}.jpg", PAIRS_PX)
         style = read(DATA / "paintings" / "demo" / f"{painting}.jpg", PAIRS_PX)
         size = (content.shape[-2], content.shape[-1])
