@@ -25,9 +25,8 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.config import translate_options
-from impasto.media import resize
+from impasto.media import draw_curves, draw_rows, resize
 from impasto.translate import save_translator
-from impasto.translate.draw import draw_history, draw_rows
 from impasto.translate.train import TranslatorTraining
 from impasto.translate.worlds import World, crop_of
 
@@ -123,7 +122,7 @@ def main() -> None:
         print(log[-1], f"{time.monotonic() - began:.0f} s", flush=True)
         torch.save({**training.state_dict(), "log": json.dumps(log)}, kept)
         draw_rows(training.samples()).to_pil().save(args.out / "samples.png")
-        draw_history(training.history).to_pil().save(args.out / "curves.png")
+        draw_curves(training.history).to_pil().save(args.out / "curves.png")
         save_translator(args.out / "model.translator", training.translator(licence="MIT"))
     (args.out / "log.json").write_text(json.dumps(log, indent=1) + "\n")
 

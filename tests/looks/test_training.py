@@ -16,7 +16,6 @@ from PIL import Image
 from impasto.config import train_options
 from impasto.errors import CheckpointError, DivergedError, InputError, UsageError
 from impasto.looks import LookPainter, load_look, save_look
-from impasto.looks.curves import draw_curves, draw_samples
 from impasto.looks.lessons import Lessons, gather_lessons
 from impasto.looks.train import Training
 from impasto.motion import warp
@@ -119,17 +118,6 @@ def test_corrupt_photographs_are_left_out_and_told(tmp_path):
 def test_frames_need_clips():
     with pytest.raises(UsageError, match="--clips"):
         training(frame_weight=1.0)
-
-
-def test_curves_and_samples_are_pictures():
-    history = [
-        {"step": float(n), "loss": 10.0 / n, "style": 1.0 / n, "content": 0.3} for n in (1, 2, 9)
-    ]
-    drawn = draw_curves(history)
-    assert drawn.rgb.shape == (400, 720, 3)
-    assert (drawn.rgb.min(2) < 0.9).sum() > 500
-    sheet = draw_samples(torch.zeros(3, 3, 8, 8), torch.ones(3, 3, 8, 8))
-    assert sheet.rgb.shape == (16, 24, 3)
 
 
 ONE_OF_TWO = """

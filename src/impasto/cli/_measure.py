@@ -96,7 +96,7 @@ def video(
     from impasto.backbones import load_backbone
     from impasto.cli._options import split_list
     from impasto.measure import FilmMeter, measure_film, same_frames
-    from impasto.media import read_image, resize, size_to_fit
+    from impasto.media import read_image, resize_to_fit
     from impasto.media.video import open_clip, read_film_metadata
     from impasto.motion import make_estimator
 
@@ -107,10 +107,7 @@ def video(
         known = {} if film.is_dir() else read_film_metadata(film)
         start = float(known.get("film", {}).get("start", 0.0))
     size = (painted.info.height_px, painted.info.width_px)
-    pictures = []
-    for style in styles:
-        image = read_image(style).to_tensor()
-        pictures.append(resize(image, size_to_fit((image.shape[-2], image.shape[-1]), max(size))))
+    pictures = [resize_to_fit(read_image(style).to_tensor(), max(size)) for style in styles]
     meter = FilmMeter(
         load_backbone(),
         pictures,

@@ -88,20 +88,15 @@ def _told(path: Path) -> dict[str, Any]:
 
 def measure_files(trios: Sequence[Trio], judge: Backbone, lpips: Path | None = None) -> Found:
     """Measures pictures at their own size, with their style seen at the same long edge."""
-    from impasto.measure import Lpips, measure_picture
-    from impasto.media import read_image, resize, size_to_fit
+    from impasto.measure import Lpips, measure_against
+    from impasto.media import read_image
 
     perceptual = None if lpips is None else Lpips(judge, lpips)
     found = Found(list(trios), [])
     for trio in trios:
-        image = read_image(trio.out).to_tensor()
-        size = (image.shape[-2], image.shape[-1])
-        content = resize(read_image(trio.content).to_tensor(), size)
-        style = None
-        if trio.style is not None:
-            style = read_image(trio.style).to_tensor()
-            style = resize(style, size_to_fit((style.shape[-2], style.shape[-1]), max(size)))
-        found.figures.append(measure_picture(image, content, style, judge, perceptual))
+        image, content = (read_image(path).to_tensor() for path in (trio.out, trio.content))
+        style = None if trio.style is None else read_image(trio.style).to_tensor()
+        found.figures.append(measure_against(image, content, style, judge, perceptual))
         if _told(trio.out).get("options", {}).get("backbone") == judge.name and not found.notes:
             found.notes.append(
                 f"{trio.out.name} was painted by {judge.name}, which judges it now; --judge gives another"

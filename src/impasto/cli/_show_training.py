@@ -4,9 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["TrainingShow"]
+from impasto.errors import MissingFileError
+
+__all__ = ["TrainingShow", "take_up"]
+
+
+class _Resumable(Protocol):
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def take_up(training: _Resumable, path: Path, mark: str) -> None:
+    """Goes on from a checkpoint.
+
+    Args:
+        training: Where to.
+        path: The checkpoint.
+        mark: The kind of training that it has to be of.
+
+    Raises:
+        MissingFileError: There is none.
+        CheckpointError: It is damaged, or of another kind.
+    """
+    from impasto.optimize import load_checkpoint
+
+    if not path.exists():
+        raise MissingFileError(f"there is no checkpoint {path}; leave --resume away to start anew.")
+    training.load_state_dict(load_checkpoint(path, mark))
 
 
 class TrainingShow:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from impasto.cli._options import given, make_overrides
-from impasto.cli._show_training import TrainingShow
+from impasto.cli._show_training import TrainingShow, take_up
 from impasto.config import TrainOptions, train_options
-from impasto.errors import MissingFileError, UsageError
+from impasto.errors import UsageError
 
 if TYPE_CHECKING:
     from impasto.looks.train import Training
@@ -71,7 +71,7 @@ def train(
     styles = [read_image(path).to_tensor() for path in (style, *more_styles)]
     training = Training(styles, lessons, settled)
     if run.resume:
-        _take_up(training, out)
+        take_up(training, _checkpoint(out), MARK)
     show = TrainingShow(json_lines=run.json, quiet=run.quiet or not writes, steps=settled.steps)
     for note in lessons.notes:
         show.say(note)
@@ -100,24 +100,14 @@ def _checkpoint(out: Path) -> Path:
     return out.with_name(out.name + ".checkpoint")
 
 
-def _take_up(training: Training, out: Path) -> None:
-    from impasto.optimize import load_checkpoint
-
-    path = _checkpoint(out)
-    if not path.exists():
-        raise MissingFileError(f"there is no checkpoint {path}; leave --resume away to start anew.")
-    training.load_state_dict(load_checkpoint(path, MARK))
-
-
 def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
     """Writes look, checkpoint, samples and curves, each beside and moved into place."""
     from impasto.looks import save_look
-    from impasto.looks.curves import draw_curves, draw_samples
-    from impasto.media import write_image
+    from impasto.media import draw_curves, draw_rows, write_image
     from impasto.optimize import save_checkpoint
 
     save_look(out, training.look(styles=[path.name for path in styles]))
     save_checkpoint(_checkpoint(out), training.state_dict(), MARK)
-    write_image(out.with_name(out.name + ".samples.png"), draw_samples(*training.pastiches()))
+    write_image(out.with_name(out.name + ".samples.png"), draw_rows(training.samples()))
     if len(training.history) > 1:
         write_image(out.with_name(out.name + ".curves.png"), draw_curves(training.history))

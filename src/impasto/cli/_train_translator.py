@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from impasto.cli._options import given, make_overrides
-from impasto.cli._show_training import TrainingShow
+from impasto.cli._show_training import TrainingShow, take_up
 from impasto.config import TranslateOptions, translate_options
-from impasto.errors import MissingFileError, UsageError
+from impasto.errors import UsageError
 
 if TYPE_CHECKING:
     from impasto.translate.train import TranslatorTraining
@@ -54,6 +54,7 @@ def train_translator(
     back again) and curves.png, anew at every sample. Start it with torchrun to use several GPUs.
     """
     from impasto.machine import join_processes
+    from impasto.media import make_folder
     from impasto.translate.train import TranslatorTraining
     from impasto.translate.worlds import gather_world
 
@@ -64,9 +65,9 @@ def train_translator(
     writes = join_processes()
     worlds = [gather_world(path, str(path), settled.size) for path in (a, b)]
     training = TranslatorTraining(worlds[0], worlds[1], settled)
-    _make(out)
+    make_folder(out)
     if run.resume:
-        _take_up(training, out)
+        take_up(training, out / "checkpoint", MARK)
     show = TrainingShow(json_lines=run.json, quiet=run.quiet or not writes, steps=training.steps)
     for note in [note for world in worlds for note in world.notes]:
         show.say(note)
@@ -102,30 +103,14 @@ def _told(hours: float) -> str:
     return f"{hours:.1f} hours" if hours > 1 else f"{max(1, round(60 * hours))} minutes"
 
 
-def _make(out: Path) -> None:
-    from impasto.media import make_folder
-
-    make_folder(out)
-
-
-def _take_up(training: TranslatorTraining, out: Path) -> None:
-    from impasto.optimize import load_checkpoint
-
-    path = out / "checkpoint"
-    if not path.exists():
-        raise MissingFileError(f"there is no checkpoint {path}; leave --resume away to start anew.")
-    training.load_state_dict(load_checkpoint(path, MARK))
-
-
 def _keep(training: TranslatorTraining, out: Path, a: Path, b: Path) -> None:
     """Writes model, checkpoint, samples and curves, each beside and moved into place."""
-    from impasto.media import write_image
+    from impasto.media import draw_curves, draw_rows, write_image
     from impasto.optimize import save_checkpoint
     from impasto.translate import save_translator
-    from impasto.translate.draw import draw_history, draw_rows
 
     save_translator(out / "model.translator", training.translator(a=a.name, b=b.name))
     save_checkpoint(out / "checkpoint", training.state_dict(), MARK)
     write_image(out / "samples.png", draw_rows(training.samples()))
     if training.history:
-        write_image(out / "curves.png", draw_history(training.history))
+        write_image(out / "curves.png", draw_curves(training.history))

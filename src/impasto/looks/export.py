@@ -6,21 +6,21 @@ import contextlib
 import io
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.errors import MissingFileError, OutputError, UsageError, WeightsError
+from impasto.errors import MissingFileError, UsageError, WeightsError
 from impasto.looks.file import Look
 from impasto.looks.instant import Instant, Manner
-from impasto.looks.networks import FOLD, Painter
+from impasto.looks.networks import FOLD, Painter, pad_to
 from impasto.looks.transport import Gaussian, transport
+from impasto.losses.wasserstein import sqrtm
+from impasto.media import replacing
 
 __all__ = [
     "MULTIPLE",
@@ -38,7 +38,7 @@ MULTIPLE = 8
 """Pictures whose sides are multiples of this, and 32 at least, suit every graph."""
 
 KEY = "impasto-look"
-LARGEST_PX = 32768
+LEAST_PX, LARGEST_PX = 4 * MULTIPLE, 32768
 EXAMPLE_PX = (128, 160)
 
 
@@ -57,8 +57,7 @@ class _Whole(nn.Module):
         if look.code is not None:
             self.register_buffer("style_code", look.code)
         if look.colors is not None:
-            values, vectors = torch.linalg.eigh(look.colors[..., 1:].double())
-            root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.transpose(-1, -2)
+            root = sqrtm(look.colors[..., 1:].double())
             self.register_buffer("color_mean", look.colors[..., :1].clone())
             self.register_buffer("color_root", root.float())
         if look.manner is not None:
@@ -145,15 +144,8 @@ def write_graph(path: Path, graph: bytes) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    beside = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as beside:
         beside.write_bytes(graph)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from error
 
 
 class _Session(nn.Module):
@@ -175,8 +167,7 @@ class _Session(nn.Module):
 
     def forward(self, image: Tensor, *_style: object) -> Tensor:
         height, width = image.shape[-2:]
-        down, right = (max(-n % self._multiple, 4 * MULTIPLE - n) for n in (height, width))
-        padded = F.pad(image / self._white, (0, right, 0, down), mode="replicate")
+        padded = pad_to(image / self._white, self._multiple, least=LEAST_PX)
         found = torch.from_numpy(self._run(padded.float().contiguous().numpy()).copy())
         return self._white * found[..., :height, :width]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
@@ -15,10 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from impasto.errors import MissingFileError, OutputError, WeightsError
+from impasto.errors import MissingFileError, WeightsError
 from impasto.looks.instant import Instant, Manner
 from impasto.looks.networks import Johnson, Painter, PainterShape
 from impasto.looks.transport import Gaussian
+from impasto.media import replacing
 
 __all__ = ["INSTANT", "Look", "load_look", "save_look"]
 
@@ -86,15 +86,8 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
         header |= {"kind": INSTANT}
     else:
         header |= {"kind": "johnson", "widths": list(look.painter.widths)}  # type: ignore[arg-type]
-    beside = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as beside:
         save_file(halves, beside, metadata={KEY: json.dumps(header)})
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from error
 
 
 def load_look(path: Path) -> Look:

@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.backbones.vgg19_lite import load_vgg19_lite
+from impasto.looks.networks import pad_to
 from impasto.looks.transport import Gaussian, blended, gaussian_of, moments, transport
 from impasto.media.strips import in_strips
 
-__all__ = ["CHANNELS", "LEVELS", "Instant", "Manner", "Stage", "blend_manners", "pad_to_eight"]
+__all__ = ["LEVELS", "Instant", "Manner", "Stage", "blend_manners", "pad_to_eight"]
 
 LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-CHANNELS = (16, 32, 64, 80)
 SLOPE = 0.1
 """Of the decoder's leaky ReLUs; with plain ones whole channels of relu1_1 stayed dark for good."""
 
@@ -187,7 +187,4 @@ def _normalised(maps: Tensor) -> Tensor:
 
 def pad_to_eight(image: Tensor) -> Tensor:
     """Repeats the last rows and columns up to a multiple of 8, and 32 at least."""
-    height, width = image.shape[-2:]
-    down = max((-height) % STRIDE, 4 * STRIDE - height)
-    right = max((-width) % STRIDE, 4 * STRIDE - width)
-    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
+    return pad_to(image, STRIDE, least=4 * STRIDE)

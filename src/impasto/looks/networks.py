@@ -168,9 +168,9 @@ class _Residual(nn.Module):
         return x + self.in2(self.conv2(F.relu(self.in1(self.conv1(x)))))
 
 
-def pad_to(image: Tensor, multiple: int = FOLD) -> Tensor:
-    """Repeats the last rows and columns of ``(B, C, H, W)`` up to a multiple; the caller cuts them off again."""
-    down, right = (-image.shape[-2]) % multiple, (-image.shape[-1]) % multiple
+def pad_to(image: Tensor, multiple: int = FOLD, *, least: int = 1) -> Tensor:
+    """Repeats the last rows and columns up to a multiple and to ``least``; the caller cuts them off again."""
+    down, right = (max(-side % multiple, least - side) for side in image.shape[-2:])
     return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
 
 

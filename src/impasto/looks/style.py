@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.losses import gram_matrix
-from impasto.media import resize, size_to_fit
+from impasto.media import resize_to_fit
 from impasto.types import Backbone
 
 __all__ = ["LAYERS", "StyleTarget", "look_terms", "measure_style"]
@@ -54,7 +54,7 @@ class StyleTarget:
 @torch.no_grad()
 def measure_style(style: Tensor, backbone: Backbone, size_px: int = SEEN_PX) -> StyleTarget:
     """Measures a style, ``(1, 3, h, w)`` in ``[0, 1]``, at the size at which strokes are wanted."""
-    seen = resize(style, size_to_fit((style.shape[-2], style.shape[-1]), size_px))
+    seen = resize_to_fit(style, size_px)
     maps = backbone(seen, LAYERS)
     moments = {layer: _moments(maps[layer].float()) for layer in LAYERS}
     return StyleTarget(

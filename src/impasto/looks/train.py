@@ -23,7 +23,7 @@ from impasto.looks.recolor import recolor_batch
 from impasto.looks.style import StyleTarget, look_terms, measure_style
 from impasto.losses import total_variation_loss
 from impasto.machine import process_and_count, resolve_device, share_gradients
-from impasto.media import color_moments, resize, size_to_fit
+from impasto.media import color_moments, resize_to_fit
 from impasto.motion import warp
 
 __all__ = ["TrainStep", "Training"]
@@ -124,8 +124,8 @@ class Training:
             return None
         manners = []
         for style in self._styles:
-            size = size_to_fit((style.shape[-2], style.shape[-1]), self.options.style_size)
-            manners.append(self.network.manner(pad_to_eight(resize(style, size)).to(self.device)))
+            seen = pad_to_eight(resize_to_fit(style, self.options.style_size))
+            manners.append(self.network.manner(seen.to(self.device)))
         return blend_manners(manners, [1.0] * len(manners))
 
     def paint(self, image: Tensor) -> Tensor:
@@ -234,6 +234,10 @@ class Training:
             else recolor_batch(self._held, [self._styles[0]] * len(self._held))
         )
         return self._held, self.paint(seen.to(self.device)).clamp(0, 1)
+
+    def samples(self) -> list[Tensor]:
+        """Rows of ``(3, crop, 8 crop)``: held-out photographs, and what becomes of them."""
+        return [torch.cat(list(part), dim=2) for part in self.pastiches()]
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from impasto.losses.wasserstein import sqrtm
+
 __all__ = ["Gaussian", "blended", "gaussian_of", "moments", "transport"]
 
 RIDGE = 1e-3
@@ -40,9 +42,8 @@ def moments(maps: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]
     rows = _rows(maps)  # (B, N, C)
     if weight is None:
         mean = rows.mean(1, keepdim=True)
-        centred = (
-            rows - mean
-        )  # the square of the mean taken off the mean of squares is not always positive
+        # the square of the mean taken off the mean of squares is not always positive
+        centred = rows - mean
         return mean.transpose(1, 2), centred.transpose(1, 2) @ centred / rows.shape[1]
     shares = weight.flatten(2).transpose(1, 2) / weight.sum().clamp_min(1e-6)
     mean = (shares * rows).sum(1, keepdim=True)
@@ -59,8 +60,7 @@ def _rows(maps: Tensor) -> Tensor:
 def gaussian_of(maps: Tensor, weight: Tensor | None = None) -> Gaussian:
     """Measures a style's features at one level."""
     mean, covariance = moments(maps.float(), weight)
-    values, vectors = torch.linalg.eigh((covariance + _ridge(covariance, STYLE_RIDGE)).double())
-    root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.transpose(-1, -2)
+    root = sqrtm((covariance + _ridge(covariance, STYLE_RIDGE)).double())
     return Gaussian(mean, root.float())
 
 

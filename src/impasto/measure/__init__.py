@@ -6,6 +6,7 @@ from impasto.measure.figures import (
     Lpips,
     PictureFigures,
     bootstrap,
+    measure_against,
     measure_picture,
 )
 from impasto.measure.film import FilmFigures, FilmMeter, measure_film, same_frames
@@ -29,6 +30,7 @@ __all__ = [
     "PictureFigures",
     "Structure",
     "bootstrap",
+    "measure_against",
     "measure_film",
     "measure_picture",
     "perceptual_difference",

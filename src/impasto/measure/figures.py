@@ -23,6 +23,7 @@ from impasto.measure.picture import (
     sharpness,
     structure_kept,
 )
+from impasto.media import resize, resize_to_fit
 from impasto.types import Backbone
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Metric",
     "PictureFigures",
     "bootstrap",
+    "measure_against",
     "measure_picture",
 ]
 
@@ -42,6 +44,7 @@ LAYERS_OF: Mapping[str, tuple[tuple[str, ...], str]] = {
 """Style layers and content layer of judges that are no VGG."""
 
 DIRECTIONS, QUANTILES = 32, 256
+LEAST_SEEN_PX = 32
 RESAMPLES = 2000
 
 
@@ -152,6 +155,31 @@ class PictureFigures:
 
 
 @torch.no_grad()
+def measure_against(
+    pastiche: Tensor,
+    content: Tensor,
+    style: Tensor | None,
+    judge: Backbone,
+    lpips: Lpips | None = None,
+    *,
+    style_scale: float = 1.0,
+) -> PictureFigures:
+    """Measures a pastiche against its sources of any size: `measure_picture` with both brought to it.
+
+    Args:
+        pastiche: ``(1, 3, H, W)`` in ``[0, 1]``.
+        content: ``(1, 3, h, w)``, brought to the pastiche's size.
+        style: ``(1, 3, h, w)``, its long edge brought to the pastiche's; None for none.
+        judge: The network that sees.
+        lpips: Where its weights are at hand.
+        style_scale: By how much larger the style is seen than the pastiche.
+    """
+    size = (pastiche.shape[-2], pastiche.shape[-1])
+    if style is not None:
+        style = resize_to_fit(style, max(LEAST_SEEN_PX, round(style_scale * max(size))))
+    return measure_picture(pastiche, resize(content, size), style, judge, lpips)
+
+
 def measure_picture(
     pastiche: Tensor,
     content: Tensor,

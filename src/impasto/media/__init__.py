@@ -9,11 +9,12 @@ from impasto.media.color import (
     match_histogram,
     transfer_linear,
 )
+from impasto.media.drawing import draw_curves, draw_rows
 from impasto.media.find import find_images
 from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
 from impasto.media.read import read_image
-from impasto.media.resize import resize, size_to_fit
-from impasto.media.write import check_output, make_folder, read_metadata, write_image
+from impasto.media.resize import resize, resize_to_fit, size_to_fit
+from impasto.media.write import check_output, make_folder, read_metadata, replacing, write_image
 
 __all__ = [
     "Picture",
@@ -22,6 +23,8 @@ __all__ = [
     "check_paintable",
     "color_map",
     "color_moments",
+    "draw_curves",
+    "draw_rows",
     "find_images",
     "fit_affine",
     "guided_filter",
@@ -32,7 +35,9 @@ __all__ = [
     "pixels_to_tensor",
     "read_image",
     "read_metadata",
+    "replacing",
     "resize",
+    "resize_to_fit",
     "size_to_fit",
     "transfer_affinely",
     "transfer_linear",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["resize", "size_to_fit"]
+__all__ = ["resize", "resize_to_fit", "size_to_fit"]
 
 
 def size_to_fit(size: tuple[int, int], long_edge_px: int) -> tuple[int, int]:
@@ -35,3 +35,8 @@ def resize(image: Tensor, size: tuple[int, int], *, clamp: bool = True) -> Tenso
         return image
     resampled = F.interpolate(image, size, mode="bicubic", antialias=True, align_corners=False)
     return resampled.clamp(0, 1) if clamp else resampled
+
+
+def resize_to_fit(image: Tensor, long_edge_px: int) -> Tensor:
+    """Resamples ``(B, C, H, W)`` so that its long edge is as asked, keeping the aspect."""
+    return resize(image, size_to_fit((image.shape[-2], image.shape[-1]), long_edge_px))

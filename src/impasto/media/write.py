@@ -10,7 +10,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "check_suffix",
     "make_folder",
     "read_metadata",
+    "replacing",
     "write_image",
 ]
 
@@ -133,17 +134,32 @@ def write_image(
         cover = picture.alpha[..., None]
         picture = Picture(rgb=picture.rgb * cover + (1 - cover), bits=picture.bits)
     text = json.dumps(dict(metadata)) if metadata else None
-    beside = path.with_name(f".{path.name}.part{os.getpid()}")
-    try:
+    with replacing(path) as beside:
         _encode(beside, suffix, picture.quantised(depth), quality, subsampling, text)
+    return path
+
+
+@contextlib.contextmanager
+def replacing(path: Path, remedy: str = "choose another place") -> Iterator[Path]:
+    """Gives a file beside to write to, and moves it into place when it is whole.
+
+    Args:
+        path: Where to.
+        remedy: What to do where that cannot be written.
+
+    Raises:
+        OutputError: The place cannot be written; nothing half-written is left.
+    """
+    beside = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+    try:
+        yield beside
         os.replace(beside, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"{path} cannot be written ({reason}); choose another place.") from error
+        raise OutputError(f"{path} cannot be written ({reason}); {remedy}.") from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
-    return path
 
 
 @functools.cache

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.errors import InputError, MissingFileError, OutputError, UsageError
+from impasto.errors import InputError, MissingFileError, UsageError
+from impasto.media import replacing
 from impasto.motion.flow import FlowEstimator, _cv2
 from impasto.types import Frame
 
@@ -75,8 +75,7 @@ def write_flow(path: str | Path, flow: Tensor) -> None:
     """
     path = Path(path)
     field = flow[0].permute(1, 2, 0).contiguous().cpu().numpy().astype("<f4")  # (H, W, 2)
-    beside = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
-    try:
+    with replacing(path) as beside:
         if path.suffix.lower() == ".flo":
             head = np.array([FLO_MAGIC], "<f4").tobytes()
             size = np.array([field.shape[1], field.shape[0]], "<i4").tobytes()
@@ -87,11 +86,6 @@ def write_flow(path: str | Path, flow: Tensor) -> None:
             _cv2().imwrite(str(beside), np.dstack([valid, steps[..., 1], steps[..., 0]]))
         else:
             raise UsageError(f"{path.name!r} is no name of a flow; allowed are .flo and .png.")
-        os.replace(beside, path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from error
 
 
 def _check_size(flow: Tensor, frame: Frame, path: Path) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from impasto.config import PaintOptions, to_mapping
 from impasto.errors import CheckpointError
+from impasto.media import replacing
 
 __all__ = ["fingerprint", "load_checkpoint", "save_checkpoint"]
 
@@ -37,10 +37,13 @@ def fingerprint(pictures: Sequence[Tensor], options: PaintOptions) -> str:
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], mark: str) -> None:
-    """Writes tensors and plain values, beside and moved into place."""
-    beside = path.with_name(path.name + ".part")
-    torch.save({"format": FORMAT, "fingerprint": mark, "state": state}, beside)
-    os.replace(beside, path)
+    """Writes tensors and plain values, moved into place when whole.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with replacing(path) as beside:
+        torch.save({"format": FORMAT, "fingerprint": mark, "state": state}, beside)
 
 
 def load_checkpoint(path: Path, mark: str) -> dict[str, Any]:

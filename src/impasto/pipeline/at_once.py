@@ -57,10 +57,9 @@ def look_painter(
         UsageError: Look and styles do not go together.
     """
     look = look or look_of(options)
-    takes_styles = isinstance(look, Look) and look.takes_styles
-    if takes_styles and not styles:
+    if look.takes_styles and not styles:
         raise UsageError(f"{options.look} paints in any style; give a painting to paint like.")
-    if styles and not takes_styles and options.paints_at_once:
+    if styles and not look.takes_styles and options.paints_at_once:
         raise UsageError(
             f"the look {options.look} has a style of its own; leave the painting away, or give --look instant."
         )

@@ -238,8 +238,7 @@ def prepare(
         start = read_image(options.start_file).to_tensor()
     elif options.start == "look" and options.look is not None:
         look = look_of(options)
-        takes_styles = isinstance(look, Look) and look.takes_styles
-        painter = look_painter(options, images if takes_styles else (), look)
+        painter = look_painter(options, images if look.takes_styles else (), look)
         start = painter.picture(_sized(image, options))
     optimisation = Optimisation(
         image, images, network, options, start=start, regions=matched.regions

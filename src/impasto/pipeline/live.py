@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ import torch
 from impasto.config import PaintOptions
 from impasto.errors import InputError, UsageError
 from impasto.looks import INSTANT
-from impasto.media import pixels_to_tensor, read_image, resize, size_to_fit
+from impasto.media import pixels_to_tensor, read_image, resize_to_fit
 from impasto.pipeline.at_once import Painter, look_painter
 
 __all__ = ["Camera", "ClipSource", "Live", "LiveFrame", "Source", "painters_for"]
@@ -220,8 +221,7 @@ class Live:
         if name not in self._made:
             self._made[name] = self._make[name]()
         image = pixels_to_tensor(pixels)
-        size = size_to_fit((image.shape[-2], image.shape[-1]), self._size)
-        pastiche = self._made[name].picture(resize(image, size).clamp(0, 1))
+        pastiche = self._made[name].picture(resize_to_fit(image, self._size))
         rows = (255 * pastiche[0].clamp(0, 1)).round().to(torch.uint8)
         return rows.permute(1, 2, 0).contiguous().numpy()
 
@@ -235,7 +235,6 @@ def painters_for(
         sources: Looks and paintings.
         options: Strength, runtime and the like.
     """
-    import dataclasses
 
     def of_look(path: Path) -> Callable[[], Painter]:
         return lambda: look_painter(dataclasses.replace(options, look=path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from impasto.errors import CheckpointError, OutputError, UsageError
+from impasto.media import replacing
 
 __all__ = ["PaintStore"]
 
@@ -81,14 +81,8 @@ class PaintStore:
             )
 
     def _write(self, path: Path, data: bytes) -> None:
-        beside = path.with_name(path.name + ".part")
-        try:
+        with replacing(path, "make room there and go on with --resume") as beside:
             beside.write_bytes(data)
-            os.replace(beside, path)
-        except OSError as error:
-            raise OutputError(
-                f"{path} cannot be written ({error.strerror}); make room there and go on with --resume."
-            ) from error
 
     def path(self, index: int, turn: int = 1) -> Path:
         """The picture of a frame after a pass."""

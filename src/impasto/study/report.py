@@ -7,7 +7,6 @@ import csv
 import html
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +17,7 @@ from PIL import Image
 
 from impasto.errors import ImpastoError
 from impasto.measure import METRICS, bootstrap
-from impasto.media import Picture, read_image, write_image
+from impasto.media import Picture, read_image, replacing, write_image
 from impasto.media.timelapse import Timelapse
 from impasto.study.plan import Case, Cell, Plan
 from impasto.study.run import picture_at
@@ -105,9 +104,8 @@ def write_report(plan: Plan, results: Results, out: Path) -> list[Path]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def _write_table(results: Results, path: Path) -> None:

@@ -20,8 +20,8 @@ import torch
 from impasto.backbones import load_backbone
 from impasto.config import to_mapping
 from impasto.errors import ImpastoError, InputError, OutputError, UsageError
-from impasto.measure import FilmMeter, measure_film, measure_picture, same_frames
-from impasto.media import Picture, read_image, resize, size_to_fit, write_image
+from impasto.measure import FilmMeter, measure_against, measure_film, same_frames
+from impasto.media import Picture, read_image, replacing, resize_to_fit, write_image
 from impasto.pipeline import backbone_for, prepare
 from impasto.study.plan import Cell, Plan
 from impasto.types import Backbone
@@ -197,13 +197,8 @@ def _picture_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
             terms = dict(iterate.terms)
         made = job.finish()
     seconds = time.perf_counter() - began
-    image = made.to_tensor()
-    size = (image.shape[-2], image.shape[-1])
-    target = style.to_tensor()
-    target = resize(target, size_to_fit((target.shape[-2], target.shape[-1]), max(size)))
-    figures = measure_picture(
-        image, resize(content.to_tensor(), size), target, _judge(plan.judge, plan.judge_weights)
-    )
+    judge = _judge(plan.judge, plan.judge_weights)
+    figures = measure_against(made.to_tensor(), content.to_tensor(), style.to_tensor(), judge)
     write_image(out / "cells" / f"{cell.key}.png", made)
     step = max(1, len(losses) // CURVE_POINTS)
     return {
@@ -231,8 +226,7 @@ def _film_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
     frames = sum(1 for _event in job)
     job.assemble()
     seconds = (time.perf_counter() - began) / max(1, frames)
-    style = picture_at(cell.style).to_tensor()
-    style = resize(style, size_to_fit((style.shape[-2], style.shape[-1]), max(job.size)))
+    style = resize_to_fit(picture_at(cell.style).to_tensor(), max(job.size))
     meter = FilmMeter(_judge(plan.judge, plan.judge_weights), [style], gaps=(1, 4))
     read = open_clip(path).frames(job.size)
     measured = measure_film(same_frames(read, job.selected(), 0.0), meter)
@@ -261,6 +255,5 @@ def _judge(name: str, weights: Path | None) -> Backbone:
 
 
 def _write(path: Path, values: Any) -> None:
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(values, default=str), encoding="utf-8")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(values, default=str), encoding="utf-8")

@@ -7,17 +7,13 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from impasto.backbones import load_backbone
 from impasto.config import PaintOptions
-from impasto.measure import PictureFigures, measure_picture
-from impasto.media import Picture, resize, size_to_fit
+from impasto.measure import PictureFigures, measure_against
+from impasto.media import Picture
 from impasto.pipeline import backbone_for, prepare
 from impasto.study.sheet import draw_sheet
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Suggestion", "suggest"]
 
@@ -79,10 +75,12 @@ def suggest(
         for _iterate in job.optimisation:
             pass
         picture = job.finish()
-        image = picture.to_tensor()
-        size = (image.shape[-2], image.shape[-1])
-        figures = measure_picture(
-            image, resize(content.to_tensor(), size), _seen(styles[0], scale * max(size)), judge
+        figures = measure_against(
+            picture.to_tensor(),
+            content.to_tensor(),
+            styles[0].to_tensor(),
+            judge,
+            style_scale=scale,
         )
         label = f"strength {strength:g}, style scale {scale:g}"
         tries.append(Suggestion(label, chosen, picture, figures, _score(figures)))
@@ -97,12 +95,6 @@ def suggest(
         for n in range(0, len(tries), len(SCALES))
     ]
     return sorted(tries, key=lambda one: one.score), draw_sheet(rows)
-
-
-def _seen(style: Picture, long_edge: float) -> Tensor:
-    image = style.to_tensor()
-    size = size_to_fit((image.shape[-2], image.shape[-1]), max(32, round(long_edge)))
-    return resize(image, size)
 
 
 def _score(figures: PictureFigures) -> float:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from impasto.errors import MissingFileError, OutputError, WeightsError
+from impasto.errors import MissingFileError, WeightsError
+from impasto.media import replacing
 from impasto.translate.networks import (
     GeneratorShape,
     ResnetGenerator,
@@ -47,6 +48,7 @@ class Translator:
 
     generators: dict[str, Generator]
     about: Mapping[str, Any] = field(default_factory=dict)
+    takes_styles: ClassVar[bool] = False
 
     def generator(self, direction: str) -> Generator:
         """Raises `WeightsError` where there is none of that direction."""
@@ -72,15 +74,8 @@ def save_translator(path: Path, translator: Translator) -> None:
     }
     shapes = {name: g.shape.to_header() for name, g in translator.generators.items()}
     header = {"format": FORMAT, "shapes": shapes, "about": dict(translator.about)}
-    beside = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as beside:
         save_file(tensors, beside, metadata={KEY: json.dumps(header)})
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from error
 
 
 def is_translator(path: Path) -> bool:
@@ -90,7 +85,7 @@ def is_translator(path: Path) -> bool:
     if path.suffix not in PUBLISHED or not path.is_file():
         return False
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except Exception:  # whoever loads it says what is wrong
         return False
     return isinstance(state, Mapping) and any(name in state for name in (FIRST_RESNET, FIRST_UNET))

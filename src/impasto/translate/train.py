@@ -373,7 +373,7 @@ class TranslatorTraining:
         self._sums = dict(state["sums"])
 
     def seconds_a_step(self) -> float:
-        """A trial on copies: the third of three steps of the generators' work, forward and backward."""
+        """A trial on copies: the second of two steps of the generators' work, forward and backward."""
         image = torch.zeros(
             self.options.batch, 3, self.options.crop, self.options.crop, device=self.device
         )

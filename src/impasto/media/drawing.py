@@ -6,33 +6,35 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from impasto.media import Picture
+from impasto.media.picture import Picture
 
-__all__ = ["draw_history", "draw_rows"]
+__all__ = ["draw_curves", "draw_rows"]
 
 WIDTH_PX, HEIGHT_PX, EDGE_PX = 760, 420, 56
 INKS = (
-    (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0), (60, 60, 60),
+    (40, 40, 40), (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0),
     (140, 90, 40),
 )  # fmt: skip
-LEAST = 1e-4
+NAMES_A_ROW, NAME_PX, ROW_PX = 6, 110, 16
+LEAST = 1e-6
 
 
 def draw_rows(rows: Sequence[Tensor]) -> Picture:
     """Rows of ``(3, H, W)`` in ``[0, 1]``, one below the other; shorter ones are filled up with white."""
     width = max(row.shape[-1] for row in rows)
-    filled = [torch.nn.functional.pad(row, (0, width - row.shape[-1]), value=1.0) for row in rows]
+    filled = [F.pad(row.cpu(), (0, width - row.shape[-1]), value=1.0) for row in rows]
     return Picture.from_tensor(torch.cat(filled, dim=1)[None])
 
 
-def draw_history(history: Sequence[Mapping[str, float]]) -> Picture:
-    """Every loss over the steps, on a logarithmic scale.
+def draw_curves(history: Sequence[Mapping[str, float]]) -> Picture:
+    """Every loss of the first entry over the steps, on a logarithmic scale.
 
     Args:
-        history: At least one, each with ``step``.
+        history: At least one, each with ``step``; a loss that is missing in a later one counts as nothing there.
     """
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
     pen = ImageDraw.Draw(image)
@@ -55,6 +57,7 @@ def draw_history(history: Sequence[Mapping[str, float]]) -> Picture:
         ink = INKS[number % len(INKS)]
         points = [place(step, value) for step, value in zip(steps, values[:, number], strict=True)]
         pen.line(points if len(points) > 1 else points * 2, fill=ink, width=2)
-        pen.text((EDGE_PX + 110 * (number % 6), 10 + 16 * (number // 6)), name, fill=ink)
+        row, column = divmod(number, NAMES_A_ROW)
+        pen.text((EDGE_PX + NAME_PX * column, 10 + ROW_PX * row), name, fill=ink)
     pen.text((EDGE_PX, HEIGHT_PX - 28), f"step {steps[0]:.0f} to {steps[-1]:.0f}", fill="black")
     return Picture(rgb=np.asarray(image, np.float32) / 255)

@@ -1,0 +1,27 @@
+"""Pictures of a training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from impasto.media import draw_curves, draw_rows
+
+
+def test_losses_fall_from_left_to_right():
+    history = [{"step": float(n), "loss": 10.0 / n, "style": 1.0 / n} for n in (1, 2, 9)]
+    plot = draw_curves(history).rgb[56:-56, 56:]  # within the axes
+    down, right = (plot.max(2) < 0.4).nonzero()  # the first ink
+    assert down[right < 150].mean() < down[right > 450].mean()
+
+
+def test_one_entry_is_drawn_and_a_missing_loss_is_nothing():
+    assert draw_curves([{"step": 1.0, "loss": 1.0}]).rgb.min() < 1
+    assert draw_curves([{"step": 1.0, "flow": 1.0}, {"step": 2.0}]).rgb.min() < 1
+
+
+@pytest.mark.parametrize("widths", [(24, 24), (24, 16)])
+def test_rows_stand_below_each_other_filled_with_white(widths):
+    sheet = draw_rows([torch.zeros(3, 8, width) for width in widths]).rgb
+    assert sheet.shape == (16, 24, 3)
+    assert sheet[8:, widths[1] :].min(initial=1) == 1
