@@ -19,15 +19,15 @@ from impasto.looks import (
     LookPainter,
     Painter,
     PainterShape,
+    WholeLook,
     graph_of,
     load_look,
     on_runtime,
     read_graph,
     save_look,
-    write_graph,
 )
-from impasto.looks.export import largest_difference
 from impasto.pipeline import look_of, look_painter
+from impasto.runtimes import largest_difference, write_graph
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -57,7 +57,7 @@ def test_a_graph_paints_like_torch_in_any_size(make):
     look = make()
     graph = graph_of(look)
     for size in ((64, 48), (128, 200)):
-        assert largest_difference(look, graph, photograph(*size)) < 1e-3
+        assert largest_difference(WholeLook(look), graph, photograph(*size)) < 1e-3
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])

@@ -247,7 +247,7 @@ def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeyp
     real = Path.write_bytes
 
     def full(path, data):
-        if path.name.startswith("000003"):
+        if path.name.startswith(".000003"):
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(path, data)
 

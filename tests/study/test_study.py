@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import subprocess
 import sys
@@ -96,6 +97,13 @@ def test_a_study_runs_once_and_goes_on(things):
     assert rows["quick"].get("best")
     assert not rows["slow"].get("best")
     assert results[0][1]["steps"] == 3
+    first = plan.cases[0].name
+    pairs = {}
+    for cell, values in results:
+        pairs.setdefault(cell.style, {})[cell.case.name] = values["figures"]["style"]
+    ratios = [pair["quick"] / pair[first] for pair in pairs.values()]
+    assert rows["quick"]["style_ratio"].mean == pytest.approx(math.prod(ratios) ** 0.5)
+    assert rows[first]["content_ratio"].low == rows[first]["content_ratio"].high == 1
     other = plan_of(things)
     assert [c.key for c in other.cells()] == [c.key for c in plan.cells()]
 
@@ -128,7 +136,11 @@ def test_the_page_needs_nothing_else(things):
     open_folder(out, plan)
     list(run_study(plan, out))
     paths = {path.name: path for path in write_report(plan, read_results(out, plan), out)}
-    assert set(paths) == {"results.csv", "sheet.png", "report.html", "sweep.gif"}
+    assert set(paths) == {
+        "results.csv", "summary.md", "sheet.png", "report.html", "sweep.gif",
+    }  # fmt: skip
+    told = paths["summary.md"].read_text()
+    assert re.search(r"\| quick \(best of its kind\) \| 2 \| .* \[", told)
     page = paths["report.html"].read_text()
     assert "Two &lt;solvers&gt;" in page
     assert "{{" not in page

@@ -1,13 +1,16 @@
-"""`impasto export`: a look for other runtimes."""
+"""`impasto export`: a look or a translator for other runtimes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from impasto.errors import DivergedError, UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["export"]
 
@@ -19,7 +22,10 @@ CHECKED_PX = (96, 136)
 
 def export(
     look: Annotated[
-        Path, Parameter(help="A .look, a checkpoint of fast_neural_style, or instant with --style.")
+        Path,
+        Parameter(
+            help="A .look, a checkpoint of fast_neural_style, instant with --style, or a translator."
+        ),
     ],
     /,
     *,
@@ -34,34 +40,31 @@ def export(
             help="Long edge of the pictures it is for, which decides how large the style is seen."
         ),
     ] = 512,
+    direction: Annotated[
+        Literal["ab", "ba"], Parameter(help="Of a translator: from world A to B, or back.")
+    ] = "ab",
 ) -> int:
     """Write LOOK as an ONNX model for pictures of any size.
 
     Its input `image` and output `pastiche` are RGB, (1, 3, H, W) from 0 to 1; H and W are multiples of 8, and at least
-    32. It is compared with torch before it is kept. --look my.onnx paints with it.
+    32 (of a unet, multiples of 256). It is compared with torch before it is kept. --look my.onnx paints with it.
     """
     import torch
 
-    from impasto.config import options
-    from impasto.looks import AnyStylePainter, Look, graph_of, load_look, write_graph
-    from impasto.looks.export import largest_difference
-    from impasto.media import read_image
-    from impasto.pipeline import look_painter
+    from impasto.runtimes import largest_difference, write_graph
+    from impasto.translate import is_translator
 
     if out.suffix != f".{to}":
         raise UsageError(f"a model is written to a .{to}, not to {out.name}; change --out.")
-    found = load_look(look)
-    if style is not None and not found.takes_styles:
-        raise UsageError(f"the look {look} has a style of its own; leave --style away.")
-    if found.takes_styles and style is not None:
-        painter = look_painter(options(look=look), [read_image(style).to_tensor()], found)
-        assert isinstance(painter, AnyStylePainter)
-        manner = painter.manners((size, size))[0]
-        about = {**found.about, "style": style.name}
-        found = Look(found.painter, about=about, manner=manner)
-    graph = graph_of(found)
-    image = torch.rand(1, 3, *CHECKED_PX, generator=torch.Generator().manual_seed(0))
-    apart = largest_difference(found, graph, image)
+    if is_translator(look):
+        if style is not None:
+            raise UsageError("a translator has no style; leave --style away.")
+        network, graph, multiple = _translator(look, direction)
+    else:
+        network, graph, multiple = _look(look, style, size)
+    sides = (multiple * max(2, -(-side // multiple)) for side in CHECKED_PX)
+    image = torch.rand(1, 3, *sides, generator=torch.Generator().manual_seed(0))
+    apart = largest_difference(network, graph, image)
     if not apart <= AGREES:
         raise DivergedError(
             f"the model differs from torch by {apart:.2g}; allowed is {AGREES:g}. It was not written."
@@ -69,3 +72,31 @@ def export(
     write_graph(out, graph)
     print(f"exported {out} ({len(graph) / 1e6:.1f} MB, at most {apart:.1g} from torch)")
     return 0
+
+
+def _translator(path: Path, direction: str) -> tuple[nn.Module, bytes, int]:
+    """Its network, the graph of it, and what its sides are multiples of."""
+    from impasto.translate import WholeTranslator, graph_of_translator, load_translator
+
+    found = load_translator(path)
+    multiple = found.generator(direction).shape.multiple
+    return WholeTranslator(found, direction), graph_of_translator(found, direction), multiple
+
+
+def _look(path: Path, style: Path | None, size: int) -> tuple[nn.Module, bytes, int]:
+    from impasto.config import options
+    from impasto.looks import AnyStylePainter, Look, WholeLook, graph_of, load_look
+    from impasto.media import read_image
+    from impasto.pipeline import look_painter
+    from impasto.runtimes import MULTIPLE
+
+    found = load_look(path)
+    if style is not None and not found.takes_styles:
+        raise UsageError(f"the look {path} has a style of its own; leave --style away.")
+    if found.takes_styles and style is not None:
+        painter = look_painter(options(look=path), [read_image(style).to_tensor()], found)
+        assert isinstance(painter, AnyStylePainter)
+        manner = painter.manners((size, size))[0]
+        about = {**found.about, "style": style.name}
+        found = Look(found.painter, about=about, manner=manner)
+    return WholeLook(found), graph_of(found), MULTIPLE

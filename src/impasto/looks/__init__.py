@@ -1,7 +1,7 @@
 """Feed-forward networks that paint at once, in the style that they were taught, or in any."""
 
 from impasto.looks.any_style import AnyStylePainter
-from impasto.looks.export import graph_of, on_runtime, read_graph, write_graph
+from impasto.looks.export import WholeLook, graph_look, graph_of, on_runtime, read_graph
 from impasto.looks.file import INSTANT, Look, load_look, save_look
 from impasto.looks.instant import Instant
 from impasto.looks.networks import Johnson, Painter, PainterShape
@@ -16,10 +16,11 @@ __all__ = [
     "LookPainter",
     "Painter",
     "PainterShape",
+    "WholeLook",
+    "graph_look",
     "graph_of",
     "load_look",
     "on_runtime",
     "read_graph",
     "save_look",
-    "write_graph",
 ]

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from impasto.looks.export import Runtime, on_runtime
+from impasto.looks.export import on_runtime
 from impasto.looks.file import Look
 from impasto.looks.instant import Instant, Manner, blend_manners, pad_to_eight
 from impasto.machine import resolve_device
 from impasto.media import resize, size_to_fit
 from impasto.motion.hold import held_to_motion
+from impasto.runtimes import Runtime
 from impasto.types import FrameContext, Painted, Region
 
 __all__ = ["AnyStylePainter"]

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.backbones.vgg19_lite import load_vgg19_lite
-from impasto.looks.networks import pad_to
 from impasto.looks.transport import Gaussian, blended, gaussian_of, moments, transport
+from impasto.media import pad_to
 from impasto.media.strips import in_strips
 
 __all__ = ["LEVELS", "Instant", "Manner", "Stage", "blend_manners", "pad_to_eight"]

@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Johnson", "Painter", "PainterShape", "pad_to", "weights_of"]
+__all__ = ["Johnson", "Painter", "PainterShape", "weights_of"]
 
 FOLD = 4
 """Pixels a side that are folded into channels, so that all work is done at a sixteenth of the area."""
@@ -166,12 +166,6 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.in2(self.conv2(F.relu(self.in1(self.conv1(x)))))
-
-
-def pad_to(image: Tensor, multiple: int = FOLD, *, least: int = 1) -> Tensor:
-    """Repeats the last rows and columns up to a multiple and to ``least``; the caller cuts them off again."""
-    down, right = (max(-side % multiple, least - side) for side in image.shape[-2:])
-    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
 
 
 def weights_of(network: nn.Module) -> int:

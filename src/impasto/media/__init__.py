@@ -13,7 +13,7 @@ from impasto.media.drawing import draw_curves, draw_rows
 from impasto.media.find import find_images
 from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
 from impasto.media.read import read_image
-from impasto.media.resize import resize, resize_to_fit, size_to_fit
+from impasto.media.resize import pad_to, resize, resize_to_fit, size_to_fit
 from impasto.media.write import check_output, make_folder, read_metadata, replacing, write_image
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "luminance",
     "make_folder",
     "match_histogram",
+    "pad_to",
     "pixels_to_tensor",
     "read_image",
     "read_metadata",

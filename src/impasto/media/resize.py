@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["resize", "resize_to_fit", "size_to_fit"]
+__all__ = ["pad_to", "resize", "resize_to_fit", "size_to_fit"]
 
 
 def size_to_fit(size: tuple[int, int], long_edge_px: int) -> tuple[int, int]:
@@ -40,3 +40,9 @@ def resize(image: Tensor, size: tuple[int, int], *, clamp: bool = True) -> Tenso
 def resize_to_fit(image: Tensor, long_edge_px: int) -> Tensor:
     """Resamples ``(B, C, H, W)`` so that its long edge is as asked, keeping the aspect."""
     return resize(image, size_to_fit((image.shape[-2], image.shape[-1]), long_edge_px))
+
+
+def pad_to(image: Tensor, multiple: int, *, least: int = 1) -> Tensor:
+    """Repeats the last rows and columns up to a multiple and to ``least``; the caller cuts them off again."""
+    down, right = (max(-side % multiple, least - side) for side in image.shape[-2:])
+    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image

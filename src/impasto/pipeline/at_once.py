@@ -12,11 +12,18 @@ from impasto.looks import (
     Instant,
     Look,
     LookPainter,
+    graph_look,
     load_look,
     on_runtime,
     read_graph,
 )
-from impasto.translate import Translator, TranslatorPainter, is_translator, load_translator
+from impasto.translate import (
+    Translator,
+    TranslatorPainter,
+    graph_of_translator,
+    is_translator,
+    load_translator,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +70,9 @@ def look_painter(
         raise UsageError(
             f"the look {options.look} has a style of its own; leave the painting away, or give --look instant."
         )
+    if isinstance(look, Translator) and options.runtime != "torch":
+        graph = graph_of_translator(look, options.direction)
+        look = graph_look(graph, options.runtime, str(options.look))
     if isinstance(look, Translator):
         return TranslatorPainter(look, options.direction, options.strength, device=options.device)
     if not isinstance(look.painter, Instant):

@@ -7,6 +7,7 @@ import csv
 import html
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import ImpastoError
-from impasto.measure import METRICS, bootstrap
+from impasto.measure import METRICS, Interval, bootstrap
 from impasto.media import Picture, read_image, replacing, write_image
 from impasto.media.timelapse import Timelapse
 from impasto.study.plan import Case, Cell, Plan
@@ -41,11 +42,18 @@ SHOWN = (
     "error_1",
     "error_4",
 )
+RATIOS = ("style", "content")
+"""Figures that are also compared with the first case's, pair by pair."""
+
 Results = Sequence[tuple[Cell, dict[str, Any]]]
 
 
 def summary(plan: Plan, results: Results) -> list[dict[str, Any]]:
-    """A row a case: means with intervals over all contents, styles and seeds; failures counted."""
+    """A row a case: means with intervals over all contents, styles and seeds; failures counted.
+
+    ``style_ratio`` and ``content_ratio`` are geometric means of the figure over the first case's, pair by pair: what
+    pictures differ in among themselves is not in their intervals.
+    """
     rows = []
     for case in plan.cases:
         own = [values for cell, values in results if cell.case.name == case.name]
@@ -60,9 +68,30 @@ def summary(plan: Plan, results: Results) -> list[dict[str, Any]]:
                 known = [v["figures"][name] for v in done if v["figures"].get(name) is not None]
                 if known:
                     row[name] = bootstrap(known)
+            for name in RATIOS:
+                ratios = _over_first(plan, results, case, name)
+                if ratios:
+                    row[f"{name}_ratio"] = _geometric(ratios)
         rows.append(row)
     _mark_best(plan, rows)
     return rows
+
+
+def _over_first(plan: Plan, results: Results, case: Case, name: str) -> list[float]:
+    """A figure of a case over that of the first, for every pair that has both."""
+    of_case: dict[str, dict[tuple[str, str, int], float]] = {}
+    for cell, values in results:
+        value = values.get("figures", {}).get(name)
+        if value:
+            pair = (cell.content, cell.style, cell.seed)
+            of_case.setdefault(cell.case.name, {})[pair] = value
+    first, own = of_case.get(plan.cases[0].name, {}), of_case.get(case.name, {})
+    return [own[pair] / first[pair] for pair in own if pair in first]
+
+
+def _geometric(ratios: Sequence[float]) -> Interval:
+    logs = bootstrap([math.log(ratio) for ratio in ratios])
+    return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
 
 
 def _mark_best(plan: Plan, rows: list[dict[str, Any]]) -> None:
@@ -85,7 +114,7 @@ def _without(case: Case, name: str) -> str:
 
 
 def write_report(plan: Plan, results: Results, out: Path) -> list[Path]:
-    """Writes results.csv, sheet.png, sweep.gif and report.html.
+    """Writes results.csv, summary.md, sheet.png, sweep.gif and report.html.
 
     Args:
         plan: Which.
@@ -95,10 +124,12 @@ def write_report(plan: Plan, results: Results, out: Path) -> list[Path]:
     Returns:
         What was written.
     """
-    paths = [out / "results.csv", out / "sheet.png", out / "report.html"]
+    paths = [out / name for name in ("results.csv", "summary.md", "sheet.png", "report.html")]
+    rows = summary(plan, results)
     _write_table(results, paths[0])
-    write_image(paths[1], _sheet(plan, results, out))
-    _write_text(paths[2], _page(plan, results, out))
+    _write_text(paths[1], _told(plan, rows))
+    write_image(paths[2], _sheet(plan, results, out))
+    _write_text(paths[3], _page(plan, results, rows, out))
     sweep = _sweep(plan, results, out)
     return [*paths, sweep] if sweep is not None else paths
 
@@ -203,11 +234,38 @@ def _jpeg(picture: Picture) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def _page(plan: Plan, results: Results, out: Path) -> str:
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = ["seconds", "loss", *SHOWN, *(f"{name}_ratio" for name in RATIOS)]
+    return [name for name in names if any(name in row for row in rows)]
+
+
+def _told(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The means as a table of Markdown, to be quoted."""
+    columns = _columns(rows)
+    lines = [f"# {plan.title}", "", f"{plan.question}. Claimed before: {plan.claim or 'nothing'}."]
+    lines += [
+        "",
+        "| case | runs | " + " | ".join(name.replace("_", " ") for name in columns) + " |",
+    ]
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for row in rows:
+        cells = [row["case"] + (" (best of its kind)" if row.get("best") else ""), str(row["runs"])]
+        for name in columns:
+            found = row.get(name)
+            cells.append(
+                "" if found is None else f"{found.mean:.3g} [{found.low:.3g}, {found.high:.3g}]"
+            )
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "In brackets: where 95 of 100 resampled means lie. Ratios: over the first case, pair by pair.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _page(plan: Plan, results: Results, rows: Sequence[Mapping[str, Any]], out: Path) -> str:
     """One file that needs nothing else."""
-    rows = summary(plan, results)
-    names = ["seconds", "loss", *SHOWN]
-    columns = [name for name in names if any(name in row for row in rows)]
+    columns = _columns(rows)
     head = "".join(f"<th data-n>{html.escape(_headed(name))}</th>" for name in columns)
     body = "".join(_table_row(row, columns) for row in rows)
     sources = {c: _source(c) for c in plan.contents} if plan.kind == "picture" else {}

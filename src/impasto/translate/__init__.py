@@ -1,5 +1,6 @@
 """Translators between two worlds of pictures, learned from two heaps of them: CycleGAN and pix2pix."""
 
+from impasto.translate.export import WholeTranslator, graph_of_translator
 from impasto.translate.file import (
     Translator,
     is_translator,
@@ -13,6 +14,8 @@ __all__ = [
     "GeneratorShape",
     "Translator",
     "TranslatorPainter",
+    "WholeTranslator",
+    "graph_of_translator",
     "is_translator",
     "load_translator",
     "make_generator",

@@ -51,7 +51,13 @@ class Translator:
     takes_styles: ClassVar[bool] = False
 
     def generator(self, direction: str) -> Generator:
-        """Raises `WeightsError` where there is none of that direction."""
+        """That of a direction; the only one of a published checkpoint goes by either.
+
+        Raises:
+            WeightsError: There is none of that direction.
+        """
+        if len(self.generators) == 1:
+            direction = "ab"
         if direction not in self.generators:
             raise WeightsError(
                 f"this translator has no direction {direction}; allowed is {', '.join(self.generators)}."

@@ -42,8 +42,7 @@ class TranslatorPainter:
         device: str = "cpu",
     ) -> None:
         self._device, self._strength = resolve_device(device), strength
-        only = len(translator.generators) == 1
-        self._network = translator.generator("ab" if only else direction).to(self._device).eval()
+        self._network = translator.generator(direction).to(self._device).eval()
 
     @torch.no_grad()
     def picture(self, image: Tensor) -> Tensor:

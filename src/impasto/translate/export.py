@@ -1,0 +1,42 @@
+"""A translator as an ONNX graph."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from impasto.runtimes import graph_of_network
+from impasto.translate.file import Translator
+
+__all__ = ["WholeTranslator", "graph_of_translator"]
+
+
+class WholeTranslator(nn.Module):
+    """One direction, ``(1, 3, H, W)`` in ``[0, 1]`` to the same.
+
+    Args:
+        translator: From `load_translator`.
+        direction: ``ab`` or ``ba``; a published checkpoint has one, which both mean.
+
+    Raises:
+        WeightsError: There is no such direction.
+    """
+
+    def __init__(self, translator: Translator, direction: str = "ab") -> None:
+        super().__init__()
+        self.network = translator.generator(direction)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(1, 3, H, W)`` in ``[0, 1]`` to the translation."""
+        return ((self.network(2 * image - 1) + 1) / 2).clamp(0, 1)
+
+
+def graph_of_translator(translator: Translator, direction: str = "ab") -> bytes:
+    """One direction as an ONNX model: ``image`` to ``pastiche``, sides multiples of what the network needs.
+
+    Raises:
+        UsageError: The extra ``fast`` is not installed.
+        WeightsError: There is no such direction.
+    """
+    whole = WholeTranslator(translator, direction)
+    marks = {"direction": direction, "about": dict(translator.about)}
+    return graph_of_network(whole, marks, whole.network.shape.multiple)
