@@ -50,6 +50,7 @@ def main() -> None:
     need_data()
     estimators: dict[str, FlowEstimator] = {
         "dis": DIS(),
+        "dis-half": DIS(halved=True),
         "dis, not steadied": DIS(steadied=False),
         "dis, OpenCV's smoothness": DIS(steadied=False, smoothness=20.0),
         "farneback": Farneback(),

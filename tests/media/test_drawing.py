@@ -15,9 +15,17 @@ def test_losses_fall_from_left_to_right():
     assert down[right < 150].mean() < down[right > 450].mean()
 
 
-def test_one_entry_is_drawn_and_a_missing_loss_is_nothing():
+def test_one_entry_is_drawn():
     assert draw_curves([{"step": 1.0, "loss": 1.0}]).rgb.min() < 1
-    assert draw_curves([{"step": 1.0, "flow": 1.0}, {"step": 2.0}]).rgb.min() < 1
+
+
+def test_a_loss_that_came_later_is_drawn_from_there():
+    history = [
+        {"step": float(n), "loss": 1.0} | ({"late": 0.05} if n > 5 else {}) for n in range(11)
+    ]
+    plot = draw_curves(history).rgb[56:-56, 56:-56]
+    _down, right = (plot[..., 2] - plot[..., 0] > 0.5).nonzero()  # the second ink is blue
+    assert right.min() > 0.5 * plot.shape[1]
 
 
 @pytest.mark.parametrize("widths", [(24, 24), (24, 16)])

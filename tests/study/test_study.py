@@ -152,7 +152,9 @@ def test_the_page_needs_nothing_else(things):
     with paths["results.csv"].open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 4
-    assert float(rows[0]["style"]) > 0
+    assert len(set(rows[0])) == len(paths["results.csv"].read_text().splitlines()[0].split(","))
+    assert rows[0]["content_file"].endswith(".png")
+    assert float(rows[0]["content"]) > 0
 
 
 @pytest.mark.parametrize(

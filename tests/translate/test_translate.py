@@ -224,6 +224,14 @@ def test_a_run_that_was_stopped_goes_on_exactly(changes):
         training(seed=4).load_state_dict(half.state_dict())
 
 
+def test_steadiness_may_be_added_to_a_training_that_is_done():
+    done = training()
+    assert not any("steady" in step.terms for step in done)
+    late = training(steady_weight=5.0, decay_steps=done.options.decay_steps + 2)
+    late.load_state_dict(done.state_dict())
+    assert ["steady" in step.terms for step in late] == [True, True]
+
+
 def test_pairs_are_learned_together():
     a = world("a", 1)
     b = World("b", [255 - p for p in a.pictures], a.names, [255 - p for p in a.held])

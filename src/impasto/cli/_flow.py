@@ -16,7 +16,7 @@ __all__ = ["flow"]
 class View:
     """What is shown, and how motion is found."""
 
-    flow: Literal["dis", "farneback", "raft"] = "dis"
+    flow: Literal["dis", "dis-half", "farneback", "raft"] = "dis"
     """How motion is found."""
     flow_weights: Path | None = None
     """Checkpoint of RAFT."""

@@ -73,7 +73,7 @@ class How:
     """Measure so many frames; all when not given."""
     every: int = 4
     """Measure style, content and features on every so many frames."""
-    flow: Literal["dis", "farneback", "raft"] = "dis"
+    flow: Literal["dis", "dis-half", "farneback", "raft"] = "dis"
     """How motion is found."""
     flow_weights: Path | None = None
     """Checkpoint of RAFT."""

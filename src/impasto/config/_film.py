@@ -15,7 +15,7 @@ from impasto.errors import UsageError, unknown_name
 __all__ = ["METHODS", "FilmOptions", "film_options"]
 
 FrameStart = Literal["warped", "previous", "content", "noise"]
-FlowName = Literal["dis", "farneback", "raft", "files"]
+FlowName = Literal["dis", "dis-half", "farneback", "raft", "files"]
 
 
 @dataclass(frozen=True, kw_only=True)

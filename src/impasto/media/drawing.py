@@ -31,17 +31,18 @@ def draw_rows(rows: Sequence[Tensor]) -> Picture:
 
 
 def draw_curves(history: Sequence[Mapping[str, float]]) -> Picture:
-    """Every loss of the first entry over the steps, on a logarithmic scale.
+    """Every loss over the steps, on a logarithmic scale, where it is known.
 
     Args:
-        history: At least one, each with ``step``; a loss that is missing in a later one counts as nothing there.
+        history: At least one, each with ``step``.
     """
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
     pen = ImageDraw.Draw(image)
-    names = [name for name in history[0] if name != "step"]
-    values = np.log10([[max(one.get(name, LEAST), LEAST) for name in names] for one in history])
+    names = list(dict.fromkeys(name for one in history for name in one if name != "step"))
+    values = np.array([[one.get(name, np.nan) for name in names] for one in history])
+    values = np.log10(np.maximum(values, LEAST))
     steps = np.array([one["step"] for one in history])
-    low, high = float(np.floor(values.min())), float(np.ceil(values.max()))
+    low, high = float(np.floor(np.nanmin(values))), float(np.ceil(np.nanmax(values)))
     wide, tall = WIDTH_PX - 2 * EDGE_PX, HEIGHT_PX - 2 * EDGE_PX
 
     def place(step: float, value: float) -> tuple[float, float]:
@@ -55,7 +56,8 @@ def draw_curves(history: Sequence[Mapping[str, float]]) -> Picture:
         pen.text((6, ends[0][1] - 6), f"1e{power}", fill="black")
     for number, name in enumerate(names):
         ink = INKS[number % len(INKS)]
-        points = [place(step, value) for step, value in zip(steps, values[:, number], strict=True)]
+        known = ~np.isnan(values[:, number])
+        points = [place(*point) for point in zip(steps[known], values[known, number], strict=True)]
         pen.line(points if len(points) > 1 else points * 2, fill=ink, width=2)
         row, column = divmod(number, NAMES_A_ROW)
         pen.text((EDGE_PX + NAME_PX * column, 10 + ROW_PX * row), name, fill=ink)

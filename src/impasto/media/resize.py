@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["pad_to", "resize", "resize_to_fit", "size_to_fit"]
+__all__ = ["box_mean", "pad_to", "resize", "resize_to_fit", "size_to_fit"]
 
 
 def size_to_fit(size: tuple[int, int], long_edge_px: int) -> tuple[int, int]:
@@ -46,3 +46,10 @@ def pad_to(image: Tensor, multiple: int, *, least: int = 1) -> Tensor:
     """Repeats the last rows and columns up to a multiple and to ``least``; the caller cuts them off again."""
     down, right = (max(-side % multiple, least - side) for side in image.shape[-2:])
     return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
+
+
+def box_mean(image: Tensor, radius_px: int) -> Tensor:
+    """Means of ``(B, C, H, W)`` over squares of ``2 radius_px + 1``, edges repeated; rows and then columns."""
+    side = 2 * radius_px + 1
+    padded = F.pad(image, (radius_px,) * 4, mode="replicate")
+    return F.avg_pool2d(F.avg_pool2d(padded, (1, side), 1), (side, 1), 1)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.media import box_mean
 from impasto.motion.warp import warp
 
 __all__ = [
@@ -25,12 +26,6 @@ JUMP_PX = 1.0
 STILL_PX = 0.1
 STILL_CHANGE = 0.016
 """Four levels of 255: about the noise that compression leaves in what does not move."""
-
-
-def _smooth(image: Tensor, radius_px: int) -> Tensor:
-    side = 2 * radius_px + 1
-    padded = F.pad(image, (radius_px,) * 4, mode="replicate")
-    return F.avg_pool2d(padded, side, stride=1)
 
 
 def forward_backward_check(to_other: Tensor, back: Tensor) -> Tensor:
@@ -78,8 +73,10 @@ def _jump(flow: Tensor, radius_px: int = 2) -> Tensor:
     """The largest difference of either component within a window, ``(B, 1, H, W)``."""
     side = 2 * radius_px + 1
     padded = F.pad(flow, (radius_px,) * 4, mode="replicate")
-    most, least = F.max_pool2d(padded, side, 1), -F.max_pool2d(-padded, side, 1)
-    return (most - least).amax(1, keepdim=True)
+    most, least = (
+        F.max_pool2d(F.max_pool2d(one, (1, side), 1), (side, 1), 1) for one in (padded, -padded)
+    )
+    return (most + least).amax(1, keepdim=True)
 
 
 def reliability(
@@ -105,7 +102,7 @@ def reliability(
     seen = forward_backward_check(to_other, back) * (1 - boundaries)
     if frame is None or other is None:
         return seen
-    apart = _smooth((warp(other, to_other) - frame).square().mean(1, keepdim=True), 2)
+    apart = box_mean((warp(other, to_other) - frame).square().mean(1, keepdim=True), 2)
     agrees = torch.exp(-apart / LOOKS_ALIKE**2)
     return torch.maximum(seen * agrees, find_still(to_other, frame, other))
 
@@ -139,6 +136,6 @@ def find_still(flow: Tensor, frame: Tensor, other: Tensor, most_px: float = STIL
     Returns:
         ``(B, 1, H, W)``, 1 where nothing moves, else 0.
     """
-    change = _smooth(frame - other, 2).abs().amax(1, keepdim=True)
+    change = box_mean(frame - other, 2).abs().amax(1, keepdim=True)
     length = flow.square().sum(1, keepdim=True).sqrt()
     return ((length < most_px) & (change < STILL_CHANGE)).to(frame.dtype)

@@ -6,9 +6,9 @@ from collections import deque
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.media import box_mean
 from impasto.motion.flow import FlowEstimator
 from impasto.motion.reliability import find_still, reliability
 from impasto.motion.warp import warp
@@ -143,7 +143,4 @@ class Tracker:
     def _fits(self, image: Tensor, way: Tensor) -> Tensor:
         """Falls where a pixel has another colour than it had, slowly, so that no single frame would tell."""
         apart = (warp(self._frames[0][1], way) - image).square().mean(1, keepdim=True)
-        side = 2 * FIT_RADIUS_PX + 1
-        edge = (min(FIT_RADIUS_PX, min(image.shape[-2:]) - 1),) * 4
-        apart = F.avg_pool2d(F.pad(apart, edge, mode="replicate"), side, 1)
-        return torch.exp(-apart / LOOKS_ALIKE_STILL**2)
+        return torch.exp(-box_mean(apart, FIT_RADIUS_PX) / LOOKS_ALIKE_STILL**2)

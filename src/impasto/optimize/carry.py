@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.media import box_mean
 from impasto.types import Earlier
 
 __all__ = ["borrow_texture", "hold_tones", "keep_sharp", "merged"]
@@ -48,7 +49,7 @@ def keep_sharp(warped: Tensor, before: Tensor, moved: Tensor) -> Tensor:
     area = float(moved.sum())
     if area < 1:
         return warped
-    detail = warped - _box(warped, 1)
+    detail = warped - box_mean(warped, 1)
     wanted = float((moved * _laplacian(before).square()).sum())
     a, b = _laplacian(warped), _laplacian(detail)
     aa, ab, bb = (float((moved * product).sum()) for product in (a * a, a * b, b * b))
@@ -110,7 +111,7 @@ def borrow_texture(frame: Tensor, earlier: Sequence[Earlier]) -> Tensor:
     for number, (down, right) in enumerate(shifts):
         there = _shifted(torch.cat([small, paid], 1), down, right, beyond=1.0)
         apart = (there[:, :3] - small).square().sum(1, keepdim=True)
-        cost = _box(apart + 0.5 * there[:, 3:], 2) + 1e-4 * math.hypot(down, right)
+        cost = box_mean(apart + 0.5 * there[:, 3:], 2) + 1e-4 * math.hypot(down, right)
         better = cost < best
         best, chosen = torch.where(better, cost, best), torch.where(better, number, chosen)
     picked = torch.tensor(shifts, device=frame.device, dtype=torch.long)[chosen[0, 0]] * scale
@@ -142,10 +143,5 @@ def _shifted(image: Tensor, down: int, right: int, beyond: float) -> Tensor:
     return padded[..., edge + down : edge + down + height, edge + right : edge + right + width]
 
 
-def _box(image: Tensor, radius_px: int) -> Tensor:
-    padded = F.pad(image, (radius_px,) * 4, mode="replicate")
-    return F.avg_pool2d(padded, 2 * radius_px + 1, stride=1)
-
-
 def _laplacian(image: Tensor) -> Tensor:
-    return 9 / 4 * (image - _box(image, 1))
+    return 9 / 4 * (image - box_mean(image, 1))

@@ -3,9 +3,11 @@
 from impasto.study.plan import Case, Cell, Plan, bundled, load_plan
 from impasto.study.report import write_report
 from impasto.study.run import CellDone, estimated_hours, open_folder, read_results, run_study
-from impasto.study.tune import Suggestion, suggest
+from impasto.study.tune import SCALES, STRENGTHS, Suggestion, score_of, suggest
 
 __all__ = [
+    "SCALES",
+    "STRENGTHS",
     "Case",
     "Cell",
     "CellDone",
@@ -17,6 +19,7 @@ __all__ = [
     "open_folder",
     "read_results",
     "run_study",
+    "score_of",
     "suggest",
     "write_report",
 ]

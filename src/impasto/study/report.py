@@ -147,7 +147,7 @@ def _write_table(results: Results, path: Path) -> None:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
-        ["case", "content", "style", "seed", "steps", "seconds", "loss", *names, "error"]
+        ["case", "content_file", "style_file", "seed", "steps", "seconds", "loss", *names, "error"]
     )
     for cell, values in results:
         figures = values.get("figures", {})
@@ -174,12 +174,14 @@ def _source(source: str) -> Picture | None:
 
 
 def _sheet(plan: Plan, results: Results, out: Path) -> Picture:
-    """A row a pair, a column a case."""
+    """A row a pair, a column a case; of many pairs some, spread over all."""
     by_pair: dict[tuple[str, str], dict[str, tuple[Cell, dict[str, Any]]]] = {}
     for cell, values in results:
         by_pair.setdefault((cell.content, cell.style), {})[cell.case.name] = (cell, values)
     rows: list[list[tuple[Picture | None, str]]] = []
-    for (content, style), cases in list(by_pair.items())[:SHEET_ROWS]:
+    pairs = list(by_pair.items())
+    count = min(SHEET_ROWS, len(pairs))
+    for (content, style), cases in (pairs[n * len(pairs) // count] for n in range(count)):
         source = None if plan.kind == "film" else _source(content)
         row: list[tuple[Picture | None, str]] = [
             (source, _short(content)),

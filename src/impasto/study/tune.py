@@ -15,7 +15,7 @@ from impasto.media import Picture
 from impasto.pipeline import backbone_for, prepare
 from impasto.study.sheet import draw_sheet
 
-__all__ = ["Suggestion", "suggest"]
+__all__ = ["SCALES", "STRENGTHS", "Suggestion", "score_of", "suggest"]
 
 SIZE_PX = 224
 STEPS = (40,)
@@ -49,6 +49,7 @@ def suggest(
     styles: Sequence[Picture],
     options: PaintOptions,
     *,
+    size: int | None = None,
     on_try: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Suggestion], Picture]:
     """Tries strengths and sizes of strokes.
@@ -60,6 +61,7 @@ def suggest(
         content: The photograph.
         styles: One or more paintings.
         options: What the tries start from.
+        size: Long edge of the tries; 224 when not given.
         on_try: Told of every try, with their number.
 
     Returns:
@@ -70,7 +72,7 @@ def suggest(
     grid = list(itertools.product(STRENGTHS, SCALES))
     for number, (strength, scale) in enumerate(grid, 1):
         chosen = dataclasses.replace(options, strength=strength, style_scale=scale)
-        small = dataclasses.replace(chosen, size=SIZE_PX, steps=STEPS, coarsest=0)
+        small = dataclasses.replace(chosen, size=size or SIZE_PX, steps=STEPS, coarsest=0)
         job = prepare(content, styles, small, network)
         for _iterate in job.optimisation:
             pass
@@ -83,7 +85,7 @@ def suggest(
             style_scale=scale,
         )
         label = f"strength {strength:g}, style scale {scale:g}"
-        tries.append(Suggestion(label, chosen, picture, figures, _score(figures)))
+        tries.append(Suggestion(label, chosen, picture, figures, score_of(figures)))
         if on_try is not None:
             on_try(number, len(grid))
     best = min(tries, key=lambda one: one.score)
@@ -97,7 +99,8 @@ def suggest(
     return sorted(tries, key=lambda one: one.score), draw_sheet(rows)
 
 
-def _score(figures: PictureFigures) -> float:
+def score_of(figures: PictureFigures) -> float:
+    """What `suggest` goes by; less is better."""
     assert figures.style is not None
     lost = max(0.0, KEPT - figures.structure) / KEPT
     return math.log(figures.style + 1e-4) + math.log(figures.content + 1e-4) + lost

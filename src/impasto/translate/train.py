@@ -35,6 +35,9 @@ HALF = 0.5
 
 OTHER = {"ab": "ba", "ba": "ab"}
 
+CHANGING = ("steps", "decay_steps", "learning_rate", "steady_weight")
+"""Options that a run which goes on may change: steadiness costs time, and is wanted late."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateStep:
@@ -346,12 +349,11 @@ class TranslatorTraining:
         }
 
     def _mark(self) -> str:
-        changing = ("steps", "decay_steps", "learning_rate")
-        fixed = {k: v for k, v in to_mapping(self.options).items() if k not in changing}
+        fixed = {k: v for k, v in to_mapping(self.options).items() if k not in CHANGING}
         return str(sorted(fixed.items()))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where another run was; only steps and learning rate may differ.
+        """Goes on where another run was; only steps, learning rate and the weight of steadiness may differ.
 
         Raises:
             CheckpointError: The run had other options.

@@ -1,0 +1,82 @@
+"""Is the automatic balance a good choice? Against what `impasto tune` finds, and against one fixed weight for all.
+
+python benchmarks/bench_balance.py [--pairs N] [--size 192]
+
+For every pair the nine tries of `impasto tune` and three fixed style weights are painted and judged by the teacher.
+The score is tune's: log style + log content, and a penalty where structure is lost. Regret is a choice's score less
+the best of all twelve, a pair at a time; 0.7 is a factor of two in style or content.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from common import PAIRS, need_data, pair, report, teacher
+
+from impasto.config import PaintOptions, options
+from impasto.measure import bootstrap, measure_against
+from impasto.media import Picture
+from impasto.pipeline import backbone_for, prepare
+from impasto.study import SCALES, STRENGTHS, score_of, suggest
+
+FIXED = (10.0, 100.0, 1000.0)
+
+
+def painted(content: Picture, style: Picture, settled: PaintOptions) -> Picture:
+    """One pastiche."""
+    job = prepare(content, [style], settled, backbone_for(settled))
+    for _iterate in job.optimisation:
+        pass
+    return job.finish()
+
+
+def scores_of(index: int, size: int) -> tuple[dict[str, float], str]:
+    """Score of every choice on a pair, and the one that `tune` would make."""
+    content, style = (Picture.from_tensor(image) for image in pair(index))
+    judge, scores = teacher(), {}
+    tries, _sheet = suggest(content, [style], options(), size=size)
+    for one in tries:
+        figures = measure_against(
+            one.picture.to_tensor(), content.to_tensor(), style.to_tensor(), judge,
+            style_scale=one.options.style_scale,
+        )  # fmt: skip
+        scores[one.label] = score_of(figures)
+    for weight in FIXED:
+        settled = options(balance="fixed", style_weight=weight, size=size, steps=(40,), coarsest=0)
+        picture = painted(content, style, settled)
+        figures = measure_against(
+            picture.to_tensor(), content.to_tensor(), style.to_tensor(), judge
+        )
+        scores[f"style weight {weight:g} for all"] = score_of(figures)
+    return scores, tries[0].label
+
+
+def main() -> None:
+    """Prints a row for each choice."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pairs", type=int, default=len(PAIRS))
+    parser.add_argument("--size", type=int, default=192)
+    args = parser.parse_args()
+    need_data()
+    regrets: dict[str, list[float]] = {}
+    chosen: list[str] = []
+    for index in range(args.pairs):
+        scores, choice = scores_of(index, args.size)
+        best = min(scores.values())
+        for name, score in {**scores, "tune's choice": scores[choice]}.items():
+            regrets.setdefault(name, []).append(score - best)
+        chosen.append(choice)
+        print(PAIRS[index], choice, f"{scores[choice] - best:.2f}", flush=True)
+    rows: dict[str, Any] = {}
+    for name, values in sorted(regrets.items(), key=lambda item: sum(item[1])):
+        found = bootstrap(values)
+        rows[name] = [round(one, 2) for one in (found.mean, found.low, found.high)]
+    report("balance", {"pairs": args.pairs, "size": args.size, "regret": rows, "chosen": chosen})
+
+
+if __name__ == "__main__":
+    assert len(STRENGTHS) * len(SCALES) == 9
+    main()
