@@ -71,8 +71,8 @@ def instant(styles: Sequence[Tensor], **settings: Any) -> AnyStylePainter:
     return AnyStylePainter(network, styles, **settings)  # type: ignore[arg-type]
 
 
-def pairs(count: int) -> dict[str, Any]:
-    """Judged by the teacher: instant, 300 steps of the optimiser, and the photograph in the style's colours."""
+def pairs(count: int, steps: int) -> dict[str, Any]:
+    """Judged by the teacher: instant, the photograph in the style's colours, and steps of the optimiser, or none."""
     network, rows = teacher(), []
     backbone = load_backbone()
     for content, style in unseen_pairs(count):
@@ -80,11 +80,13 @@ def pairs(count: int) -> dict[str, Any]:
         began = time.perf_counter()
         made = {"instant": instant([style], style_scale=1 / 0.6).picture(content)}
         seconds = time.perf_counter() - began
-        plan = options("draft", size=0, steps=(300,), coarsest=0)
-        run = Optimisation(content, [style], backbone, plan, size=size)
-        for _iterate in run:
-            pass
-        made |= {"optimiser": run.result, "recolored": recolor_batch(content, [style])}
+        made["recolored"] = recolor_batch(content, [style])
+        if steps:
+            plan = options("draft", size=0, steps=(steps,), coarsest=0)
+            run = Optimisation(content, [style], backbone, plan, size=size)
+            for _iterate in run:
+                pass
+            made["optimiser"] = run.result
         row = {"seconds": seconds}
         for name, picture in made.items():
             scores = judge(network, picture, content, style)
@@ -321,6 +323,7 @@ def main() -> None:
     )
     parser.add_argument("--looks", type=Path)
     parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--optimiser-steps", type=int, default=300, help="of pairs; 0 for none")
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     args = parser.parse_args()
@@ -329,8 +332,8 @@ def main() -> None:
         sheet(args.out)
         return
     parts = {
-        "pairs": lambda: pairs(args.pairs), "start": start, "runtimes": lambda: runtimes(args.looks),
-        "films": lambda: films(args.frames, args.looks), "large": large,
+        "pairs": lambda: pairs(args.pairs, args.optimiser_steps), "start": start,
+        "runtimes": lambda: runtimes(args.looks), "films": lambda: films(args.frames, args.looks), "large": large,
     }  # fmt: skip
     report(f"instant_{args.part}", parts[args.part]())
 

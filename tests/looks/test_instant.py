@@ -196,3 +196,18 @@ def test_a_film_goes_on_to_the_byte_and_styles_follow_one_another(tmp_path):
     assert len(list(going)) == 3
     going.assemble()
     np.testing.assert_array_equal(decoded(tmp_path / "a.mkv"), decoded(tmp_path / "b.mkv"))
+
+
+def test_a_photograph_that_moved_by_a_pixel_is_painted_as_before_and_moved(network):
+    large = photograph(160, 192)
+    manner = network.manner(painting())
+
+    def painted(right: int) -> torch.Tensor:
+        with torch.no_grad():
+            made = network(large[..., :128, right : right + 160], [manner]).clamp(0, 1)
+        return made[..., 24:-24, 32 - right : 128 - right]
+
+    still, cell, pixel = painted(0), painted(8), painted(1)
+    contrast = float(still.var())
+    assert float((pixel - still).square().mean()) < 0.05 * contrast
+    assert float((pixel - still).square().mean()) < 2 * float((cell - still).square().mean())

@@ -38,12 +38,21 @@ def test_the_style_comes_nearer(network):
     before = taught.validate()["style"]
     terms = [step.terms for step in taught]
     assert taught.history[-1]["style"] < 0.9 * before
-    assert set(terms[0]) == {"content", "style", "tv", "noise", "flow"}
+    assert set(terms[0]) == {"content", "style", "tv", "noise", "move", "flow"}
 
 
 def test_terms_of_weight_0_are_left_out():
-    taught = training(steps=1, tv_weight=0.0, noise_weight=0.0, flow_weight=0.0)
+    taught = training(steps=1, tv_weight=0.0, noise_weight=0.0, move_weight=0.0, flow_weight=0.0)
     assert set(next(iter(taught)).terms) == {"content", "style"}
+
+
+def test_the_term_of_moves_sees_a_lattice_and_nothing_else(monkeypatch):
+    taught, seen = training(), photograph(64, 80)
+    lattice = (torch.arange(80) % 4 == 0).float()
+    for paint, found in ((lambda image: 2 * image, 0.0), (lambda image: image + lattice, 0.1)):
+        monkeypatch.setattr(taught, "paint", paint)
+        worst = max(float(taught._unmoved(seen, paint(seen))) for _ in range(6))
+        assert worst == pytest.approx(found, abs=1e-9) if found == 0 else worst > found
 
 
 def test_a_run_that_was_stopped_goes_on_exactly():

@@ -17,6 +17,7 @@ from impasto.motion import (
     Farneback,
     FlowCache,
     FlowFiles,
+    RememberedFlow,
     ShotFinder,
     Tracker,
     closest_first,
@@ -297,3 +298,24 @@ def test_the_wheel_of_directions():
     torch.testing.assert_close(still, torch.ones(3))
     torch.testing.assert_close(right, torch.tensor([1.0, 0.0, 0.0]))
     torch.testing.assert_close(left, torch.tensor([0.0, 1.0, 1.0]))
+
+
+def test_two_who_ask_for_the_same_frames_share_one_search():
+    before, now = film(2)
+    asked = []
+
+    class Counted:
+        name = "counted"
+
+        def __call__(self, frame, other):
+            asked.append((frame.index, other.index))
+            return torch.full((1, 2, 4, 4), float(len(asked)))
+
+    find = RememberedFlow(Counted(), kept=2)
+    first = find(now, before)
+    first += 1  # what one does with it is not the other's
+    assert float(find(now, before).mean()) == 1
+    find(before, now)
+    find(now, now)
+    assert len(asked) == 3
+    assert float(find(now, before).mean()) == 4  # forgotten, and found again

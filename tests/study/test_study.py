@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from films import film, write_film
 from helpers import painting, photograph
 from PIL import Image
 
@@ -121,6 +122,40 @@ def test_a_cell_that_fails_is_told_and_tried_again(things):
     assert all(path.exists() for path in paths)
     (things / "styles" / "style2.png").write_bytes(whole)
     assert not any("error" in done.values for done in run_study(plan_of(things), out))
+
+
+FILM = """
+title = "Two methods"
+kind = "film"
+[options]
+size = 64
+steps = [2]
+coarsest = 0
+[film]
+opening_steps = [2]
+frame_steps = [2]
+[[cases]]
+name = "alone"
+method = "frame-by-frame"
+[[cases]]
+name = "held"
+method = "steady"
+"""
+
+
+@pytest.mark.parametrize(("frames", "far"), [(3, False), (6, True)])
+def test_a_study_of_a_film_measures_the_gaps_that_it_has(things, frames, far):
+    (things / "films.toml").write_text(FILM)
+    clip = write_film(things / "clip.mp4", film(frames))
+    style = things / "styles" / "style1.png"
+    plan = load_plan(str(things / "films.toml"), contents=[str(clip)], styles=[str(style)])
+    out = things / "out"
+    open_folder(out, plan)
+    for done in run_study(plan, out):
+        assert done.values["steps"] == frames
+        assert done.values["figures"]["error_1"] > 0
+        assert (done.values["figures"]["error_4"] is not None) == far
+    assert all(path.exists() for path in write_report(plan, read_results(out, plan), out))
 
 
 def test_workers_share_the_cells(things):

@@ -59,6 +59,10 @@ class TrainOptions:
     noise: float = option(
         0.03, "Standard deviation of that noise, of 1.", group="Losses", low=0, high=0.5
     )
+    move_weight: float = option(
+        40.0, "Weight of painting a photograph that moved by whole pixels as the moved pastiche.",
+        group="Losses", low=0,
+    )  # fmt: skip
     flow_weight: float = option(
         2.0, "Weight of the difference of neighbouring frames along the motion (Ruder 2018, eq. 10); needs clips, and "
         "moves photographs a little where there are none.", group="Losses", low=0,

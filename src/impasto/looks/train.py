@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.backbones import load_backbone
@@ -33,6 +34,9 @@ VALIDATED = 8
 
 LEAST_GAIN = 1e-3
 """Share by which the loss must fall from one validation to another to count as a gain."""
+
+MOVE_PX = 7
+"""Farthest that a photograph is moved; the networks' strides are 4 and 8."""
 
 LEAK = 0.05
 """Share of what lies beyond 0 and 1 that the losses still see, so that it finds its way back."""
@@ -203,9 +207,22 @@ class Training:
             )
             apart = self.paint((seen + noise).clamp(0, 1)) - raw
             terms["noise"] = options.noise_weight * apart.square().mean()
+        if options.move_weight > 0:
+            terms["move"] = options.move_weight * self._unmoved(seen[:1], raw[:1])
         if options.flow_weight > 0 or options.frame_weight > 0:
             terms |= self._temporal(self._lessons.pair(options.crop, self._generator))
         return terms
+
+    def _unmoved(self, seen: Tensor, raw: Tensor) -> Tensor:
+        """What a move by whole pixels changes, along it.
+
+        Networks that shrink their pictures are alike at moves by their own stride, and paint anew what moved by less.
+        Nothing is resampled, so that nothing else is punished.
+        """
+        draw = torch.randint(-MOVE_PX, MOVE_PX + 1, (2,), generator=self._generator)
+        down, right = (int(number) for number in draw)
+        apart = self.paint(_moved(seen, down, right)) - _moved(raw, down, right)
+        return apart[..., MOVE_PX:-MOVE_PX, MOVE_PX:-MOVE_PX].square().mean()
 
     def _temporal(self, pair: FramePair) -> dict[str, Tensor]:
         both = self._seen(torch.cat([pair.first, pair.second]))
@@ -299,3 +316,11 @@ class Training:
         self._generator.set_state(state["generator"])
         self.step, self.history = state["step"], list(state["history"])
         self._best, self._stale = state["best"], state["stale"]
+
+
+def _moved(image: Tensor, down: int, right: int) -> Tensor:
+    """A picture moved by whole pixels; edges are repeated."""
+    height, width = image.shape[-2:]
+    wide = F.pad(image, (MOVE_PX,) * 4, mode="replicate")
+    top, left = MOVE_PX - down, MOVE_PX - right
+    return wide[..., top : top + height, left : left + width]

@@ -1,7 +1,13 @@
 """Where pixels move: flow, warping, reliability, shots; needs the extra ``video`` for OpenCV."""
 
 from impasto.motion.files import FlowCache, FlowFiles, read_flow, write_flow
-from impasto.motion.flow import DIS, Farneback, FlowEstimator, make_estimator
+from impasto.motion.flow import (
+    DIS,
+    Farneback,
+    FlowEstimator,
+    RememberedFlow,
+    make_estimator,
+)
 from impasto.motion.raft import RAFT, load_raft
 from impasto.motion.reliability import (
     closest_first,
@@ -23,6 +29,7 @@ __all__ = [
     "FlowEstimator",
     "FlowFiles",
     "Motion",
+    "RememberedFlow",
     "ShotFinder",
     "Tracker",
     "closest_first",

@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.errors import UsageError, unknown_name
 from impasto.types import Frame
 
-__all__ = ["DIS", "Farneback", "FlowEstimator", "make_estimator"]
+__all__ = ["DIS", "Farneback", "FlowEstimator", "RememberedFlow", "make_estimator"]
 
 TEXTURE_WINDOW_PX = 15
 TEXTURE_HALF = 1.0
@@ -127,6 +127,29 @@ class Farneback:
             _grey(frame), _grey(other), None, 0.5, 5, 15, 5, 7, 1.5, 0
         )
         return _tensor(found)
+
+
+class RememberedFlow:
+    """Keeps the last fields of an estimator, so that those who ask for the same two frames share one search.
+
+    Args:
+        estimator: Of flow between frames of one film, which their numbers tell apart.
+        kept: How many fields.
+    """
+
+    def __init__(self, estimator: FlowEstimator, kept: int = 8) -> None:
+        self.name = estimator.name
+        self._estimator, self._count = estimator, kept
+        self._kept: dict[tuple[object, ...], Tensor] = {}
+
+    def __call__(self, frame: Frame, other: Frame) -> Tensor:
+        """See `FlowEstimator`."""
+        key = (frame.index, other.index, frame.pixels.shape)
+        if key not in self._kept:
+            self._kept[key] = self._estimator(frame, other)
+            while len(self._kept) > self._count:
+                del self._kept[next(iter(self._kept))]
+        return self._kept[key].clone()
 
 
 def make_estimator(

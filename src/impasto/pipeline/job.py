@@ -24,7 +24,7 @@ from impasto.media.video import (
     select_frames,
     video_times,
 )
-from impasto.motion import make_estimator
+from impasto.motion import FlowEstimator, RememberedFlow, make_estimator
 from impasto.pipeline.finish import Finisher
 from impasto.pipeline.follow import FilmRegions
 from impasto.pipeline.image import (
@@ -86,6 +86,7 @@ class FilmJob:
         finish: Last touch to the pastiches.
 
     Attributes:
+        flow: Finds motion, for all who ask for it; None where nobody does.
         regions: Parts of the frames with the parts of the styles that they take; None for whole frames.
     """
 
@@ -109,16 +110,19 @@ class FilmJob:
         )
         self.notes: list[str] = list(self.format.notes)
         self._deep = clip.info.bits > 8
-        self._neighbours = Neighbours(film, self._estimator(), store)
+        self.flow = self._estimator()
+        self._neighbours = Neighbours(film, self.flow, store)
         self.regions: FilmRegions | None = None
         self.frames = self._count()
 
-    def _estimator(self) -> Any:
+    def _estimator(self) -> FlowEstimator | None:
         if not self.film.needs_motion:
             return None
         film = self.film
-        return make_estimator(
-            film.flow, weights=film.flow_weights, files=film.flow_files, cache=film.flow_cache
+        return RememberedFlow(
+            make_estimator(
+                film.flow, weights=film.flow_weights, files=film.flow_files, cache=film.flow_cache
+            )
         )
 
     def selected(self) -> Iterator[Frame]:

@@ -161,7 +161,7 @@ def _film_regions(
     masks = path if path is not None and is_film_of_masks(path) else None
     return FilmRegions(
         RegionFinder(paint, styles, backbone),
-        make_estimator("dis"),
+        job.flow or make_estimator("dis"),
         job.store,
         masks=masks,
         rate=float(job.clip.info.rate),

@@ -242,8 +242,8 @@ def _film_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
         "terms": {},
         "curve": [],
         "figures": {
-            "style": measured.style, "content": measured.content, "error_1": measured.error[1],
-            "error_4": measured.error[4], "error_1_of_clip": measured.error_of_clip[1],
+            "style": measured.style, "content": measured.content, "error_1": measured.error.get(1),
+            "error_4": measured.error.get(4), "error_1_of_clip": measured.error_of_clip.get(1),
         },
         "options": {**to_mapping(paint), "film": to_mapping(cell.case.film)},
     }  # fmt: skip
