@@ -97,7 +97,7 @@ def pairs(count: int, steps: int) -> dict[str, Any]:
     medians = {
         f"{key}_median": round(statistics.median(row[key] for row in rows), 4) for key in rows[0]
     }
-    return {"pairs": count, "long_edge": PAIRS_PX, **means, **medians}
+    return {"pairs": count, "optimiser_steps": steps, "long_edge": PAIRS_PX, **means, **medians}
 
 
 def start() -> dict[str, Any]:

@@ -57,7 +57,7 @@ def graph_of_network(
     network = network.eval().requires_grad_(requires_grad=False)
     least = max(1, LEAST_PX // multiple)
     down, right = (
-        torch.export.Dim(name, min=max(2, least), max=LARGEST_PX // multiple) for name in ("h", "w")
+        torch.export.Dim(name, min=least, max=LARGEST_PX // multiple) for name in ("h", "w")
     )
     example = [multiple * -(-max(side, 2 * multiple + 1) // multiple) for side in EXAMPLE_PX]
     with _quiet():
@@ -135,31 +135,37 @@ class Graph(nn.Module):
 
     def __init__(self, graph: bytes, runtime: Runtime, white: float = 1.0) -> None:
         super().__init__()
-        self._white, self._multiple = white, _multiple_of(graph)
+        self._white, marks = white, _marks_of(graph)
+        self._multiple = int(marks.get("multiple", MULTIPLE))
+        self._mirrored = bool(marks.get("mirrored", False))
         self._run: Callable[[Any], Any] = {"onnx": _onnx, "openvino": _openvino}[runtime](graph)
 
     def forward(self, image: Tensor, *_style: object) -> Tensor:
         """``(1, 3, H, W)`` of any size."""
         height, width = image.shape[-2:]
         padded = pad_to(
-            image / self._white, self._multiple, least=max(LEAST_PX, 2 * self._multiple)
+            image / self._white,
+            self._multiple,
+            least=max(LEAST_PX, self._multiple),
+            mirrored=self._mirrored,
         )
         found = torch.from_numpy(self._run(padded.float().contiguous().numpy()).copy())
         return self._white * found[..., :height, :width]
 
 
-def _multiple_of(graph: bytes) -> int:
-    """What the file says of the sides of its pictures."""
+def _marks_of(graph: bytes) -> dict[str, Any]:
+    """What the file says of itself."""
     try:
         import onnx
     except ImportError as error:
         raise _missing("onnx") from error
     try:
         model = onnx.load_from_string(graph)
-        marks = {entry.key: entry.value for entry in model.metadata_props}
-        return int(json.loads(marks.get(KEY, "{}")).get("multiple", MULTIPLE))
+        entries = {entry.key: entry.value for entry in model.metadata_props}
+        marks: dict[str, Any] = json.loads(entries.get(KEY, "{}"))
     except Exception as error:
         raise WeightsError("the file is no ONNX model that ONNX Runtime can run.") from error
+    return marks
 
 
 def _onnx(graph: bytes) -> Callable[[Any], Any]:

@@ -120,7 +120,9 @@ def test_the_mask_of_a_moving_square_is_a_place_not_a_number():
 
 
 # --- estimators -------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("estimator", "allowed"), [(DIS(), 0.25), (Farneback(), 0.6)])
+@pytest.mark.parametrize(
+    ("estimator", "allowed"), [(DIS(), 0.25), (make_estimator("dis-half"), 0.4), (Farneback(), 0.6)]
+)
 def test_estimators_find_a_pan(estimator, allowed):
     before, now = film(2, shift=(1, 2))
     found = estimator(now, before)

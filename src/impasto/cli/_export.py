@@ -41,13 +41,15 @@ def export(
         ),
     ] = 512,
     direction: Annotated[
-        Literal["ab", "ba"], Parameter(help="Of a translator: from world A to B, or back.")
-    ] = "ab",
+        Literal["ab", "ba"] | None,
+        Parameter(help="Of a translator: from world A to B, which is the default, or back."),
+    ] = None,
 ) -> int:
     """Write LOOK as an ONNX model for pictures of any size.
 
     Its input `image` and output `pastiche` are RGB, (1, 3, H, W) from 0 to 1; H and W are multiples of 8, and at least
-    32 (of a unet, multiples of 256). It is compared with torch before it is kept. --look my.onnx paints with it.
+    32; of a unet of eight levels, multiples of 256. It is compared with torch before it is kept, and --look my.onnx
+    paints with it.
     """
     import torch
 
@@ -59,8 +61,10 @@ def export(
     if is_translator(look):
         if style is not None:
             raise UsageError("a translator has no style; leave --style away.")
-        network, graph, multiple = _translator(look, direction)
+        network, graph, multiple = _translator(look, direction or "ab")
     else:
+        if direction is not None:
+            raise UsageError("a look has no direction; leave --direction away.")
         network, graph, multiple = _look(look, style, size)
     sides = (multiple * max(2, -(-side // multiple)) for side in CHECKED_PX)
     image = torch.rand(1, 3, *sides, generator=torch.Generator().manual_seed(0))

@@ -12,6 +12,7 @@ from impasto.looks.networks import FOLD
 from impasto.machine import resolve_device
 from impasto.media import color_map, color_moments, pad_to
 from impasto.motion.hold import held_to_motion
+from impasto.runtimes import Graph
 from impasto.types import FrameContext, Painted
 
 __all__ = ["LookPainter"]
@@ -49,15 +50,19 @@ class LookPainter:
         """
         height, width = image.shape[-2:]
         if self.look.colors is None:
-            raw = self.look.painter(255 * pad_to(image, FOLD).to(self._device)) / 255
+            raw = self.look.painter(255 * self._padded(image).to(self._device)) / 255
         else:
             colors = self.look.colors.double()
             moments = own or color_moments(image.double())
             matrix, offset = color_map(moments, (colors[..., :1], colors[..., 1:]))
             colored = (matrix.float() @ image.flatten(2) + offset.float()).view_as(image)
-            raw = self.look.painter(pad_to(colored.clamp(0, 1), FOLD).to(self._device), self._code)
+            raw = self.look.painter(self._padded(colored.clamp(0, 1)).to(self._device), self._code)
         pastiche = raw[..., :height, :width].float().cpu().clamp(0, 1)
         return image + self._strength * (pastiche - image)
+
+    def _padded(self, image: Tensor) -> Tensor:
+        """To what the network needs; a graph does that itself."""
+        return image if isinstance(self.look.painter, Graph) else pad_to(image, FOLD)
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         """Paints one frame; held to the pastiche before, along the motion, where the film knows that.

@@ -154,7 +154,6 @@ class PictureFigures:
     layers: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-@torch.no_grad()
 def measure_against(
     pastiche: Tensor,
     content: Tensor,
@@ -180,6 +179,7 @@ def measure_against(
     return measure_picture(pastiche, resize(content, size), style, judge, lpips)
 
 
+@torch.no_grad()
 def measure_picture(
     pastiche: Tensor,
     content: Tensor,

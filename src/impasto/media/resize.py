@@ -42,10 +42,21 @@ def resize_to_fit(image: Tensor, long_edge_px: int) -> Tensor:
     return resize(image, size_to_fit((image.shape[-2], image.shape[-1]), long_edge_px))
 
 
-def pad_to(image: Tensor, multiple: int, *, least: int = 1) -> Tensor:
-    """Repeats the last rows and columns up to a multiple and to ``least``; the caller cuts them off again."""
-    down, right = (max(-side % multiple, least - side) for side in image.shape[-2:])
-    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
+def pad_to(image: Tensor, multiple: int, *, least: int = 1, mirrored: bool = False) -> Tensor:
+    """Enlarges a picture down and to the right up to a multiple and to ``least``; the caller cuts that off again.
+
+    Args:
+        image: ``(B, C, H, W)``.
+        multiple: Of which both sides are to be.
+        least: What they are at least; itself a multiple.
+        mirrored: Mirror the picture where it is large enough for that; else the last rows and columns are repeated.
+    """
+    height, width = image.shape[-2:]
+    down, right = (max(-side % multiple, least - side) for side in (height, width))
+    if not down and not right:
+        return image
+    mode = "reflect" if mirrored and down < height and right < width else "replicate"
+    return F.pad(image, (0, right, 0, down), mode=mode)
 
 
 def box_mean(image: Tensor, radius_px: int) -> Tensor:

@@ -18,6 +18,8 @@ __all__ = ["FlowCache", "FlowFiles", "read_flow", "write_flow"]
 
 FLO_MAGIC = 202021.25
 FLO_UNKNOWN = 1e9
+FIELDS = 2
+"""Raised when estimators find other fields than before, so that a cache of old ones is not read."""
 
 
 def read_flow(path: str | Path) -> tuple[Tensor, Tensor]:
@@ -139,7 +141,7 @@ class FlowCache:
 
     def __call__(self, frame: Frame, other: Frame) -> Tensor:
         """See `FlowEstimator`."""
-        digest = hashlib.sha256(self.name.encode())
+        digest = hashlib.sha256(f"{self.name} {FIELDS}".encode())
         digest.update(frame.pixels.tobytes())
         digest.update(other.pixels.tobytes())
         path = self.folder / f"{digest.hexdigest()[:24]}.flo"

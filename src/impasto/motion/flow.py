@@ -66,8 +66,7 @@ class DIS:
         refinements: Variational steps; 10 halve the error of none at a fifth more time.
         smoothness: Weight of smoothness in the refinement; 60 is better than OpenCV's 20 where motion is large.
         steadied: Fill what has no texture from its surroundings.
-        halved: Stop at pixels of twice the side, a third of the time; what is left to find is below a tenth of a pixel
-            where motion is small.
+        halved: Stop at pixels of twice the side: a third of the time, and 1.6 times the error on Middlebury's pairs.
     """
 
     name = "dis"

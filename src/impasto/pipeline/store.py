@@ -16,7 +16,7 @@ from impasto.media import replacing
 
 __all__ = ["PaintStore"]
 
-FORMAT = 1
+FORMAT = 2
 KEPT_FLOWS = 12
 
 

@@ -48,7 +48,7 @@ def _mark(path: Path, styles: Sequence[Tensor], paint: PaintOptions, film: FilmO
     digest = hashlib.sha256(fingerprint(styles, paint).encode())
     chosen = {k: v for k, v in to_mapping(film).items() if k not in WRITTEN_ONLY}
     digest.update(json.dumps(chosen, sort_keys=True).encode())
-    read = [path, paint.content_regions, paint.style_regions]
+    read = [path, paint.content_regions, paint.style_regions, paint.look]
     for file in (file for one in read if one is not None for file in _files(one)):
         digest.update(file.name.encode())
         if file.is_file():

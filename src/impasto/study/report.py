@@ -251,7 +251,7 @@ def _told(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     lines.append("|---" * (len(columns) + 2) + "|")
     for row in rows:
-        cells = [row["case"] + (" (best of its kind)" if row.get("best") else ""), str(row["runs"])]
+        cells = [row["case"] + (" (best of its kind)" if row.get("best") else ""), _runs(row)]
         for name in columns:
             found = row.get(name)
             cells.append(
@@ -263,6 +263,10 @@ def _told(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
         "In brackets: where 95 of 100 resampled means lie. Ratios: over the first case, pair by pair.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _runs(row: Mapping[str, Any]) -> str:
+    return f"{row['runs']}, {row['failed']} failed" if row["failed"] else str(row["runs"])
 
 
 def _page(plan: Plan, results: Results, rows: Sequence[Mapping[str, Any]], out: Path) -> str:

@@ -38,5 +38,5 @@ def graph_of_translator(translator: Translator, direction: str = "ab") -> bytes:
         WeightsError: There is no such direction.
     """
     whole = WholeTranslator(translator, direction)
-    marks = {"direction": direction, "about": dict(translator.about)}
+    marks = {"direction": direction, "mirrored": True, "about": dict(translator.about)}
     return graph_of_network(whole, marks, whole.network.shape.multiple)
