@@ -14,40 +14,28 @@ from typing import Any
 
 from common import PAIRS, need_data, pair, report, teacher
 
-from impasto.config import PaintOptions, options
+from impasto.config import options
 from impasto.measure import bootstrap, measure_against
 from impasto.media import Picture
-from impasto.pipeline import backbone_for, prepare
-from impasto.study import score_of, suggest
+from impasto.pipeline import stylize_image
+from impasto.study import STEPS, score_of, suggest
 
 FIXED = (10.0, 100.0, 1000.0)
-
-
-def painted(content: Picture, style: Picture, settled: PaintOptions) -> Picture:
-    """One pastiche."""
-    job = prepare(content, [style], settled, backbone_for(settled))
-    for _iterate in job.optimisation:
-        pass
-    return job.finish()
 
 
 def scores_of(index: int, size: int) -> tuple[dict[str, float], str]:
     """Score of every choice on a pair, and the one that `tune` would make."""
     content, style = (Picture.from_tensor(image) for image in pair(index))
-    judge, scores = teacher(), {}
+    sources, judge, scores = (content.to_tensor(), style.to_tensor()), teacher(), {}
     tries, _sheet = suggest(content, [style], options(), size=size)
     for one in tries:
-        figures = measure_against(
-            one.picture.to_tensor(), content.to_tensor(), style.to_tensor(), judge,
-            style_scale=one.options.style_scale,
-        )  # fmt: skip
+        scale = one.options.style_scale
+        figures = measure_against(one.picture.to_tensor(), *sources, judge, style_scale=scale)
         scores[one.label] = score_of(figures)
     for weight in FIXED:
-        settled = options(balance="fixed", style_weight=weight, size=size, steps=(40,), coarsest=0)
-        picture = painted(content, style, settled)
-        figures = measure_against(
-            picture.to_tensor(), content.to_tensor(), style.to_tensor(), judge
-        )
+        settled = options(balance="fixed", style_weight=weight, size=size, steps=STEPS, coarsest=0)
+        picture = stylize_image(content, [style], settled)
+        figures = measure_against(picture.to_tensor(), *sources, judge)
         scores[f"style weight {weight:g} for all"] = score_of(figures)
     return scores, tries[0].label
 

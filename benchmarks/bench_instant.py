@@ -35,7 +35,7 @@ from impasto.looks import AnyStylePainter, Johnson, Look, graph_of, load_look, o
 from impasto.looks.networks import weights_of
 from impasto.looks.recolor import recolor_batch
 from impasto.measure import FilmMeter, measure_film, same_frames
-from impasto.media import read_image, resize, size_to_fit
+from impasto.media import read_image, resize, resize_to_fit
 from impasto.media.video import open_clip
 from impasto.optimize import Optimisation
 from impasto.pipeline import prepare_film
@@ -51,7 +51,7 @@ SHEET_PX, SHEET_CELL = 448, (216, 288)
 def read(path: Path, long_edge: int) -> Tensor:
     """``(1, 3, H, W)`` at a size."""
     image = read_image(path).to_tensor()[:, :3]
-    return resize(image, size_to_fit((image.shape[-2], image.shape[-1]), long_edge))
+    return resize_to_fit(image, long_edge)
 
 
 def unseen_pairs(count: int) -> list[tuple[Tensor, Tensor]]:

@@ -22,7 +22,7 @@ import impasto
 from impasto.backbones import load_backbone
 from impasto.config import PaintOptions
 from impasto.losses import content_loss, gram_loss, gram_matrix
-from impasto.media import read_image, resize, size_to_fit
+from impasto.media import read_image, resize, resize_to_fit
 from impasto.optimize import Optimisation
 from impasto.types import Backbone, Iterate
 
@@ -64,9 +64,7 @@ def pair(index: int, long_edge_px: int = 1024) -> tuple[Tensor, Tensor]:
         DATA / "paintings" / "demo" / f"{painting}.jpg",
     ):
         image = read_image(path).to_tensor()
-        pictures.append(
-            resize(image, size_to_fit((image.shape[-2], image.shape[-1]), long_edge_px))
-        )
+        pictures.append(resize_to_fit(image, long_edge_px))
     return pictures[0], pictures[1]
 
 
@@ -80,7 +78,7 @@ def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -
     """Scores a pastiche with content and style brought to its size."""
     size = (pastiche.shape[-2], pastiche.shape[-1])
     content = resize(content, size)
-    style = resize(style, size_to_fit((style.shape[-2], style.shape[-1]), max(size)))
+    style = resize_to_fit(style, max(size))
     seen = network(pastiche, (*STYLE_LAYERS, CONTENT_LAYER))
     wanted = network(style, STYLE_LAYERS)
     errors = [gram_loss(gram_matrix(seen[k]), gram_matrix(wanted[k])).item() for k in STYLE_LAYERS]

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from distil_backbone import load_pictures, random_crop
 from torch import Tensor
 
@@ -34,7 +33,7 @@ from impasto.looks import Instant, Look, save_look
 from impasto.looks.instant import LEVELS, Manner
 from impasto.looks.transport import Gaussian, moments
 from impasto.losses import gram_matrix
-from impasto.media import resize
+from impasto.media import resize, shifted
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
@@ -180,21 +179,6 @@ def judged(
     return {"content": content_error, "style": style, "gram": gram}
 
 
-def small_move(image: Tensor, rng: random.Random) -> Tensor:
-    """A grid that moves by whole pixels, up to a cell of the deepest features."""
-    height, width = image.shape[-2:]
-    right, down = (rng.randint(-MOVE_PX, MOVE_PX) for _ in range(2))
-    matrix = torch.tensor([[1, 0, 2 * right / width], [0, 1, 2 * down / height]])
-    return F.affine_grid(
-        matrix[None].expand(len(image), 2, 3), list(image.shape), align_corners=False
-    )
-
-
-def along(image: Tensor, grid: Tensor) -> Tensor:
-    """A picture along a grid."""
-    return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
-
-
 def variation(image: Tensor) -> Tensor:
     """Mean absolute difference of neighbours."""
     across = (image[..., 1:] - image[..., :-1]).abs().mean()
@@ -252,10 +236,10 @@ class Run:
         manner = Manner(
             tuple(Gaussian(g.mean[n : n + 1], g.root[n : n + 1]) for g in target.manner.levels)
         )
-        grid = small_move(content[n : n + 1], self.rng)
+        right, down = (self.rng.randint(-MOVE_PX, MOVE_PX) for _ in range(2))
         noise = self.rng.uniform(0, NOISE) * torch.randn_like(content[n : n + 1])
-        moved = (along(content[n : n + 1], grid) + noise).clamp(0, 1)
-        apart = self.network(moved, [manner]) - along(raw[n : n + 1], grid)
+        moved = (shifted(content[n : n + 1], down, right) + noise).clamp(0, 1)
+        apart = self.network(moved, [manner]) - shifted(raw[n : n + 1], down, right)
         return apart[..., EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX].square().mean()
 
     @torch.no_grad()

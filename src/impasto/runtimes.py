@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from impasto.errors import MissingFileError, UsageError, WeightsError
+from impasto.errors import UsageError, WeightsError
 from impasto.media import pad_to, replacing
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Runtime",
     "graph_of_network",
     "largest_difference",
-    "read_graph_file",
     "write_graph",
 ]
 
@@ -106,18 +105,6 @@ def write_graph(path: Path, graph: bytes) -> None:
     """
     with replacing(path) as beside:
         beside.write_bytes(graph)
-
-
-def read_graph_file(path: Path) -> bytes:
-    """Reads a model.
-
-    Raises:
-        MissingFileError: There is none.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise MissingFileError(f"there is no look {path}; make one with impasto export.") from error
 
 
 class Graph(nn.Module):

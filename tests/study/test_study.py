@@ -190,6 +190,7 @@ def test_the_page_needs_nothing_else(things):
     assert len(set(rows[0])) == len(paths["results.csv"].read_text().splitlines()[0].split(","))
     assert rows[0]["content_file"].endswith(".png")
     assert float(rows[0]["content"]) > 0
+    assert float(rows[0]["style"]) > 0
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from impasto.errors import UsageError
+from impasto.errors import MissingFileError, UsageError
 from impasto.looks.file import Look
 from impasto.looks.instant import Instant, Manner
 from impasto.looks.networks import FOLD, Painter
 from impasto.looks.transport import Gaussian, transport
 from impasto.losses.wasserstein import sqrtm
-from impasto.runtimes import MULTIPLE, Graph, Runtime, graph_of_network, read_graph_file
+from impasto.runtimes import MULTIPLE, Graph, Runtime, graph_of_network
 
 __all__ = ["WholeLook", "graph_look", "graph_of", "on_runtime", "read_graph"]
 
@@ -104,7 +104,11 @@ def read_graph(path: Path, runtime: Runtime = "onnx") -> Look:
         MissingFileError: There is no such file.
         WeightsError: The file is no model.
     """
-    return graph_look(read_graph_file(path), runtime, path.name)
+    try:
+        graph = path.read_bytes()
+    except OSError as error:
+        raise MissingFileError(f"there is no look {path}; make one with impasto export.") from error
+    return graph_look(graph, runtime, path.name)
 
 
 def graph_look(graph: bytes, runtime: Runtime, source: str) -> Look:

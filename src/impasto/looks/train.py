@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.backbones import load_backbone
@@ -24,7 +23,7 @@ from impasto.looks.recolor import recolor_batch
 from impasto.looks.style import StyleTarget, look_terms, measure_style
 from impasto.losses import total_variation_loss
 from impasto.machine import process_and_count, resolve_device, share_gradients
-from impasto.media import color_moments, resize_to_fit
+from impasto.media import color_moments, resize_to_fit, shifted
 from impasto.motion import warp
 
 __all__ = ["TrainStep", "Training"]
@@ -221,7 +220,7 @@ class Training:
         """
         draw = torch.randint(-MOVE_PX, MOVE_PX + 1, (2,), generator=self._generator)
         down, right = (int(number) for number in draw)
-        apart = self.paint(_moved(seen, down, right)) - _moved(raw, down, right)
+        apart = self.paint(shifted(seen, down, right)) - shifted(raw, down, right)
         return apart[..., MOVE_PX:-MOVE_PX, MOVE_PX:-MOVE_PX].square().mean()
 
     def _temporal(self, pair: FramePair) -> dict[str, Tensor]:
@@ -316,11 +315,3 @@ class Training:
         self._generator.set_state(state["generator"])
         self.step, self.history = state["step"], list(state["history"])
         self._best, self._stale = state["best"], state["stale"]
-
-
-def _moved(image: Tensor, down: int, right: int) -> Tensor:
-    """A picture moved by whole pixels; edges are repeated."""
-    height, width = image.shape[-2:]
-    wide = F.pad(image, (MOVE_PX,) * 4, mode="replicate")
-    top, left = MOVE_PX - down, MOVE_PX - right
-    return wide[..., top : top + height, left : left + width]

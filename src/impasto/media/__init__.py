@@ -13,7 +13,14 @@ from impasto.media.drawing import draw_curves, draw_rows
 from impasto.media.find import find_images
 from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
 from impasto.media.read import read_image
-from impasto.media.resize import box_mean, pad_to, resize, resize_to_fit, size_to_fit
+from impasto.media.resize import (
+    box_mean,
+    pad_to,
+    resize,
+    resize_to_fit,
+    shifted,
+    size_to_fit,
+)
 from impasto.media.write import check_output, make_folder, read_metadata, replacing, write_image
 
 __all__ = [
@@ -40,6 +47,7 @@ __all__ = [
     "replacing",
     "resize",
     "resize_to_fit",
+    "shifted",
     "size_to_fit",
     "transfer_affinely",
     "transfer_linear",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["box_mean", "pad_to", "resize", "resize_to_fit", "size_to_fit"]
+__all__ = ["box_mean", "pad_to", "resize", "resize_to_fit", "shifted", "size_to_fit"]
 
 
 def size_to_fit(size: tuple[int, int], long_edge_px: int) -> tuple[int, int]:
@@ -64,3 +64,19 @@ def box_mean(image: Tensor, radius_px: int) -> Tensor:
     side = 2 * radius_px + 1
     padded = F.pad(image, (radius_px,) * 4, mode="replicate")
     return F.avg_pool2d(F.avg_pool2d(padded, (1, side), 1), (side, 1), 1)
+
+
+def shifted(image: Tensor, down: int, right: int, *, beyond: float | None = None) -> Tensor:
+    """What lies so many whole pixels down and to the right in ``(B, C, H, W)``; nothing is resampled.
+
+    Args:
+        image: The picture.
+        down: In pixels; upwards where negative.
+        right: In pixels; to the left where negative.
+        beyond: Value beyond the border; its edges are repeated when None.
+    """
+    height, width = image.shape[-2:]
+    edge = (max(abs(down), abs(right)),) * 4
+    wide = F.pad(image, edge, "replicate") if beyond is None else F.pad(image, edge, value=beyond)
+    top, left = edge[0] + down, edge[0] + right
+    return wide[..., top : top + height, left : left + width]

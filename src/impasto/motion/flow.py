@@ -69,8 +69,6 @@ class DIS:
         halved: Stop at pixels of twice the side: a third of the time, and 1.6 times the error on Middlebury's pairs.
     """
 
-    name = "dis"
-
     def __init__(
         self,
         *,

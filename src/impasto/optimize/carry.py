@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.media import box_mean
+from impasto.media import box_mean, shifted
 from impasto.types import Earlier
 
 __all__ = ["borrow_texture", "hold_tones", "keep_sharp", "merged"]
@@ -109,7 +109,7 @@ def borrow_texture(frame: Tensor, earlier: Sequence[Earlier]) -> Tensor:
     chosen = torch.zeros_like(paid, dtype=torch.long)
     shifts = _shifts(max(small.shape[-2:]) * REACH)
     for number, (down, right) in enumerate(shifts):
-        there = _shifted(torch.cat([small, paid], 1), down, right, beyond=1.0)
+        there = shifted(torch.cat([small, paid], 1), down, right, beyond=1.0)
         apart = (there[:, :3] - small).square().sum(1, keepdim=True)
         cost = box_mean(apart + 0.5 * there[:, 3:], 2) + 1e-4 * math.hypot(down, right)
         better = cost < best
@@ -133,14 +133,6 @@ def _shifts(reach: float) -> list[tuple[int, int]]:
         angle = number * golden
         spiral.append((round(radius * math.sin(angle)), round(radius * math.cos(angle))))
     return list(dict.fromkeys(spiral))
-
-
-def _shifted(image: Tensor, down: int, right: int, beyond: float) -> Tensor:
-    """What lies so far down and to the right; ``beyond`` the border."""
-    height, width = image.shape[-2:]
-    edge = max(abs(down), abs(right))
-    padded = F.pad(image, (edge,) * 4, value=beyond)
-    return padded[..., edge + down : edge + down + height, edge + right : edge + right + width]
 
 
 def _laplacian(image: Tensor) -> Tensor:

@@ -42,8 +42,8 @@ def save_checkpoint(path: Path, state: dict[str, Any], mark: str) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    with replacing(path) as beside:
-        torch.save({"format": FORMAT, "fingerprint": mark, "state": state}, beside)
+    with replacing(path) as beside, beside.open("wb") as stream:
+        torch.save({"format": FORMAT, "fingerprint": mark, "state": state}, stream)
 
 
 def load_checkpoint(path: Path, mark: str) -> dict[str, Any]:

@@ -70,11 +70,12 @@ def look_painter(
         raise UsageError(
             f"the look {options.look} has a style of its own; leave the painting away, or give --look instant."
         )
-    if isinstance(look, Translator) and options.runtime != "torch":
-        graph = graph_of_translator(look, options.direction)
-        look = graph_look(graph, options.runtime, str(options.look))
     if isinstance(look, Translator):
-        return TranslatorPainter(look, options.direction, options.strength, device=options.device)
+        direction = options.direction
+        if options.runtime == "torch":
+            return TranslatorPainter(look, direction, options.strength, device=options.device)
+        graph = graph_of_translator(look, direction)
+        look = graph_look(graph, options.runtime, str(options.look))
     if not isinstance(look.painter, Instant):
         return LookPainter(look, options.strength, device=options.device)
     return AnyStylePainter(

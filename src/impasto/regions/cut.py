@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import InputError, UsageError
-from impasto.media import Picture, pixels_to_tensor, read_image, resize, size_to_fit
+from impasto.media import Picture, pixels_to_tensor, read_image, resize_to_fit
 from impasto.regions.auto import drawn_to_edges
 
 __all__ = ["cut_by_box", "cut_by_scribble"]
@@ -72,8 +72,7 @@ def cut_by_scribble(image: Tensor, path: Path) -> dict[str, Tensor]:
 
 
 def _seen(image: Tensor) -> np.ndarray:
-    size = size_to_fit((image.shape[-2], image.shape[-1]), LONG_EDGE_PX)
-    return Picture.from_tensor(resize(image.cpu(), size)).quantised(8)
+    return Picture.from_tensor(resize_to_fit(image.cpu(), LONG_EDGE_PX)).quantised(8)
 
 
 def _cut(image: Tensor, seen: np.ndarray, labels: np.ndarray) -> dict[str, Tensor]:

@@ -3,11 +3,10 @@
 from impasto.study.plan import Case, Cell, Plan, bundled, load_plan
 from impasto.study.report import write_report
 from impasto.study.run import CellDone, estimated_hours, open_folder, read_results, run_study
-from impasto.study.tune import SCALES, STRENGTHS, Suggestion, score_of, suggest
+from impasto.study.tune import STEPS, Suggestion, score_of, suggest
 
 __all__ = [
-    "SCALES",
-    "STRENGTHS",
+    "STEPS",
     "Case",
     "Cell",
     "CellDone",

@@ -55,6 +55,7 @@ def summary(plan: Plan, results: Results) -> list[dict[str, Any]]:
     pictures differ in among themselves is not in their intervals.
     """
     rows = []
+    by_pair = {name: _by_pair(results, name) for name in RATIOS}
     for case in plan.cases:
         own = [values for cell, values in results if cell.case.name == case.name]
         done = [values for values in own if "error" not in values]
@@ -68,8 +69,9 @@ def summary(plan: Plan, results: Results) -> list[dict[str, Any]]:
                 known = [v["figures"][name] for v in done if v["figures"].get(name) is not None]
                 if known:
                     row[name] = bootstrap(known)
-            for name in RATIOS:
-                ratios = _over_first(plan, results, case, name)
+            for name, of_case in by_pair.items():
+                first, mine = (of_case.get(one.name, {}) for one in (plan.cases[0], case))
+                ratios = [mine[pair] / first[pair] for pair in mine if pair in first]
                 if ratios:
                     row[f"{name}_ratio"] = _geometric(ratios)
         rows.append(row)
@@ -77,16 +79,14 @@ def summary(plan: Plan, results: Results) -> list[dict[str, Any]]:
     return rows
 
 
-def _over_first(plan: Plan, results: Results, case: Case, name: str) -> list[float]:
-    """A figure of a case over that of the first, for every pair that has both."""
-    of_case: dict[str, dict[tuple[str, str, int], float]] = {}
+def _by_pair(results: Results, name: str) -> dict[str, dict[tuple[str, str, int], float]]:
+    """A figure by case, and then by pair and seed."""
+    found: dict[str, dict[tuple[str, str, int], float]] = {}
     for cell, values in results:
         value = values.get("figures", {}).get(name)
         if value:
-            pair = (cell.content, cell.style, cell.seed)
-            of_case.setdefault(cell.case.name, {})[pair] = value
-    first, own = of_case.get(plan.cases[0].name, {}), of_case.get(case.name, {})
-    return [own[pair] / first[pair] for pair in own if pair in first]
+            found.setdefault(cell.case.name, {})[cell.content, cell.style, cell.seed] = value
+    return found
 
 
 def _geometric(ratios: Sequence[float]) -> Interval:

@@ -15,7 +15,7 @@ from impasto.media import Picture
 from impasto.pipeline import backbone_for, prepare
 from impasto.study.sheet import draw_sheet
 
-__all__ = ["SCALES", "STRENGTHS", "Suggestion", "score_of", "suggest"]
+__all__ = ["STEPS", "Suggestion", "score_of", "suggest"]
 
 SIZE_PX = 224
 STEPS = (40,)
@@ -68,6 +68,7 @@ def suggest(
         The tries, best first, and a sheet of them in the order of the grid.
     """
     network, judge = backbone_for(options), load_backbone()
+    sources = (content.to_tensor(), styles[0].to_tensor())
     tries: list[Suggestion] = []
     grid = list(itertools.product(STRENGTHS, SCALES))
     for number, (strength, scale) in enumerate(grid, 1):
@@ -77,13 +78,7 @@ def suggest(
         for _iterate in job.optimisation:
             pass
         picture = job.finish()
-        figures = measure_against(
-            picture.to_tensor(),
-            content.to_tensor(),
-            styles[0].to_tensor(),
-            judge,
-            style_scale=scale,
-        )
+        figures = measure_against(picture.to_tensor(), *sources, judge, style_scale=scale)
         label = f"strength {strength:g}, style scale {scale:g}"
         tries.append(Suggestion(label, chosen, picture, figures, score_of(figures)))
         if on_try is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import InputError
 from impasto.machine import resolve_device
+from impasto.media import pad_to
 from impasto.motion.hold import held_to_motion
 from impasto.translate.file import Translator
 from impasto.types import FrameContext, Painted
@@ -64,7 +64,7 @@ class TranslatorPainter:
             raise InputError(
                 f"the picture is {width}x{height} px; this network needs {multiple // 2 + 8} px on each side."
             )
-        padded = F.pad(2 * image - 1, (0, right, 0, down), mode="reflect").to(self._device)
+        padded = pad_to(2 * image - 1, multiple, mirrored=True).to(self._device)
         large = height * width > WHOLE_PX
         found = self._network(padded, rows=max(32, STRIP_PX // width // 4 * 4) if large else 0)
         made = ((found[..., :height, :width].float().cpu() + 1) / 2).clamp(0, 1)
