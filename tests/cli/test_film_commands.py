@@ -128,7 +128,7 @@ def test_flow_and_measure(tmp_path, things):
     assert {"000001_flow.png", "000003_reliability.png", "from_000001_to_000000.flo"} <= names
     out = tmp_path / "out.mp4"
     painted = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, *QUICK, "--end", "0.13",
-                      "--flow", "files", "--flow-files", tmp_path / "motion", "--no-hold")  # fmt: skip
+                      "--flow", "files", "--flow-files", tmp_path / "motion", "--no-anchor")  # fmt: skip
     assert painted.returncode == 0, painted.stderr
     told = impasto(
         "measure",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.media import (
+    box_mean,
     keep_luminance_only,
     luminance,
     match_histogram,
+    over_windows,
     resize,
     size_to_fit,
     transfer_linear,
@@ -94,3 +97,16 @@ def test_shrinking_averages_and_stays_within_bounds():
     large = resize((board[..., :8, :8] > 0.5).float(), (50, 70))
     assert large.min() >= 0
     assert large.max() <= 1
+
+
+@given(side=st.integers(1, 20), more=st.integers(0, 5), seed=st.integers(0, 9))
+def test_windows_are_joined_as_poolings_join_them(side, more, seed):
+    image = noise(side + more, side + 7, seed=seed, low=-1, high=1)
+    assert torch.equal(over_windows(image, side, torch.maximum), F.max_pool2d(image, side, 1))
+    mean = over_windows(image, side, torch.add) / side**2
+    torch.testing.assert_close(mean, F.avg_pool2d(image, side, 1))
+
+
+def test_a_box_mean_repeats_the_edges():
+    image = torch.tensor([[0.0, 0.0, 9.0]]).expand(1, 1, 4, 3)
+    torch.testing.assert_close(box_mean(image, 1)[0, 0, 1], torch.tensor([0.0, 3.0, 6.0]))

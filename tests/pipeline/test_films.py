@@ -18,6 +18,7 @@ from impasto.errors import CheckpointError, InputError, OutputError, UsageError
 from impasto.media import Picture
 from impasto.media.video import read_film_metadata, video_times
 from impasto.pipeline import prepare_film
+from impasto.pipeline.ahead import ahead
 from impasto.pipeline.neighbours import blend_at
 
 PAINT = {"size": 0, "coarsest": 24, "steps": (4, 3), "balance": "fixed", **LAYERS}
@@ -258,6 +259,24 @@ def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeyp
         list(job(clip, tmp_path / "out.mp4", resume=True))
     monkeypatch.undo()
     assert len(list(job(clip, tmp_path / "out.mp4", resume=True))) == 5
+
+
+def test_reading_ahead_keeps_order_and_tells_of_errors_in_their_place():
+    asked = []
+
+    def numbers():
+        for number in range(4):
+            asked.append(number)
+            yield number
+        raise InputError("the clip is damaged after 4.")
+
+    read = ahead(numbers())
+    assert next(read) == 0
+    assert len(asked) <= 3  # no more than two wait
+    assert [next(read) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(InputError, match="after 4"):
+        next(read)
+    assert list(ahead(iter(()))) == []
 
 
 def test_a_film_can_stay_a_photograph(tmp_path, clip):

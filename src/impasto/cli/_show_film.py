@@ -185,6 +185,6 @@ def _like(method: Any, film: Any) -> bool:
     """Whether a film is of a method, whatever its excerpt and file."""
     decides = (
         "frame_start", "frame_steps", "flow_weight", "gaps", "still_weight", "previous_weight", "iterate_weight",
-        "change_weight", "passes", "hold",
+        "change_weight", "passes", "hold", "anchor",
     )  # fmt: skip
     return all(getattr(method, name) == getattr(film, name) for name in decides)

@@ -87,8 +87,12 @@ class FilmOptions:
         group="Steadiness", low=1, high=50,
     )  # fmt: skip
     hold: bool = option(
-        True, "Hold texture, brightness and contrast against drift: undo what resampling blurs, check the way of each "
-        "pixel against a frame ten back, keep the tones of what stands still.", group="Steadiness",
+        True, "Hold texture, brightness and contrast against drift: undo what resampling blurs, keep the tones of what "
+        "stands still.", group="Steadiness",
+    )  # fmt: skip
+    anchor: bool = option(
+        True, "Check the way of each pixel against a frame ten back, at twice the searches for motion. Looks do "
+        "without, whose paint is never old.", group="Steadiness",
     )  # fmt: skip
 
     flow: FlowName = option("dis", "How motion is found; files reads --flow-files.", group="Motion")
@@ -149,7 +153,7 @@ class FilmOptions:
         """The same film without what only the optimiser can do: one pass, and no terms but the motion's."""
         return dataclasses.replace(
             self, passes=1, loop=False, gaps=(1,), still_weight=0.0, previous_weight=0.0, iterate_weight=0.0,
-            change_weight=0.0, frame_start="warped" if self.flow_weight > 0 else "content",
+            change_weight=0.0, anchor=False, frame_start="warped" if self.flow_weight > 0 else "content",
         )  # fmt: skip
 
     @property
@@ -170,12 +174,13 @@ class FilmOptions:
 
 _ALONE: dict[str, Any] = {
     "frame_start": "content", "frame_steps": (), "opening_steps": (), "flow_weight": 0.0, "gaps": (1,), "hold": False,
+    "anchor": False,
 }  # fmt: skip
 
 METHODS: Mapping[str, FilmOptions] = types.MappingProxyType(
     {
         "steady": FilmOptions(),
-        "ruder": FilmOptions(gaps=(1, 10, 20, 40), frame_steps=(40,), hold=False),
+        "ruder": FilmOptions(gaps=(1, 10, 20, 40), frame_steps=(40,), hold=False, anchor=False),
         "frame-by-frame": FilmOptions(**_ALONE),
         "seed-previous": FilmOptions(**_ALONE | {"previous_weight": 100.0}),
         "seed-iterates": FilmOptions(**_ALONE | {"iterate_weight": 100.0}),

@@ -15,6 +15,7 @@ from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
 from impasto.media.read import read_image
 from impasto.media.resize import (
     box_mean,
+    over_windows,
     pad_to,
     resize,
     resize_to_fit,
@@ -40,6 +41,7 @@ __all__ = [
     "luminance",
     "make_folder",
     "match_histogram",
+    "over_windows",
     "pad_to",
     "pixels_to_tensor",
     "read_image",

@@ -50,12 +50,15 @@ def color_moments(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, 
         weight: ``(B, 1, H, W)``, what each pixel counts; all alike when None.
     """
     rows = image.flatten(2)  # (B, 3, N)
-    shares = torch.full_like(rows[:, :1], 1 / rows.shape[2])
-    if weight is not None:
+    if weight is None:
+        mean = rows.mean(2, keepdim=True)  # (B, 3, 1)
+        centred = rows - mean
+        covariance = centred @ centred.transpose(1, 2) / rows.shape[2]
+    else:
         shares = weight.flatten(2).to(rows) / weight.sum().clamp_min(1e-6)
-    mean = (shares * rows).sum(2, keepdim=True)  # (B, 3, 1)
-    centred = rows - mean
-    covariance = (shares * centred) @ centred.transpose(1, 2)
+        mean = (shares * rows).sum(2, keepdim=True)
+        centred = rows - mean
+        covariance = (shares * centred) @ centred.transpose(1, 2)
     return mean, covariance + FLAT * torch.eye(3, dtype=image.dtype, device=image.device)
 
 

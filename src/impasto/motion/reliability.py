@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.media import box_mean
+from impasto.media import box_mean, over_windows
 from impasto.motion.warp import warp
 
 __all__ = [
@@ -73,10 +73,8 @@ def _jump(flow: Tensor, radius_px: int = 2) -> Tensor:
     """The largest difference of either component within a window, ``(B, 1, H, W)``."""
     side = 2 * radius_px + 1
     padded = F.pad(flow, (radius_px,) * 4, mode="replicate")
-    most, minus_least = (
-        F.max_pool2d(F.max_pool2d(one, (1, side), 1), (side, 1), 1) for one in (padded, -padded)
-    )
-    return (most + minus_least).amax(1, keepdim=True)
+    most, least = (over_windows(padded, side, join) for join in (torch.maximum, torch.minimum))
+    return (most - least).amax(1, keepdim=True)
 
 
 def reliability(

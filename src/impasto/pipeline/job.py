@@ -25,6 +25,7 @@ from impasto.media.video import (
     video_times,
 )
 from impasto.motion import FlowEstimator, RememberedFlow, make_estimator
+from impasto.pipeline.ahead import ahead
 from impasto.pipeline.finish import Finisher
 from impasto.pipeline.follow import FilmRegions
 from impasto.pipeline.image import (
@@ -149,15 +150,18 @@ class FilmJob:
 
     def __iter__(self) -> Iterator[FrameDone]:
         """Paints frame after frame, then the further passes; frames that are painted already are passed over."""
-        yield from self._first_pass()
-        for turn in range(2, self.film.passes + 1):
-            yield from self._pass(turn)
+        try:
+            yield from self._first_pass()
+            for turn in range(2, self.film.passes + 1):
+                yield from self._pass(turn)
+        finally:
+            self.store.settle()
 
     def _first_pass(self) -> Iterator[FrameDone]:
         done = self.store.done()
         state: Mapping[str, float] = {}
         painted = 0
-        for frame in self.selected():
+        for frame in ahead(self.selected()):
             began = time.monotonic()
             image = pixels_to_tensor(frame.pixels)
             opens = self._neighbours.take(
@@ -285,13 +289,12 @@ class FilmJob:
         lasts = [Fraction(record["duration"]) for record in records]
         writer = self._writer(times[-1] + lasts[-1])
         touched = self._finish is not None or self.regions is not None
-        sources = self.selected() if touched else None
+        sources = ahead(self.selected()) if touched else None
         try:
-            for index in range(count):
-                turn = max(t for t in range(1, self.film.passes + 1) if self.store.has(index, t))
-                pixels = self.store.pixels(index, turn)
+            for index, painted in enumerate(ahead(map(self._last_of, range(count)))):
+                pixels = painted
                 if sources is not None:
-                    pixels = self._finished(index, pixels, next(sources))
+                    pixels = self._finished(index, painted, next(sources))
                 writer.add(pixels, times[index], lasts[index])
             writer.close()
         finally:
@@ -299,6 +302,11 @@ class FilmJob:
         if self.format.codec != "png":
             _check_times(self.out, times)
         return list(writer.notes)
+
+    def _last_of(self, index: int) -> np.ndarray:
+        """A frame as the last pass left it."""
+        turns = range(self.film.passes, 0, -1)
+        return self.store.pixels(index, next(t for t in turns if self.store.has(index, t)))
 
     def _finished(self, index: int, pixels: np.ndarray, frame: Frame) -> np.ndarray:
         """A pastiche after the last touch, and the frame's own pixels where it is not painted."""

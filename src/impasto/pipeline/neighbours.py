@@ -46,14 +46,14 @@ class Neighbours:
         store: Painted frames.
 
     Attributes:
-        latest_flow: Motion of the latest frame, ``(1, 2, H, W)``, to be kept with it.
+        latest_flow: Motion of the latest frame, ``(1, 2, H, W)``, to be kept with it; None where no later one asks.
     """
 
     def __init__(
         self, film: FilmOptions, estimator: FlowEstimator | None, store: PaintStore
     ) -> None:
         self._film, self._store = film, store
-        self._tracker = None if estimator is None else Tracker(estimator, correct=film.hold)
+        self._tracker = None if estimator is None else Tracker(estimator, correct=film.anchor)
         self._shots = ShotFinder(film.cut_threshold)
         self._frames: deque[Frame] = deque(maxlen=max(film.gaps) + 1)
         self._opening: Frame | None = None
@@ -105,7 +105,7 @@ class Neighbours:
                 self._tracker.flows.append(torch.from_numpy(kept))
         else:
             self._motion = self._tracker.follow(frame, image)
-            self.latest_flow = self._motion.flow.numpy()
+            self.latest_flow = self._motion.flow.numpy() if self._film.anchor else None
 
     def context(
         self, frame: Frame, image: Tensor, blend: tuple[float, ...], state: Mapping[str, float]

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ class StoredMasks(NamedTuple):
 class PaintStore:
     """A folder beside the film: a lossless picture a frame, and what the next frame is told.
 
-    A frame's picture is moved into place last; where it stands, everything of the frame stands.
+    A frame's picture is moved into place last; where it stands, everything of the frame stands. It is written while the
+    next one is painted; whoever reads waits for it.
 
     Args:
         folder: Made when it is not there.
@@ -47,6 +49,9 @@ class PaintStore:
         self, folder: Path, mark: str, *, resume: bool = False, fresh: bool = False
     ) -> None:
         self.folder = folder
+        self._worker = ThreadPoolExecutor(1, "paint")
+        self._writing: Future[None] | None = None
+        self._latest: tuple[Path, np.ndarray] | None = None
         if fresh and folder.exists():
             shutil.rmtree(folder)
         if folder.exists():
@@ -84,12 +89,23 @@ class PaintStore:
         with replacing(path, "make room there and go on with --resume") as beside:
             beside.write_bytes(data)
 
+    def settle(self) -> None:
+        """Waits until what was saved is on disk.
+
+        Raises:
+            OutputError: It could not be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
     def path(self, index: int, turn: int = 1) -> Path:
         """The picture of a frame after a pass."""
         return self.folder / f"{index:06d}.{turn}.png"
 
     def done(self, turn: int = 1) -> int:
         """How many frames are painted, without a gap from the first."""
+        self.settle()
         count = 0
         while self.path(count, turn).exists():
             count += 1
@@ -97,6 +113,7 @@ class PaintStore:
 
     def has(self, index: int, turn: int = 1) -> bool:
         """Whether a frame is painted."""
+        self.settle()
         return self.path(index, turn).exists()
 
     def save(
@@ -109,7 +126,27 @@ class PaintStore:
         flow: np.ndarray | None = None,
         iterates: Sequence[np.ndarray] = (),
     ) -> None:
-        """Keeps a frame, ``(H, W, 3)`` of uint8 or uint16, and drops what no frame needs any more."""
+        """Keeps a frame, ``(H, W, 3)`` of uint8 or uint16, and drops what no frame needs any more.
+
+        Raises:
+            OutputError: The frame before could not be written.
+        """
+        self.settle()
+        self._latest = (self.path(index, turn), pixels)
+        told = dict(record) if turn == 1 else None
+        self._writing = self._worker.submit(
+            self._save, index, pixels, told, turn, flow, list(iterates)
+        )
+
+    def _save(
+        self,
+        index: int,
+        pixels: np.ndarray,
+        record: Mapping[str, Any] | None,
+        turn: int,
+        flow: np.ndarray | None,
+        iterates: Sequence[np.ndarray],
+    ) -> None:
         if flow is not None:
             buffer = io.BytesIO()
             np.save(buffer, flow)
@@ -121,8 +158,8 @@ class PaintStore:
             np.savez(buffer, **named)
             self._write(self.folder / f"{index:06d}.steps.npz", buffer.getvalue())
             (self.folder / f"{index - 2:06d}.steps.npz").unlink(missing_ok=True)
-        if turn == 1:
-            self._write(self.folder / f"{index:06d}.json", json.dumps(dict(record)).encode())
+        if record is not None:
+            self._write(self.folder / f"{index:06d}.json", json.dumps(record).encode())
         self._write(self.path(index, turn), _png(pixels))
 
     def save_masks(self, index: int, shot: int, masks: Mapping[str, np.ndarray]) -> None:
@@ -155,20 +192,24 @@ class PaintStore:
 
     def pixels(self, index: int, turn: int = 1) -> np.ndarray:
         """A painted frame, ``(H, W, 3)``."""
-        return _read_png(self.path(index, turn))
+        path, latest = self.path(index, turn), self._latest
+        return latest[1] if latest is not None and latest[0] == path else _read_png(path)
 
     def record(self, index: int) -> dict[str, Any]:
         """What was kept beside a frame."""
+        self.settle()
         values: dict[str, Any] = json.loads((self.folder / f"{index:06d}.json").read_text())
         return values
 
     def flow(self, index: int) -> np.ndarray | None:
         """The motion of a frame, while it is kept."""
+        self.settle()
         path = self.folder / f"{index:06d}.flow.npy"
         return np.load(path) if path.exists() else None
 
     def iterates(self, index: int) -> list[np.ndarray]:
         """The pictures of a frame step by step, while they are kept."""
+        self.settle()
         path = self.folder / f"{index:06d}.steps.npz"
         if not path.exists():
             return []
@@ -177,15 +218,17 @@ class PaintStore:
 
     def remove(self) -> None:
         """Throws everything away."""
+        self._worker.shutdown(cancel_futures=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _png(pixels: np.ndarray) -> bytes:
     import cv2
 
-    done, data = cv2.imencode(
-        ".png", np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    )
+    # paint repeats nothing that is worth looking for: two thirds of the time, and smaller
+    strategy = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY)
+    quick = [cv2.IMWRITE_PNG_COMPRESSION, 1, *strategy]
+    done, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]), quick)
     assert done
     return bytes(data)
 
