@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.media import (
@@ -99,6 +99,7 @@ def test_shrinking_averages_and_stays_within_bounds():
     assert large.max() <= 1
 
 
+@settings(deadline=None)
 @given(side=st.integers(1, 20), more=st.integers(0, 5), seed=st.integers(0, 9))
 def test_windows_are_joined_as_poolings_join_them(side, more, seed):
     image = noise(side + more, side + 7, seed=seed, low=-1, high=1)
