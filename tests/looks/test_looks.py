@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from films import decoded, film, write_film
 from helpers import painting, photograph
 from PIL import Image
@@ -28,6 +29,7 @@ from impasto.looks import (
     load_look,
     save_look,
 )
+from impasto.looks.networks import doubled
 from impasto.looks.style import StyleTarget, look_terms, measure_style
 from impasto.pipeline import prepare_film
 from impasto.types import FrameContext
@@ -181,6 +183,15 @@ def test_a_look_is_the_optimisers_start(look_file):
     assert np.abs(started - looked).max() <= 1
     with pytest.raises(UsageError, match="give one with --look"):
         options(start="look")
+
+
+def test_enlarging_and_convolving_at_once_is_the_same_as_in_turn():
+    generator = torch.Generator().manual_seed(3)
+    convolution = torch.nn.Conv2d(5, 4, 3)
+    h = torch.randn(2, 5, 7, 6, generator=generator)
+    large = F.interpolate(h, scale_factor=2.0, mode="bilinear", align_corners=False)
+    wanted = convolution(F.pad(large, (1, 1, 1, 1), mode="replicate"))
+    torch.testing.assert_close(doubled(convolution, h), wanted)
 
 
 def look_job(clip, out, look, method="steady", resume=False):
