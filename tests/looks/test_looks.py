@@ -31,6 +31,7 @@ from impasto.looks import (
 )
 from impasto.looks.networks import doubled
 from impasto.looks.style import StyleTarget, look_terms, measure_style
+from impasto.media import Picture
 from impasto.pipeline import prepare_film
 from impasto.types import FrameContext
 
@@ -227,6 +228,20 @@ def test_a_film_goes_on_to_the_byte(tmp_path, look_file):
     assert len(list(going)) == 3
     going.assemble()
     np.testing.assert_array_equal(decoded(tmp_path / "a.mkv"), decoded(tmp_path / "b.mkv"))
+
+
+def test_a_film_in_any_style_goes_on_beside_other_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    clip = write_film(tmp_path / "c.mp4", film(3))
+    style = Picture.from_tensor(painting(64, 64))
+
+    def made(resume=False):
+        return prepare_film(clip, [style], Path("o.mkv"), options(size=0, look="instant"),
+                            film_options("frame-by-frame"), resume=resume)  # fmt: skip
+
+    next(iter(made()))
+    Path("other.txt").write_text("a file that comes meanwhile")
+    assert len(list(made(resume=True))) == 2
 
 
 def test_the_tone_of_a_shot_follows_its_mean_slowly():

@@ -261,6 +261,46 @@ def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeyp
     assert len(list(job(clip, tmp_path / "out.mp4", resume=True))) == 5
 
 
+def test_a_write_that_fails_behind_the_last_frame_is_told(tmp_path, clip, monkeypatch):
+    real = Path.write_bytes
+
+    def full(path, data):
+        if path.name.startswith(".000007"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    made, events = job(clip, tmp_path / "out.mp4"), []
+    with pytest.raises(OutputError, match="No space left"):
+        events.extend(made)
+    assert made.store.done() == 7
+    monkeypatch.undo()
+    assert [e.index for e in job(clip, tmp_path / "out.mp4", resume=True)] == [7]
+
+
+def test_frames_are_a_persons_own_to_change(tmp_path, clip):
+    whole = job(clip, tmp_path / "a.mkv", codec="ffv1")
+    plain = [event.pixels.copy() for event in whole]
+    for event, wanted in zip(job(clip, tmp_path / "b.mkv", codec="ffv1"), plain, strict=True):
+        np.testing.assert_array_equal(event.pixels, wanted)
+        event.pixels[...] = 0
+
+
+def test_reading_ahead_ends_with_its_reader():
+    closed = []
+
+    def numbers():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    read = ahead(numbers())
+    next(read)
+    read.close()
+    assert closed == [True]
+
+
 def test_reading_ahead_keeps_order_and_tells_of_errors_in_their_place():
     asked = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -58,6 +59,7 @@ def export(
 
     if out.suffix != f".{to}":
         raise UsageError(f"a model is written to a .{to}, not to {out.name}; change --out.")
+    print("making the model, which takes up to half a minute", file=sys.stderr)
     if is_translator(look):
         if style is not None:
             raise UsageError("a translator has no style; leave --style away.")

@@ -16,9 +16,10 @@ INTERRUPTED = 130
 
 app = App(
     name="impasto",
-    help="Turn a photograph or a film into a painting. Nothing leaves this machine.",
+    help="Turn a photograph or a film into a painting: impasto image photo.jpg painting.jpg -o out.png. Nothing leaves "
+    "this machine.",
     version=__version__,
-    help_epilogue="Example: impasto image photo.jpg painting.jpg -o out.png",
+    suppress_keyboard_interrupt=False,
 )
 app.command("impasto.cli._image:image", name="image")
 app.command("impasto.cli._video:video", name="video")
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in tokens
     if debug:
         tokens.remove("--debug")
+    if not tokens or tokens[0] in app.help_flags:
+        for name in app:
+            app[name]  # imported only so that the list of commands can say what each is for
     try:
         code = app(tokens, result_action="return_value", exit_on_error=True, print_error=True)
     except ImpastoError as error:
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"impasto: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("impasto: interrupted; nothing was written.", file=sys.stderr)
+        print("impasto: interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

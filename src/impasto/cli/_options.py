@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -36,10 +37,10 @@ def _said(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _field(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any]:
+def _field(spec: dataclasses.Field[Any], hint: Any, usual: str) -> tuple[str, Any, Any]:
     """The same option, empty unless given; a list is one word with commas."""
     listed = get_origin(hint) is tuple
-    text = f"{spec.metadata['help']} [default: {_said(spec.default)}]"
+    text = f"{spec.metadata['help']} [default: {usual}]"
     if listed:
         text = text.replace(" [default", " Separated by commas. [default")
     kind = str if listed else hint
@@ -47,11 +48,20 @@ def _field(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any]:
     return spec.name, Annotated[typing.Optional[kind], parameter], dataclasses.field(default=None)  # noqa: UP045
 
 
-def make_overrides(name: str, options: type, without: tuple[str, ...] = ()) -> type:
-    """A dataclass with the fields of a class of options, all empty unless given."""
-    hints = get_type_hints(options)
+def make_overrides(
+    name: str, options: type, without: tuple[str, ...] = (), usual: Mapping[str, str] | None = None
+) -> type:
+    """A dataclass with the fields of a class of options, all empty unless given.
+
+    Args:
+        name: Of the class.
+        options: The class of options.
+        without: Fields that are left away.
+        usual: What help says of defaults that are other than the options' own.
+    """
+    hints, said = get_type_hints(options), usual or {}
     fields = [
-        _field(spec, hints[spec.name])
+        _field(spec, hints[spec.name], said.get(spec.name, _said(spec.default)))
         for spec in dataclasses.fields(options)
         if spec.name not in without
     ]

@@ -171,12 +171,13 @@ def described(job: FilmJob) -> dict[str, Any]:
 
 
 def _described_look(job: FilmJob) -> dict[str, Any]:
+    look = str(job.settings["options"]["look"])
     return {
         "width_px": job.size[1],
         "height_px": job.size[0],
         "frames": job.frames,
         "done": job.store.done(),
-        "method": "look",
+        "method": f"look {Path(look).stem}",
         "notes": list(job.notes),
     }
 

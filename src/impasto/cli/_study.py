@@ -182,17 +182,18 @@ def tune(
     ] = None,
     options: Annotated[Overrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
-    """Try strengths and sizes of strokes at a small size, show them on a sheet, and choose.
+    """Try strengths and sizes of strokes at 224 px, show them on a sheet, and choose; --size is for OUT.
 
     OUT holds the best by the measured scores; impasto image takes it with --config. The sheet, OUT with .png in place
     of .toml, shows all with their values, and you may choose another.
     """
     from impasto.cli._bar import make_bar, make_console
-    from impasto.media import read_image, write_image
+    from impasto.media import check_place, read_image, write_image
     from impasto.study import suggest
 
     if out.suffix != ".toml":
         raise UsageError(f"the choice is written to a .toml, not to {out.name}; change --out.")
+    check_place(out, "choice")
     paint = settle(preset, None, options)
     if paint.paints_at_once:
         raise UsageError("tune is of the optimiser; leave --look away.")
@@ -209,8 +210,8 @@ def tune(
     write_image(out.with_suffix(".png"), sheet)
     for one in tries:
         console.print(
-            f"{one.label}: style {one.figures.style:.4f}, content {one.figures.content:.3f}, structure "
-            f"{one.figures.structure:.2f}", markup=False, soft_wrap=True,
+            f"{one.label}: score {one.score:.3f}, style {one.figures.style:.4f}, content {one.figures.content:.3f}, "
+            f"structure {one.figures.structure:.2f}", markup=False, soft_wrap=True,
         )  # fmt: skip
     console.print(
         f"chose {best.label}; wrote {out} and {out.with_suffix('.png')}",

@@ -35,6 +35,7 @@ FrameOverrides = make_overrides(
     "FrameOverrides",
     PaintOptions,
     without=("start", "start_file", "deliver"),
+    usual={"size": "its own"},
 )
 
 
@@ -177,7 +178,12 @@ def paint_film(
         job.store.remove()
         return INTERRUPTED
     notes = [] if job.regions is None else job.regions.notes
-    for note in [*notes, *job.assemble()]:
+    try:
+        notes = [*notes, *job.assemble()]
+    except KeyboardInterrupt:
+        _say_kept(job, show)
+        return INTERRUPTED
+    for note in notes:
         show.say(f"note: {note}")
     if not interrupted and not run.keep_frames:
         job.store.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -104,9 +105,11 @@ def load_look(path: Path) -> Look:
         with as_file(files("impasto.looks") / "data" / "instant.look") as packaged:
             return _read(packaged)
     if not path.exists():
+        near = difflib.get_close_matches(str(path), [INSTANT])
+        hint = f" Did you mean {INSTANT!r}?" if near else ""
         raise MissingFileError(
             f"there is no look {path}; train one with impasto train, or give instant, or a checkpoint of "
-            "fast_neural_style."
+            f"fast_neural_style.{hint}"
         )
     return _published(path) if path.suffix in (".pth", ".pt", ".model") else _read(path)
 

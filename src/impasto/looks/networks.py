@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Johnson", "Painter", "PainterShape", "weights_of"]
+__all__ = ["Johnson", "Painter", "PainterShape", "doubled", "weights_of"]
 
 FOLD = 4
 """Pixels a side that are folded into channels, so that all work is done at a sixteenth of the area."""
@@ -98,7 +98,7 @@ def _same(convolution: nn.Module, x: Tensor) -> Tensor:
 
 
 def doubled(convolution: nn.Conv2d, h: Tensor) -> Tensor:
-    """Enlarges bilinearly to twice the side, and convolves with 3x3, in one convolution of the small picture.
+    """Enlarges bilinearly to twice the side, and convolves with 3x3 at a stride of 1, edges repeated.
 
     Each of the four places of a pixel of twice the side sees 3x3 small ones, with weights that are sums of the
     convolution's own, so that nothing large is made before the last.

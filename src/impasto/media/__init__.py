@@ -10,7 +10,7 @@ from impasto.media.color import (
     transfer_linear,
 )
 from impasto.media.drawing import draw_curves, draw_rows
-from impasto.media.find import find_images
+from impasto.media.find import find_images, is_image
 from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
 from impasto.media.read import read_image
 from impasto.media.resize import (
@@ -22,7 +22,14 @@ from impasto.media.resize import (
     shifted,
     size_to_fit,
 )
-from impasto.media.write import check_output, make_folder, read_metadata, replacing, write_image
+from impasto.media.write import (
+    check_output,
+    check_place,
+    make_folder,
+    read_metadata,
+    replacing,
+    write_image,
+)
 
 __all__ = [
     "Picture",
@@ -30,6 +37,7 @@ __all__ = [
     "box_mean",
     "check_output",
     "check_paintable",
+    "check_place",
     "color_map",
     "color_moments",
     "draw_curves",
@@ -37,6 +45,7 @@ __all__ = [
     "find_images",
     "fit_affine",
     "guided_filter",
+    "is_image",
     "keep_luminance_only",
     "luminance",
     "make_folder",

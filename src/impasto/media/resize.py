@@ -92,9 +92,8 @@ def over_windows(image: Tensor, side_px: int, join: Callable[[Tensor, Tensor], T
         length = image.shape[axis] - side_px + 1
         part, reach, begins = image, 1, 0
         pieces = []
-        while (
-            reach <= side_px
-        ):  # part joins windows of reach; the side is a sum of some of its doublings
+        # part joins windows of reach, which doubles; the side is a sum of some of those
+        while reach <= side_px:
             if side_px & reach:
                 pieces.append(part.narrow(axis, begins, length))
                 begins += reach

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,6 +130,8 @@ class Farneback:
 class RememberedFlow:
     """Keeps the last fields of an estimator, so that those who ask for the same two frames share one search.
 
+    Several threads may ask.
+
     Args:
         estimator: Of flow between frames of one film, which their numbers tell apart.
         kept: How many fields.
@@ -138,15 +141,17 @@ class RememberedFlow:
         self.name = estimator.name
         self._estimator, self._count = estimator, kept
         self._kept: dict[tuple[object, ...], Tensor] = {}
+        self._searching = threading.Lock()
 
     def __call__(self, frame: Frame, other: Frame) -> Tensor:
         """See `FlowEstimator`."""
         key = (frame.index, other.index, frame.pixels.shape)
-        if key not in self._kept:
-            self._kept[key] = self._estimator(frame, other)
-            while len(self._kept) > self._count:
-                del self._kept[next(iter(self._kept))]
-        return self._kept[key].clone()
+        with self._searching:
+            if key not in self._kept:
+                self._kept[key] = self._estimator(frame, other)
+                while len(self._kept) > self._count:
+                    del self._kept[next(iter(self._kept))]
+            return self._kept[key].clone()
 
 
 def make_estimator(

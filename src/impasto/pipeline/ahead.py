@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,12 +16,17 @@ def ahead(items: Iterator[T], count: int = 2) -> Iterator[T]:
     """Gives the items of an iterator, which a thread of its own asks for the next ones meanwhile.
 
     Args:
-        items: Of any kind; what it raises is raised here, in its place.
+        items: A generator is closed at the end; what it raises is raised here, in its place.
         count: How many may wait.
     """
     end = object()
-    with ThreadPoolExecutor(1, "ahead") as worker:
+    worker = ThreadPoolExecutor(1, "ahead")
+    try:
         waiting = deque(worker.submit(next, items, end) for _ in range(count))
         while (item := waiting.popleft().result()) is not end:
             waiting.append(worker.submit(next, items, end))
             yield item  # type: ignore[misc]
+    finally:
+        worker.shutdown(cancel_futures=True)
+        if isinstance(items, Generator):
+            items.close()

@@ -43,6 +43,9 @@ __all__ = ["FilmJob", "FrameDone"]
 TICKS = {".gif": Fraction(1, 100), ".mkv": Fraction(1, 1000), ".webm": Fraction(1, 1000)}
 """Clocks of containers that are coarser than the clip's own."""
 
+FOUND_EARLY = ("dis", "dis-half", "farneback")
+"""Estimators of OpenCV, whose threads do not get in the way of torch's."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FrameDone:
@@ -105,7 +108,7 @@ class FilmJob:
     ) -> None:
         self.clip, self.stylizer, self.store, self.film = clip, stylizer, store, film
         self.out, self.size = out, size
-        self._settings, self._finish = dict(settings or {}), finish
+        self.settings, self._finish = dict(settings or {}), finish
         self.format: FilmFormat = choose_format(
             out, clip.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
@@ -161,7 +164,7 @@ class FilmJob:
         done = self.store.done()
         state: Mapping[str, float] = {}
         painted = 0
-        for frame in ahead(self.selected()):
+        for frame in ahead(self._with_motion(done)):
             began = time.monotonic()
             image = pixels_to_tensor(frame.pixels)
             opens = self._neighbours.take(
@@ -189,6 +192,18 @@ class FilmJob:
                 "choose an earlier start."
             )
         self.frames = painted
+
+    def _with_motion(self, done: int) -> Iterator[Frame]:
+        """The frames that are painted; their motion is found in the thread that reads them, before it is asked for."""
+        before: Frame | None = None
+        early = self.flow is not None and self.film.flow in FOUND_EARLY
+        for frame in self.selected():
+            if early and before is not None and frame.index >= done:
+                assert self.flow is not None
+                self.flow(frame, before)
+                self.flow(before, frame)
+            before = frame
+            yield frame
 
     def _blend(self, frame: Frame) -> tuple[float, ...]:
         return blend_at(float(frame.pts_seconds), self.film)
@@ -291,7 +306,7 @@ class FilmJob:
         touched = self._finish is not None or self.regions is not None
         sources = ahead(self.selected()) if touched else None
         try:
-            for index, painted in enumerate(ahead(map(self._last_of, range(count)))):
+            for index, painted in enumerate(ahead(self._last_of(n) for n in range(count))):
                 pixels = painted
                 if sources is not None:
                     pixels = self._finished(index, painted, next(sources))
@@ -305,8 +320,8 @@ class FilmJob:
 
     def _last_of(self, index: int) -> np.ndarray:
         """A frame as the last pass left it."""
-        turns = range(self.film.passes, 0, -1)
-        return self.store.pixels(index, next(t for t in turns if self.store.has(index, t)))
+        turns = range(1, self.film.passes + 1)
+        return self.store.pixels(index, max(t for t in turns if self.store.has(index, t)))
 
     def _finished(self, index: int, pixels: np.ndarray, frame: Frame) -> np.ndarray:
         """A pastiche after the last touch, and the frame's own pixels where it is not painted."""
@@ -332,7 +347,7 @@ class FilmJob:
             self.format,
             source=self.clip.path if copied else None,
             span=(begin, None if whole else begin + end),
-            metadata={"impasto": __version__, **self._settings},
+            metadata={"impasto": __version__, **self.settings},
         )
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,9 +95,13 @@ class PaintStore:
         Raises:
             OutputError: It could not be written.
         """
+        if self._writing is None:
+            return
+        wait([self._writing])  # an interruption here leaves the rest to the next who asks
         writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
+        if writing.exception() is not None:
+            self._latest = None
+        writing.result()
 
     def path(self, index: int, turn: int = 1) -> Path:
         """The picture of a frame after a pass."""
@@ -132,6 +136,7 @@ class PaintStore:
             OutputError: The frame before could not be written.
         """
         self.settle()
+        pixels = pixels.copy()  # whoever is told of the frame may do with it what they like
         self._latest = (self.path(index, turn), pixels)
         told = dict(record) if turn == 1 else None
         self._writing = self._worker.submit(
@@ -160,7 +165,7 @@ class PaintStore:
             (self.folder / f"{index - 2:06d}.steps.npz").unlink(missing_ok=True)
         if record is not None:
             self._write(self.folder / f"{index:06d}.json", json.dumps(record).encode())
-        self._write(self.path(index, turn), _png(pixels))
+        self._write(self.path(index, turn), _png(pixels, paint=True))
 
     def save_masks(self, index: int, shot: int, masks: Mapping[str, np.ndarray]) -> None:
         """Keeps the regions of a frame, ``(H, W)`` of uint8 by name, before the frame itself."""
@@ -222,12 +227,13 @@ class PaintStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _png(pixels: np.ndarray, *, paint: bool = False) -> bytes:
+    """Compressed quickly; paint repeats nothing, so that not to look for repetition is quicker, and smaller."""
     import cv2
 
-    # paint repeats nothing that is worth looking for: two thirds of the time, and smaller
-    strategy = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY)
-    quick = [cv2.IMWRITE_PNG_COMPRESSION, 1, *strategy]
+    quick = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    if paint:
+        quick += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
     done, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]), quick)
     assert done
     return bytes(data)

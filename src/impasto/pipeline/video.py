@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from impasto.backbones import load_backbone
 from impasto.config import FilmOptions, PaintOptions, film_options, to_mapping
 from impasto.config import options as make_options
 from impasto.errors import UsageError
-from impasto.media import Picture, check_paintable, pixels_to_tensor
+from impasto.media import Picture, check_paintable, is_image, pixels_to_tensor
 from impasto.media.video import (
     check_film,
     open_clip,
@@ -51,17 +52,19 @@ def _mark(path: Path, styles: Sequence[Tensor], paint: PaintOptions, film: FilmO
     read = [path, paint.content_regions, paint.style_regions, paint.look]
     for file in (file for one in read if one is not None for file in _files(one)):
         digest.update(file.name.encode())
-        if file.is_file():
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 
 def _files(path: Path) -> list[Path]:
+    """What is read of a file, a folder of pictures, or numbered ones; nothing of a name such as ``instant``."""
     if path.is_file():
         return [path]
-    return sorted(path.glob("*") if path.is_dir() else path.parent.glob("*"))
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if is_image(file))
+    return sorted(path.parent.glob(re.sub(r"%\d*d", "*", path.name))) if "%" in path.name else []
 
 
 def prepare_film(

@@ -114,6 +114,13 @@ class ResnetGenerator(nn.Module):
         found = _walk(self.model, image, rows) if rows else self.model(image)
         return found if self.skip is None else found + SKIP_GAIN * self.skip(image)
 
+    @torch.no_grad()
+    def begin_with(self, matrix: Tensor, offset: Tensor) -> None:
+        """Sets the linear map of colours, where there is one: ``(3, 3)`` and ``(3, 1)``, of colours from -1 to 1."""
+        if self.skip is not None:
+            self.skip.weight.copy_(matrix[..., None, None] / SKIP_GAIN)
+            self.skip.bias.copy_(offset[:, 0] / SKIP_GAIN)  # type: ignore[union-attr]
+
 
 def _walk(layers: nn.Sequential, x: Tensor, rows: int) -> Tensor:
     """Convolutions strip by strip, and norms over the whole map, so that there is no seam."""

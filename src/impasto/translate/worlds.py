@@ -11,12 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError, InputError, UsageError
-from impasto.media import find_images, pixels_to_tensor, read_image, resize
+from impasto.media import color_moments, find_images, pixels_to_tensor, read_image, resize
 
 __all__ = ["World", "check_worlds", "gather_world"]
 
 FILMS = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
 FRAMES_A_FILM = 200
+EVERY = 5
+"""Pixels are counted of so many for a world's colours."""
+
 HELD_OUT = 4
 """At most so many pictures of a world are kept for samples, when it has five times as many."""
 
@@ -40,6 +43,11 @@ class World:
     held: list[Tensor]
     marks: frozenset[int] = frozenset()
     notes: list[str] = field(default_factory=list)
+
+    def colors(self) -> tuple[Tensor, Tensor]:
+        """`color_moments` of all its pictures together, from -1 to 1."""
+        rows = torch.cat([picture.flatten(1)[:, ::EVERY] for picture in self.pictures], 1)
+        return color_moments(rows[None, :, None].double() / 127.5 - 1)
 
     def crop(
         self, number: int, side: int, generator: torch.Generator | None, *, flip: bool = False
