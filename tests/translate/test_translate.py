@@ -27,7 +27,13 @@ from impasto.translate import (
     save_translator,
 )
 from impasto.translate.losses import ImagePool, adversarial_loss
-from impasto.translate.networks import Discriminator, ResnetGenerator, UnetGenerator, multiply_adds
+from impasto.translate.networks import (
+    SKIP_GAIN,
+    Discriminator,
+    ResnetGenerator,
+    UnetGenerator,
+    multiply_adds,
+)
 from impasto.translate.train import TranslatorTraining
 from impasto.translate.worlds import World, gather_world
 
@@ -185,10 +191,27 @@ def test_the_pool_gives_back_older_pictures():
     assert ImagePool(0).exchange(one, generator) is one
 
 
+def test_a_small_generator_begins_with_the_worlds_colours():
+    begun = training(network="small")
+    for direction, world in (("ab", "b"), ("ba", "a")):
+        source = begun.worlds[direction[0]].colors()
+        matrix = SKIP_GAIN * begun.generators[direction].skip.weight.detach()[..., 0, 0].double()
+        offset = SKIP_GAIN * begun.generators[direction].skip.bias.detach()[:, None].double()
+        mean, covariance = begun.worlds[world].colors()
+        torch.testing.assert_close((matrix @ source[0] + offset), mean, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(matrix @ source[1] @ matrix.T, covariance, atol=1e-3, rtol=1e-3)
+        picture = 2 * torch.rand(1, 3, 32, 32) - 1
+        made = begun.generators[direction].eval()(picture)
+        mapped = (matrix.float() @ picture.flatten(2) + offset.float()).view_as(picture)
+        torch.testing.assert_close(made, mapped, atol=1e-4, rtol=1e-4)
+
+
 def test_the_worlds_colours_are_learned():
     taught = training(
         steps=120, decay_steps=0, batch=2, learning_rate=2e-3, sample_every=120, identity_weight=0.0
     )
+    for generator in taught.generators.values():
+        generator.begin_with(torch.eye(3), torch.zeros(3, 1))  # the discriminators alone
     target = (
         torch.stack([p.float() for p in taught.worlds["b"].pictures]).mean((0, 2, 3)) / 127.5 - 1
     )
