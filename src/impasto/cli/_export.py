@@ -59,7 +59,6 @@ def export(
 
     if out.suffix != f".{to}":
         raise UsageError(f"a model is written to a .{to}, not to {out.name}; change --out.")
-    print("making the model, which takes up to half a minute", file=sys.stderr)
     if is_translator(look):
         if style is not None:
             raise UsageError("a translator has no style; leave --style away.")
@@ -86,7 +85,9 @@ def _translator(path: Path, direction: str) -> tuple[nn.Module, bytes, int]:
 
     found = load_translator(path)
     multiple = found.generator(direction).shape.multiple
-    return WholeTranslator(found, direction), graph_of_translator(found, direction), multiple
+    whole = WholeTranslator(found, direction)
+    _say_it_takes_time()
+    return whole, graph_of_translator(found, direction), multiple
 
 
 def _look(path: Path, style: Path | None, size: int) -> tuple[nn.Module, bytes, int]:
@@ -105,4 +106,10 @@ def _look(path: Path, style: Path | None, size: int) -> tuple[nn.Module, bytes, 
         manner = painter.manners((size, size))[0]
         about = {**found.about, "style": style.name}
         found = Look(found.painter, about=about, manner=manner)
-    return WholeLook(found), graph_of(found), MULTIPLE
+    whole = WholeLook(found)
+    _say_it_takes_time()
+    return whole, graph_of(found), MULTIPLE
+
+
+def _say_it_takes_time() -> None:
+    print("making the model, which takes up to half a minute", file=sys.stderr)
