@@ -15,7 +15,7 @@ from torch import Tensor
 
 from impasto.losses.wasserstein import sqrtm
 
-__all__ = ["Gaussian", "blended", "gaussian_of", "moments", "transport"]
+__all__ = ["Gaussian", "blended", "gaussian_of", "inverse_root", "moments", "transport"]
 
 RIDGE = 1e-3
 """Share of the mean variance added to every direction of the content's features, so that none is blown up."""
@@ -91,7 +91,7 @@ def transport(maps: Tensor, style: Gaussian, weight: Tensor | None = None) -> Te
     mean, covariance = moments(maps, weight)
     inner = style.root @ (covariance + _ridge(covariance, RIDGE)) @ style.root
     inner = inner + _ridge(inner, INNER_RIDGE) + 1e-12 * torch.eye(inner.shape[-1]).to(inner)
-    matrix = style.root @ _inverse_root(inner) @ style.root
+    matrix = style.root @ inverse_root(inner) @ style.root
     offset = (style.mean - matrix @ mean).transpose(1, 2)  # (B, 1, C)
     moved = _rows(maps) @ matrix.transpose(1, 2) + offset
     height, width = maps.shape[-2:]
@@ -103,12 +103,17 @@ def _ridge(matrix: Tensor, share: float) -> Tensor:
     return share * size * torch.eye(matrix.shape[-1]).to(matrix)
 
 
-def _inverse_root(matrix: Tensor) -> Tensor:
-    """``M^(-1/2)`` of symmetric positive definite ``(B, C, C)`` (Higham 2008, eq. 6.35)."""
+def inverse_root(matrix: Tensor, iterations: int = ITERATIONS) -> Tensor:
+    """``M^(-1/2)`` of symmetric positive definite ``(B, C, C)`` (Higham 2008, eq. 6.35).
+
+    Args:
+        matrix: With eigenvalues that are ``1.5 ** (2 * iterations)`` apart at most.
+        iterations: Of Newton and Schulz.
+    """
     size = matrix.square().sum((1, 2), keepdim=True).sqrt()
     eye = torch.eye(matrix.shape[-1]).to(matrix)
     y, z = matrix / size, eye.expand_as(matrix)
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         step = 1.5 * eye - 0.5 * (z @ y)
         y, z = y @ step, step @ z
     return z / size.sqrt()

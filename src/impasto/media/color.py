@@ -62,9 +62,9 @@ def color_moments(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, 
     return mean, covariance + FLAT * torch.eye(3, dtype=image.dtype, device=image.device)
 
 
-def _power(matrix: Tensor, exponent: float) -> Tensor:
+def _power(matrix: Tensor, exponent: float, least: float = FLAT / 10) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp_min(FLAT / 10) ** exponent) @ vectors.transpose(-1, -2)
+    return (vectors * values.clamp_min(least) ** exponent) @ vectors.transpose(-1, -2)
 
 
 def transfer_linear(
@@ -106,7 +106,7 @@ def color_map(
 ) -> tuple[Tensor, Tensor]:
     """The symmetric linear map between two `color_moments`: matrix ``(B, 3, 3)`` and offset ``(B, 3, 1)``."""
     root, inverse = _power(source[1], 0.5), _power(source[1], -0.5)
-    matrix = inverse @ _power(root @ target[1] @ root, 0.5) @ inverse
+    matrix = inverse @ _power(root @ target[1] @ root, 0.5, FLAT**2 / 10) @ inverse
     return matrix, target[0] - matrix @ source[0]
 
 

@@ -17,7 +17,7 @@ from impasto.media import replacing
 
 __all__ = ["PaintStore"]
 
-FORMAT = 2
+FORMAT = 3
 KEPT_FLOWS = 12
 
 
