@@ -242,17 +242,22 @@ def test_pictures_are_written_too(tmp_path, clip):
         job(clip, tmp_path / "one.png")
 
 
-def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeypatch):
-    made = job(clip, tmp_path / "out.mp4")
-    list(itertools.islice(made, 3))
+def fill_disk_at(begins, monkeypatch):
+    """Refuses to write files whose names begin so."""
     real = Path.write_bytes
 
     def full(path, data):
-        if path.name.startswith(".000003"):
+        if path.name.startswith(begins):
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
+
+
+def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeypatch):
+    made = job(clip, tmp_path / "out.mp4")
+    list(itertools.islice(made, 3))
+    fill_disk_at(".000003", monkeypatch)
     with pytest.raises(
         OutputError, match=r"No space left on device\); make room there and go on with --resume"
     ):
@@ -262,14 +267,7 @@ def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeyp
 
 
 def test_a_write_that_fails_behind_the_last_frame_is_told(tmp_path, clip, monkeypatch):
-    real = Path.write_bytes
-
-    def full(path, data):
-        if path.name.startswith(".000007"):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    fill_disk_at(".000007", monkeypatch)
     made, events = job(clip, tmp_path / "out.mp4"), []
     with pytest.raises(OutputError, match="No space left"):
         events.extend(made)

@@ -196,12 +196,11 @@ class FilmJob:
     def _with_motion(self, done: int) -> Iterator[Frame]:
         """The frames that are painted; their motion is found in the thread that reads them, before it is asked for."""
         before: Frame | None = None
-        early = self.flow is not None and self.film.flow in FOUND_EARLY
+        find = self.flow if self.film.flow in FOUND_EARLY else None
         for frame in self.selected():
-            if early and before is not None and frame.index >= done:
-                assert self.flow is not None
-                self.flow(frame, before)
-                self.flow(before, frame)
+            if find is not None and before is not None and frame.index >= done:
+                find(frame, before)
+                find(before, frame)
             before = frame
             yield frame
 

@@ -273,9 +273,8 @@ def make_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
     made = ResnetGenerator(shape) if shape.kind == "resnet" else UnetGenerator(shape)
     initialise(made)
     if isinstance(made, ResnetGenerator) and made.skip is not None:
-        with torch.no_grad():
-            made.skip.weight.copy_(torch.eye(3)[..., None, None] / SKIP_GAIN)
-            made.model[-2].weight.zero_()  # type: ignore[operator]
+        made.begin_with(torch.eye(3), torch.zeros(3, 1))
+        torch.nn.init.zeros_(made.model[-2].weight)  # type: ignore[arg-type]
     return made
 
 

@@ -26,7 +26,6 @@ from impasto.translate.losses import ImagePool, adversarial_loss
 from impasto.translate.networks import (
     Discriminator,
     GeneratorShape,
-    ResnetGenerator,
     initialise,
     make_generator,
 )
@@ -123,11 +122,11 @@ class TranslatorTraining:
         The two worlds' means and covariances tell it in closed form (Pitie and Kokaram 2007), and no discriminator has
         to find it out.
         """
-        own = {name: world.colors() for name, world in self.worlds.items()}
-        for direction, generator in self.generators.items():
-            if isinstance(generator, ResnetGenerator):
-                matrix, offset = color_map(own[direction[0]], own[direction[1]])
-                generator.begin_with(matrix[0], offset[0])
+        mapping = {d: g for d, g in self.generators.items() if g.shape.skip}
+        own = {name: world.colors() for name, world in self.worlds.items()} if mapping else {}
+        for direction, generator in mapping.items():
+            matrix, offset = color_map(own[direction[0]], own[direction[1]])
+            generator.begin_with(matrix[0], offset[0])
 
     def _judge(self) -> nn.Module:
         options = self.options
