@@ -213,9 +213,33 @@ def test_a_batch_of_n_is_n_singles():
     torch.testing.assert_close(L.gram_matrix(batch), singles)
 
 
-def test_moments_from_a_gram_matrix_are_the_moments():
+def test_moments_are_mean_and_covariance_of_positions():
     x = randn(2, 4, 5, 6)
-    torch.testing.assert_close(L.moments(x, L.gram_matrix(x)), L.moments(x))
+    mean, covariance = L.moments(x)
+    rows = x[1].flatten(1)
+    torch.testing.assert_close(mean[1], rows.mean(1))
+    torch.testing.assert_close(covariance[1], torch.cov(rows, correction=0))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_averages_have_the_gradient_of_their_formula_in_any_memory_layout(layout, weighted):
+    x = randn(2, 3, 4, 5).contiguous(memory_format=layout).requires_grad_(True)
+    weight = 0.5 + torch.rand(1, 1, 4, 5, dtype=DOUBLE) if weighted else None
+    assert torch.autograd.gradcheck(lambda maps: L.averages(maps, weight), x)
+    mean, second = L.averages(x, weight)
+    (gradient,) = torch.autograd.grad(second.square().sum() + mean.sum(), x)
+    if layout is torch.channels_last and not weighted:  # else the ReLU below is many times as slow
+        assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_grain_of_a_checkerboard_is_its_amplitude_and_a_ramp_has_none():
+    board = 0.5 + 0.2 * (torch.arange(8)[:, None] + torch.arange(10)).remainder(2).mul(2).sub(1)
+    ramp = torch.linspace(0, 1, 10).expand(8, 10)
+    image = torch.stack([board, ramp, torch.full((8, 10), 0.3)])[None].to(DOUBLE)
+    floor = 0.001
+    wanted = torch.tensor([[math.hypot(0.2, floor), floor, floor]], dtype=DOUBLE)
+    torch.testing.assert_close(L.grain(image), wanted, atol=1e-6, rtol=1e-6)
 
 
 # --- modules ----------------------------------------------------------------------------------------------

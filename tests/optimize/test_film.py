@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import LAYERS, TinyNetwork, painting, photograph
 
-from impasto.config import METHODS, film_options, options
+from impasto.config import METHODS, PaintOptions, film_options, options
 from impasto.errors import UnknownNameError, UsageError
 from impasto.optimize import FilmOptimiser
 from impasto.optimize.carry import borrow_texture, hold_tones, keep_sharp, merged
@@ -35,8 +35,8 @@ def test_nothing_before_nothing_added():
     painted = optimiser(opening_steps=()).paint(
         photograph(), FrameContext(index=0, opens_shot=True, blend=())
     )
-    assert set(painted.terms) == {"content", "style"}
-    assert painted.state == {"style_weight": 100.0}
+    assert set(painted.terms) == {"content", "style", "grain"}
+    assert painted.state == {"style_weight": PaintOptions().style_weight}
 
 
 @pytest.mark.parametrize(("method", "term", "needs"), [
@@ -89,7 +89,9 @@ def test_paint_that_does_not_fit_is_begun_from_but_not_held_to():
 @pytest.mark.parametrize("start", ["warped", "previous", "content", "noise"])
 def test_starts(start):
     raw, warped = painting(*SIZE, seed=2), painting(*SIZE, seed=3)
-    stylizer = optimiser(frame_start=start, frame_steps=(0,), flow_weight=0.0, hold=False)
+    stylizer = optimiser(
+        frame_start=start, frame_steps=(0,), flow_weight=0.0, hold=False, paint={"start": "content"}
+    )
     image = stylizer.paint(photograph(), context(previous=raw, earlier=(earlier(warped),))).image
     wanted = {"warped": warped, "previous": raw, "content": photograph()}
     if start == "noise":

@@ -127,20 +127,21 @@ def test_term_weights_do_not_depend_on_the_backbones_scale_or_the_number_of_laye
     for network, style_layers in (
         (TinyNetwork(), ("relu1_1",)), (TinyNetwork(50.0), ("relu1_1",)), (TinyNetwork(), ("relu1_1", "relu1_1"))
     ):  # fmt: skip
-        settings = options(**{**FAST, "style_layers": style_layers})
+        settings = options(**{**FAST, "style_layers": style_layers, "style_falloff": 1.0})
         terms.append(
             build_objective(content, [style], network, settings).evaluate(painting(64, 96)).terms
         )
-    for other in terms[1:]:
-        assert other == pytest.approx(terms[0], rel=1e-3)
+    for other in terms[1:]:  # roots of eigenvalues are good to the root of float32's precision
+        assert other == pytest.approx(terms[0], rel=3e-3)
 
 
 def test_term_weights_do_not_depend_on_the_size_of_the_picture():
     # The same texture, tiled twice each way, has the same statistics at four times the pixels.
     content, style, image = photograph(64, 64), painting(), painting(seed=2)
-    small = build_objective(content, [style], TinyNetwork(), options(**FAST)).evaluate(image).terms
+    settings = options(**{**FAST, "grain_weight": 0.0})  # tiling adds edges, which are grain
+    small = build_objective(content, [style], TinyNetwork(), settings).evaluate(image).terms
     tile = lambda x: x.repeat(1, 1, 2, 2)  # noqa: E731
-    large = build_objective(tile(content), [tile(style)], TinyNetwork(), options(**FAST))
+    large = build_objective(tile(content), [tile(style)], TinyNetwork(), settings)
     assert large.evaluate(tile(image)).terms == pytest.approx(small, rel=1e-3)
 
 

@@ -101,15 +101,15 @@ class PaintOptions:
     )  # fmt: skip
 
     style_loss: StyleLossName = option(
-        "mixed", "What style is: Gram matrices, Gaussians of features (w2), both (mixed; the Gram alone on the finest "
+        "w2", "What style is: Gram matrices, Gaussians of features (w2), both (mixed; the Gram alone on the finest "
         "of several scales), whole distributions (sliced), or nearest neighbours.", group="Losses",
     )  # fmt: skip
     content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
     style_weight: float = option(
-        100.0, "Weight of the style loss, free of picture size, layers and backbone.", group="Losses", low=0,
+        150.0, "Weight of the style loss, free of picture size, layers and backbone.", group="Losses", low=0,
     )  # fmt: skip
     content_layers: tuple[str, ...] = option(
-        ("relu4_2",), "Layers of the content loss (Gatys 2016).", group="Losses"
+        ("relu3_1", "relu4_2"), "Layers of the content loss.", group="Losses"
     )
     content_layer_weights: tuple[float, ...] = option(
         (), "Share of each content layer; equal when empty.", group="Losses", low=0
@@ -119,8 +119,12 @@ class PaintOptions:
         "Layers of the style loss (Gatys 2016).", group="Losses",
     )  # fmt: skip
     style_layer_weights: tuple[float, ...] = option(
-        (), "Share of each style layer; equal when empty.", group="Losses", low=0
+        (), "Share of each style layer; by --style-falloff when empty.", group="Losses", low=0
     )
+    style_falloff: float = option(
+        4.0, "How many times the next one each style layer weighs (Crowson); 1 for equal weights, which also "
+        "paint objects of the style into the photograph.", group="Losses", low=0.1, high=100,
+    )  # fmt: skip
     content_loss: DistanceName = option(
         "mse",
         "Distance of content features; half-sum is the seeds' and Gatys' eq. 1.",
@@ -131,6 +135,15 @@ class PaintOptions:
     laplacian_weight: float = option(
         0.0, "Weight of the Laplacian loss, which keeps edges (Li 2017).", group="Losses", low=0
     )
+    coherence_weight: tuple[float, ...] = option(
+        (200.0, 50.0, 0.0), "Weight of color coherence at each scale, counted like --steps: keeps the colors of each "
+        "object together by how far the change of color is from affine within 3x3 px (Levin 2008, eq. 5).",
+        group="Losses", low=0,
+    )  # fmt: skip
+    grain_weight: float = option(
+        3.0, "Weight of matching the strength of the style's finest detail, which keeps out speckle.",
+        group="Losses", low=0,
+    )  # fmt: skip
     photoreal_weight: float = option(
         0.0, "Weight of photorealism: how far the change of colour is from affine within 3x3 px (Luan 2017, eq. 2).",
         group="Losses", low=0,
@@ -164,7 +177,7 @@ class PaintOptions:
         "lbfgs", "How steps are taken.", group="Solver"
     )
     steps: tuple[int, ...] = option(
-        (100, 60, 40), "Steps at each scale, coarse to fine; the first repeats when there are more scales, and "
+        (150, 80, 24), "Steps at each scale, coarse to fine; the first repeats when there are more scales, and "
         "the last ones count when there are fewer.", group="Solver", low=0, high=100_000,
     )  # fmt: skip
     learning_rate: float | None = option(
@@ -186,7 +199,10 @@ class PaintOptions:
     carry_state: bool = option(
         False, "Carry the solver's state over to the next scale.", group="Solver"
     )
-    start: StartName = option("content", "What the first picture is.", group="Solver")
+    start: StartName = option(
+        "recolored", "Initial image; recolored is the photograph with the mean and covariance of the style's colors.",
+        group="Solver",
+    )  # fmt: skip
     start_file: Path | None = option(None, "The picture for --start file.", group="Solver")
     averaging: float = option(
         0.0, "Decay of the running average of pictures that is kept as the result; 0 for none.",
@@ -237,6 +253,10 @@ class PaintOptions:
             )
         if self.start == "file" and self.start_file is None:
             raise UsageError("start is 'file' but no file was given; give one with --start-file.")
+        if not self.coherence_weight:
+            raise UsageError(
+                "--coherence-weight got no number; give one, or several from coarse to fine."
+            )
         _check_pairing("content", self.content_layers, self.content_layer_weights)
         _check_pairing("style", self.style_layers, self.style_layer_weights)
 
@@ -267,6 +287,13 @@ class PaintOptions:
     def paints_at_once(self) -> bool:
         """Whether a look paints, and not the optimiser."""
         return self.look is not None and self.start != "look"
+
+    @property
+    def style_shares(self) -> tuple[float, ...]:
+        """Relative weight of each style layer."""
+        if self.style_layer_weights:
+            return self.style_layer_weights
+        return tuple(self.style_falloff**-n for n in range(len(self.style_layers)))
 
     @property
     def has_regions(self) -> bool:
@@ -304,23 +331,32 @@ def _check_pairing(role: str, layers: tuple[str, ...], weights: tuple[float, ...
 
 STANDARD = PaintOptions()
 
+PLAIN: Mapping[str, Any] = types.MappingProxyType(
+    {
+        "content_layers": ("relu4_2",), "style_falloff": 1.0, "coherence_weight": (0.0,), "grain_weight": 0.0,
+    }
+)  # fmt: skip
+"""One content layer, equal style layers, and neither coherence nor grain: as in the papers."""
+
 PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
     {
-        "draft": PaintOptions(size=384, steps=(60, 30, 20)),
+        "draft": PaintOptions(size=384, steps=(100, 50, 16)),
         "standard": STANDARD,
-        "fine": PaintOptions(size=1024, steps=(200, 120, 60, 30), history=10),
+        "fine": PaintOptions(
+            size=1024, steps=(200, 120, 60, 30), coherence_weight=(200.0, 50.0, 10.0, 0.0), history=10
+        ),
         "faithful-gatys": PaintOptions(
             size=512, steps=(500,), coarsest=0, start="noise", style_loss="gram", pooling="average",
             content_loss="half-sum", content_weight=1.0, style_weight=1000.0, as_published=True, balance="fixed",
-            history=50,
+            history=50, **PLAIN,
         ),
         "photoreal": PaintOptions(
             steps=(120, 80, 50), style_weight=100.0, photoreal_weight=1e4, affine=0.01, style_loss="w2",
-            start="recolored",
+            start="recolored", **PLAIN,
         ),
         "deep-photo": PaintOptions(
             steps=(300, 200, 200), style_loss="gram", style_weight=100.0, photoreal_weight=1e4,
-            style_layers=("relu1_1", "relu2_1", "relu3_1", "relu4_1"), start="recolored", balance="fixed",
+            style_layers=("relu1_1", "relu2_1", "relu3_1", "relu4_1"), start="recolored", balance="fixed", **PLAIN,
         ),
     }
 )  # fmt: skip

@@ -1,7 +1,9 @@
 """Losses: pure functions of features or pixels, one family a file, and thin modules that hold a target."""
 
 from impasto.losses._shared import Distance, distance
+from impasto.losses._statistics import averages
 from impasto.losses.content import ContentLoss, content_loss
+from impasto.losses.grain import grain
 from impasto.losses.gram import GramLoss, GramNormalisation, gram_loss, gram_matrix
 from impasto.losses.laplacian import LaplacianLoss, laplacian, laplacian_loss
 from impasto.losses.neighbours import (
@@ -28,6 +30,7 @@ from impasto.losses.wasserstein import (
     WassersteinLoss,
     cloud,
     moments,
+    moments_of,
     sqrtm,
     wasserstein_loss,
 )
@@ -47,16 +50,19 @@ __all__ = [
     "TotalVariationLoss",
     "VariationKind",
     "WassersteinLoss",
+    "averages",
     "change_loss",
     "cloud",
     "content_loss",
     "distance",
+    "grain",
     "gram_loss",
     "gram_matrix",
     "laplacian",
     "laplacian_loss",
     "matting_laplacian",
     "moments",
+    "moments_of",
     "nearest_neighbours",
     "neighbour_loss",
     "photorealism_loss",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from impasto.losses._shared import flatten, relative
+from impasto.losses._shared import relative
+from impasto.losses._statistics import averages
 
 __all__ = ["GramLoss", "GramNormalisation", "gram_loss", "gram_matrix"]
 
@@ -35,12 +35,10 @@ def gram_matrix(
     Returns:
         ``(B, C, C)``, symmetric, positive semi-definite.
     """
-    rows = flatten(features)  # (B, C, N)
-    if weight is not None:
-        rows = rows * flatten(weight).sqrt()
-    channels, positions = rows.shape[1:]
-    divisor = {"positions": positions, "johnson": channels * positions, "none": 1}[normalisation]
-    return torch.bmm(rows, rows.transpose(1, 2)) / divisor  # (B, C, C)
+    _mean, second = averages(features, weight)  # (B, C, C)
+    channels, positions = features.shape[1], features[0, 0].numel()
+    factor = {"positions": 1.0, "johnson": 1 / channels, "none": float(positions)}[normalisation]
+    return second if factor == 1 else second * factor
 
 
 def gram_loss(gram: Tensor, target: Tensor, *, as_published: bool = False) -> Tensor:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from impasto.losses._shared import EPSILON, flatten
+from impasto.losses._shared import EPSILON
+from impasto.losses._statistics import averages
 
 __all__ = [
     "Cloud",
@@ -20,6 +21,7 @@ __all__ = [
     "WassersteinLoss",
     "cloud",
     "moments",
+    "moments_of",
     "sqrtm",
     "wasserstein_loss",
 ]
@@ -54,22 +56,19 @@ class Cloud(NamedTuple):
     excess: Tensor
 
 
-def moments(features: Tensor, gram: Tensor | None = None, weight: Tensor | None = None) -> Moments:
+def moments(features: Tensor, weight: Tensor | None = None) -> Moments:
     """Takes mean and covariance over positions, or over a region.
 
     Args:
         features: ``(B, C, H, W)`` or ``(B, C, N)``.
-        gram: ``gram_matrix(features)`` when it is at hand; the covariance is that less ``mean mean^T``.
-        weight: ``(B, 1, H, W)``, what each position counts, with a mean of 1; all alike when None.
+        weight: ``(B, 1, H, W)``, relative weight of each position, with a mean of 1; None for equal weights.
     """
-    rows = flatten(features)  # (B, C, N)
-    mean = rows.mean(2) if weight is None else (rows * flatten(weight)).mean(2)
-    if gram is not None:
-        return Moments(mean, gram - mean[:, :, None] * mean[:, None, :])
-    centred = rows - mean[..., None]
-    if weight is not None:
-        centred = centred * flatten(weight).sqrt()
-    return Moments(mean, torch.bmm(centred, centred.transpose(1, 2)) / rows.shape[2])
+    return moments_of(*averages(features, weight))
+
+
+def moments_of(mean: Tensor, second: Tensor) -> Moments:
+    """Moments from the results of `averages`."""
+    return Moments(mean, second - mean[:, :, None] * mean[:, None, :])
 
 
 def cloud(target: Moments) -> Cloud:

@@ -6,17 +6,19 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.config import PaintOptions
+from impasto.config import PaintOptions, StartName
 from impasto.errors import DivergedError, UsageError
 from impasto.machine import fast_bfloat16, resolve_device
 from impasto.media.resize import resize, size_to_fit
 from impasto.optimize.balance import Balancer
+from impasto.optimize.enlarge import detail_strength, enlarged
 from impasto.optimize.memory import Estimator, Plan, choose_plan, free_memory_bytes
 from impasto.optimize.objective import Evaluation, Objective, StyleMemory, Term, build_objective
 from impasto.optimize.pyramid import plan_scales
@@ -176,10 +178,21 @@ class Optimisation:
         return f"{'bfloat16' if self.plan.autocast else 'float32'} ({reason})"
 
     def _first_image(self) -> Tensor:
-        generator = torch.Generator().manual_seed(self.options.seed)
-        start = self.options.start if self._given is None else "file"
+        if self._given is not None:
+            return self._started("file", 0)
+        return self._started(self.options.start, 0)
+
+    def _started(self, start: StartName, scale: int) -> Tensor:
+        """An initial image at the size of a scale."""
         return first_picture(
-            start, self._content_at(0), self.styles, generator, self._given, self._regions_at(0)
+            start,
+            self._content_at(scale),
+            self.styles,
+            torch.Generator().manual_seed(self.options.seed),
+            self._given,
+            self._regions_at(scale),
+            self.options.blend,
+            self.options.strength,
         )
 
     def _content_at(self, scale: int) -> Tensor:
@@ -228,7 +241,7 @@ class Optimisation:
             self.backbone,
             self.options,
             autocast=self.plan.autocast,
-            last_of_several=0 < self.scale == len(self.scales) - 1,
+            place=(self.scale, len(self.scales)),
             memory=self._film.styles,
             regions=self._regions_at(self.scale),
         )
@@ -301,16 +314,19 @@ class Optimisation:
             self.solver.forget()
 
     def _enlarged(self, size: tuple[int, int]) -> Tensor:
-        """The picture at the next scale, with the fine detail that the last one could not hold.
+        """The picture at the next scale, with the detail of the picture the run was given, or of the photograph."""
+        if self._given is not None:
+            return enlarged(self._canvas, self._given.to(self.content), size)
+        zoom = self.options.style_scale
+        before, after = max(self.image.shape[-2:]) * zoom, max(size) * zoom
+        limit = detail_strength(self.styles, self.options.blend, round(before), round(after))
+        return enlarged(self._canvas, self._photograph, size, limit)
 
-        The detail is that of the picture the run was given to start from, else the photograph's. The solver would
-        find it again, but only after some tens of its dearest steps.
-        """
-        source = self.content if self._given is None else self._given.to(self.content)
-        scale = self.scales[self.scale - 1]
-        before = resize(resize(source, (scale.height_px, scale.width_px)), size, clamp=False)
-        detail = resize(source, size) - before
-        return (resize(self._canvas, size, clamp=False) + detail).clamp(0, 1)
+    @cached_property
+    def _photograph(self) -> Tensor:
+        """The content at the finest scale, in the colors of the initial image."""
+        start = self.options.start
+        return self._started(start if start in ("recolored", "whitened") else "content", -1)
 
     @property
     def _canvas(self) -> Tensor:

@@ -13,13 +13,16 @@ from torch import Tensor
 
 from impasto.config import PaintOptions
 from impasto.losses import (
+    averages,
     cloud,
     content_loss,
+    grain,
     gram_loss,
     gram_matrix,
     laplacian,
     matting_laplacian,
     moments,
+    moments_of,
     neighbour_loss,
     photorealism_loss,
     random_directions,
@@ -28,6 +31,7 @@ from impasto.losses import (
     unit_rows,
     wasserstein_loss,
 )
+from impasto.optimize.pyramid import by_scale
 from impasto.types import Backbone, Features, Region
 
 __all__ = ["Evaluation", "Objective", "StyleMemory", "Term", "build_objective", "see"]
@@ -141,7 +145,7 @@ def build_objective(
     options: PaintOptions,
     *,
     autocast: bool = False,
-    last_of_several: bool = False,
+    place: tuple[int, int] = (0, 1),
     memory: StyleMemory | None = None,
     regions: Sequence[Region] = (),
 ) -> Objective:
@@ -153,8 +157,9 @@ def build_objective(
         backbone: The network that sees.
         options: Which losses, layers and weights.
         autocast: Run the backbone in bfloat16.
-        last_of_several: Whether this is the finest of several scales: ``mixed`` is the Gram's alone there. The
-            Gaussians' distance finds palette and layout, which coarser scales have settled; the Gram refines faster.
+        place: Number of the scale, from 0, and how many there are. On the finest of several, ``mixed`` is the Gram's
+            loss alone: the Gaussians' distance finds palette and layout, which coarser scales have settled; the Gram
+            refines faster.
         memory: Styles that were measured already, and where new ones are kept.
         regions: Parts of the content with the parts of the style that they take; the whole when there are none.
 
@@ -166,7 +171,7 @@ def build_objective(
     if options.content_weight > 0:
         terms["content"] = _content_term(content, backbone, options, autocast)
     if style_weight > 0:
-        if options.style_loss == "mixed" and last_of_several:
+        if options.style_loss == "mixed" and 0 < place[0] == place[1] - 1:
             options = dataclasses.replace(options, style_loss="gram")
         kept = {} if memory is None else memory
         style = _style_term(styles, backbone, options, kept, regions, autocast=autocast)
@@ -182,13 +187,37 @@ def build_objective(
             weight=options.laplacian_weight,
             measure=lambda _f, x, _s: (laplacian(x) - edges).square().mean(),
         )
-    if options.photoreal_weight > 0:
-        matting = matting_laplacian(content)
-        terms["photoreal"] = Term(
-            weight=options.photoreal_weight,
-            measure=lambda _f, x, _s: photorealism_loss(x, matting),
+    if options.grain_weight * options.strength > 0:
+        terms["grain"] = _grain_term(styles, options, regions)
+    coherence = by_scale(options.coherence_weight, place[1])[place[0]]
+    if options.photoreal_weight + coherence > 0:
+        terms |= _affine_terms(
+            content, {"photoreal": options.photoreal_weight, "coherence": coherence}
         )
     return Objective(backbone, terms, autocast=autocast)
+
+
+def _grain_term(styles: Sequence[Tensor], options: PaintOptions, regions: Sequence[Region]) -> Term:
+    """Squared log ratio of the picture's grain to the style's; of several styles, or regions, to their mean."""
+    parts = list(zip(shares(len(styles), options.blend), styles, strict=True))
+    if regions:
+        parts = [(float(one.content.mean()), styles[one.number]) for one in regions]
+    total = max(sum(share for share, _style in parts), 1e-6)
+    wanted = torch.stack([share / total * grain(style) for share, style in parts]).sum(0)  # (1, 3)
+    return Term(
+        weight=options.grain_weight * options.strength**3,
+        measure=lambda _f, x, _s: (grain(x) / wanted).log().square().mean(),
+    )
+
+
+def _affine_terms(content: Tensor, weights: Mapping[str, float]) -> dict[str, Term]:
+    """Terms of how far the change of color is from locally affine, which share one matting Laplacian."""
+    matting = matting_laplacian(content)
+
+    def measure(_features: Features, image: Tensor, _step: int) -> Tensor:
+        return photorealism_loss(image, matting)
+
+    return {name: Term(weight=w, measure=measure) for name, w in weights.items() if w > 0}
 
 
 def _content_term(
@@ -221,7 +250,7 @@ def _style_term(
 
     Several regions: each its share of the picture's area (after Luan 2017, eq. 3).
     """
-    layer_share = shares(len(options.style_layers), options.style_layer_weights)
+    layer_share = shares(len(options.style_layers), options.style_shares)
     parts: list[tuple[float, str, StyleDistance, Tensor | None]] = []
     whole = enumerate(shares(len(styles), options.blend))
     wanted: list[tuple[int, float, Region | None]] = [(n, blend, None) for n, blend in whole]
@@ -303,12 +332,12 @@ def _style_distance(
 
 def _mixed_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
     """Both, from one Gram matrix."""
-    wanted = gram_matrix(target, weight=weight)
-    clouds = cloud(moments(target, weight=weight))
+    mean, wanted = averages(target, weight)
+    clouds = cloud(moments_of(mean, wanted))
 
     def distance(features: Tensor, _step: int, where: Tensor | None) -> Tensor:
-        gram = gram_matrix(features, weight=where)
-        w2 = wasserstein_loss(moments(features, gram, where), clouds)
+        mean, gram = averages(features, where)
+        w2 = wasserstein_loss(moments_of(mean, gram), clouds)
         return gram_loss(gram, wanted) + W2_SHARE * w2
 
     return distance

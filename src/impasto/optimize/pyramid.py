@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from impasto.media.resize import size_to_fit
 
-__all__ = ["Scale", "plan_scales"]
+__all__ = ["Scale", "by_scale", "plan_scales"]
+
+Value = TypeVar("Value")
 
 SHORTEST_PX = 32
 """No side of any scale is shorter: the deepest layers need something to see."""
@@ -49,9 +52,16 @@ def plan_scales(
         if edge < coarsest_px or min(smaller) < SHORTEST_PX:
             break
         sizes.insert(0, smaller)
-    missing = len(sizes) - len(steps)
-    counts = (steps[0],) * missing + steps if missing > 0 else steps[-len(sizes) :]
     return tuple(
         Scale(height_px=height, width_px=width, steps=count)
-        for (height, width), count in zip(sizes, counts, strict=True)
+        for (height, width), count in zip(sizes, by_scale(steps, len(sizes)), strict=True)
     )
+
+
+def by_scale(values: tuple[Value, ...], scales: int) -> tuple[Value, ...]:
+    """Lays values out over scales, coarse to fine.
+
+    The first value repeats when there are more scales than values; the last ones count when there are fewer.
+    """
+    missing = scales - len(values)
+    return (values[0],) * missing + values if missing > 0 else values[-scales:]

@@ -11,6 +11,7 @@ from impasto.config import StartName
 from impasto.losses import moments, sqrtm
 from impasto.media.color import transfer_linear
 from impasto.media.resize import resize
+from impasto.optimize.objective import shares
 from impasto.types import Region
 
 __all__ = ["first_picture"]
@@ -26,19 +27,23 @@ def first_picture(
     generator: torch.Generator,
     given: Tensor | None = None,
     regions: Sequence[Region] = (),
+    blend: Sequence[float] = (),
+    amount: float = 1.0,
 ) -> Tensor:
     """Makes the first picture of a run.
 
     Args:
-        start: ``content``; ``recolored``, the content with the first style's mean and covariance of colour, by the
-            least motion; ``whitened``, by whitening and colouring; ``noise`` about grey; ``style``, noise with the
+        start: ``content``; ``recolored``, the content with the styles' mean and covariance of color, by the least
+            motion; ``whitened``, by whitening and coloring; ``noise`` about gray; ``style``, noise with the first
             style's mean and covariance; ``grey``; or ``file`` or ``look``, which is ``given``.
         content: ``(1, 3, H, W)`` in ``[0, 1]`` at the coarsest scale.
         styles: ``(1, 3, h, w)`` each.
         generator: On the CPU, whatever the device.
         given: ``(1, 3, h, w)`` for ``file``; it is resampled.
-        regions: For these two, each region is given the colours of its own part of the style; content masks of the
-            content's size.
+        regions: For ``recolored`` and ``whitened``, each region is given the colors of its own part of its style;
+            content masks of the content's size.
+        blend: For these two, the weight of each style; equal when empty.
+        amount: For these two, the share of the change of color, from 0 to 1.
 
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``.
@@ -46,7 +51,12 @@ def first_picture(
     if start == "content":
         return content.clone()
     if start in ("recolored", "whitened"):
-        return _recolored(content, styles[0], regions, whiten=start == "whitened")
+        whiten = start == "whitened"
+        if regions:
+            picture = _recolored_by_region(content, styles, regions, whiten=whiten)
+        else:
+            picture = _recolored(content, styles, blend, whiten=whiten)
+        return torch.lerp(content, picture, min(max(amount, 0.0), 1.0))
     if start in ("file", "look") and given is not None:
         return resize(given.to(content), (content.shape[-2], content.shape[-1])).clone()
     if start == "grey":
@@ -60,12 +70,19 @@ def first_picture(
 
 
 def _recolored(
-    content: Tensor, style: Tensor, regions: Sequence[Region], *, whiten: bool
+    content: Tensor, styles: Sequence[Tensor], blend: Sequence[float], *, whiten: bool
 ) -> Tensor:
-    if not regions:
-        return transfer_linear(content, style, whiten=whiten)
+    parts = zip(shares(len(styles), blend), styles, strict=True)
+    pictures = [share * transfer_linear(content, style, whiten=whiten) for share, style in parts]
+    return torch.stack(pictures).sum(0)
+
+
+def _recolored_by_region(
+    content: Tensor, styles: Sequence[Tensor], regions: Sequence[Region], *, whiten: bool
+) -> Tensor:
     picture, covered = torch.zeros_like(content), torch.zeros_like(content[:, :1])
     for region in regions:
+        style = styles[region.number]
         mask = region.content.to(content)
         wanted = resize(region.style.to(content), (style.shape[-2], style.shape[-1]))
         picture = picture + mask * transfer_linear(content, style, mask, wanted, whiten=whiten)
