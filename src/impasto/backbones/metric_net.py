@@ -1,0 +1,122 @@
+"""The metric network: a small convolutional network that measures pictures and never paints them.
+
+It is no VGG and learned from none. ``recipes/train_metric_network.py`` trains it without labels to recognize which
+crops come from the same picture; ``docs/cards/metric-net.md`` gives its data, its validation figures and its blind
+spots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load, load_file
+from torch import Tensor, nn
+
+from impasto.backbones.layers import resolve_layers
+from impasto.errors import InputError
+
+__all__ = ["STAGES", "MetricNet", "Stage", "load_metric_net"]
+
+
+class Stage(NamedTuple):
+    """One 3x3 convolution with its ReLU; `halved` ones average-pool their input first."""
+
+    name: str
+    channels_in: int
+    channels_out: int
+    halved: bool = False
+
+    @property
+    def module(self) -> str:
+        """Name of the convolution in the state dict."""
+        return self.name.replace("relu", "conv")
+
+
+STAGES = (
+    Stage("relu1_1", 3, 16),
+    Stage("relu1_2", 16, 24),
+    Stage("relu2_1", 24, 48, halved=True),
+    Stage("relu2_2", 48, 48),
+    Stage("relu3_1", 48, 80, halved=True),
+    Stage("relu3_2", 80, 80),
+    Stage("relu4_1", 80, 112, halved=True),
+    Stage("relu4_2", 112, 112),
+    Stage("relu5_1", 112, 144, halved=True),
+    Stage("relu5_2", 144, 144),
+)
+"""Five scales with strides 1, 2, 4, 8 and 16, two convolutions each."""
+
+SMALLEST_PX = 32
+
+
+class MetricNet(nn.Module):
+    """A frozen network of ten 3x3 convolutions, without normalization layers.
+
+    Batch normalization is used in training only and folded into the weights. Every convolution pads by replication.
+    Average pooling, not max pooling, halves the resolution.
+    """
+
+    name = "metric-net"
+    layer_names = tuple(stage.name for stage in STAGES)
+
+    def __init__(self) -> None:
+        super().__init__()
+        for stage in STAGES:
+            setattr(self, stage.module, nn.Conv2d(stage.channels_in, stage.channels_out, 3))
+
+    def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Maps an image to feature maps in one pass, which stops at the deepest layer requested.
+
+        Args:
+            image: float ``(B, 3, H, W)`` RGB in ``[0, 1]``, both sides at least 32 px.
+            layers: Names among `layer_names`.
+
+        Returns:
+            ``(B, C, H // stride, W // stride)`` by layer.
+
+        Raises:
+            UnknownNameError: A layer does not exist.
+            InputError: The image is too small.
+        """
+        resolved = resolve_layers(layers, self.layer_names)
+        height, width = image.shape[-2:]
+        if min(height, width) < SMALLEST_PX:
+            raise InputError(
+                f"the picture is {width}x{height} px; metric-net needs at least {SMALLEST_PX} px on each side. "
+                "Use a larger picture."
+            )
+        x = image.contiguous(memory_format=torch.channels_last)
+        wanted = set(resolved)
+        found: dict[str, Tensor] = {}
+        for stage in STAGES:
+            if len(found) == len(wanted):
+                break
+            x = F.avg_pool2d(x, 2) if stage.halved else x
+            conv = getattr(self, stage.module)
+            x = F.relu(conv(F.pad(x, (1, 1, 1, 1), mode="replicate")))
+            if stage.name in wanted:
+                found[stage.name] = x
+        return {asked: found[layer] for asked, layer in zip(layers, resolved, strict=True)}
+
+
+def load_metric_net(path: Path | None = None, dtype: torch.dtype = torch.float32) -> MetricNet:
+    """Loads the network, frozen, with the weights that ship with impasto.
+
+    Args:
+        path: A safetensors file with other weights of the same shapes.
+        dtype: Of the parameters.
+    """
+    network = MetricNet()
+    if path is None:
+        packaged = files("impasto.backbones") / "data" / "metric_net.safetensors"
+        state = load(packaged.read_bytes())
+    else:
+        state = load_file(path)
+    network.load_state_dict({key: value.to(dtype) for key, value in state.items()})
+    network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.requires_grad_(False).eval()
