@@ -1,7 +1,7 @@
 """Trains metric-net, the small network that measures pictures and never paints them.
 
 Reads top to bottom: pictures, views, network, losses, training, validation, export. Nothing is labeled and no other
-network is involved. Each step takes three views of each of 40 pictures: two random crops, and the first crop again
+network is involved. Each step takes three views of each of 36 pictures: two random crops, and the first crop again
 with other colors. Three losses are summed:
 
 - global: the mean and standard deviation of every channel, at strides 4 to 16, must tell the two crops of a picture
@@ -34,14 +34,14 @@ from torch import Tensor, nn
 
 from impasto.backbones.metric_net import STAGES, MetricNet
 
-LONG_EDGE_PX, VIEW_PX = 448, 96
-PICTURES, VIEWS = 40, 3
+LONG_EDGE_PX, VIEW_PX = 448, 80
+PICTURES, VIEWS = 36, 3
 AREA = (0.06, 0.6)
 SHAPE_RATIO = 1.25
 TEMPERATURE, LOCAL_TEMPERATURE = 0.15, 0.1
 STAGE_WEIGHTS = {"relu3_2": 0.5, "relu4_2": 0.75, "relu5_2": 1.0}
 LOCAL_LAYERS = ("relu4_2", "relu5_2")
-LOCAL_GRID = 6
+LOCAL_GRID = 5
 AVERAGING = 0.995
 
 
@@ -185,7 +185,7 @@ def matching_loss(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 
 
 def local_rows(learner: Learner, name: str, maps: Tensor) -> Tensor:
-    """Projected features on a 6x6 grid as rows: ``(B 36, 64)``."""
+    """Projected features on a grid as rows: ``(B LOCAL_GRID^2, 64)``."""
     small = F.adaptive_avg_pool2d(maps.float(), LOCAL_GRID)
     return learner.locals[name](small).flatten(2).transpose(1, 2).flatten(0, 1)
 
@@ -253,7 +253,7 @@ def train(
                 else value.clone()
             )
         if (step + 1) % 25 == 0:
-            figures = {k: round(float(v), 3) for k, v in found.items()}
+            figures = {k: round(v.item(), 3) for k, v in found.items()}
             print(
                 json.dumps(
                     {"step": step + 1, "seconds": round(time.monotonic() - began), **figures}
@@ -331,7 +331,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1400)
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)

@@ -3,12 +3,14 @@
 from impasto.backbones.fetch import cache_folder, download, find_weights
 from impasto.backbones.layers import resolve_layer, resolve_layers
 from impasto.backbones.load import load_backbone, read_state
+from impasto.backbones.metric_net import MetricNet, load_metric_net
 from impasto.backbones.registry import ENTRIES, WeightsEntry, backbone_names, describe, entry_for
 from impasto.backbones.resnet import activation_entropy, smooth_activations
 from impasto.backbones.vgg19_lite import Vgg19Lite, load_vgg19_lite
 
 __all__ = [
     "ENTRIES",
+    "MetricNet",
     "Vgg19Lite",
     "WeightsEntry",
     "activation_entropy",
@@ -19,6 +21,7 @@ __all__ = [
     "entry_for",
     "find_weights",
     "load_backbone",
+    "load_metric_net",
     "load_vgg19_lite",
     "read_state",
     "resolve_layer",

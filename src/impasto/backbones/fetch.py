@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from impasto.backbones.registry import DEFAULT, WeightsEntry, entry_for
+from impasto.backbones.registry import SHIPPED, WeightsEntry, entry_for
 from impasto.errors import OutputError, WeightsError
 
 __all__ = ["cache_folder", "download", "find_weights", "locate"]
@@ -29,7 +29,7 @@ def cache_folder() -> Path:
 
 def find_weights(name: str) -> str | None:
     """Says where a backbone's weights are, None when they are not here."""
-    if name == DEFAULT:
+    if name in SHIPPED:
         return "in the package"
     path = cache_folder() / entry_for(name).file_name
     return str(path) if path.exists() else None

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from impasto.backbones.alexnet import make_alexnet
 from impasto.backbones.chain import POOLINGS
 from impasto.backbones.fetch import locate
-from impasto.backbones.registry import DEFAULT, entry_for
+from impasto.backbones.metric_net import load_metric_net
+from impasto.backbones.registry import DEFAULT, SHIPPED, entry_for
 from impasto.backbones.resnet import ResNet50
 from impasto.backbones.vgg import VARIANTS, make_vgg, vgg_keys
 from impasto.backbones.vgg19_lite import load_vgg19_lite
@@ -51,8 +52,8 @@ def load_backbone(
     entry = entry_for(name)
     if pooling is not None and pooling not in POOLINGS:
         raise unknown_name("pooling", pooling, POOLINGS)
-    if name == DEFAULT:
-        return _lite(weights, pooling)
+    if name in SHIPPED:
+        return _shipped(name, weights, pooling)
     if weights is None:
         weights = locate(entry, allow_download=allow_download, progress=progress)
     state = read_state(weights)
@@ -73,14 +74,19 @@ def load_backbone(
     return network.requires_grad_(False).eval()
 
 
-def _lite(weights: Path | None, pooling: str | None) -> Backbone:
+def _shipped(name: str, weights: Path | None, pooling: str | None) -> Backbone:
+    """A network whose weights are part of the package, with those or the user's own."""
     if weights is not None and not weights.exists():
         raise MissingFileError(f"there is no file of weights {weights}; check the name.")
+    if name != DEFAULT and pooling not in (None, "average"):
+        raise UsageError(f"{name} supports average pooling only; got {pooling}. Remove --pooling.")
     try:
+        if name != DEFAULT:
+            return load_metric_net(weights)
         network = load_vgg19_lite(weights)
     except (RuntimeError, SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{weights} does not hold weights of vgg19-lite; leave --weights away for those that ship."
+            f"{weights} does not hold weights of {name}; leave --weights away for those that ship."
         ) from error
     network.pooling = pooling or "max"
     return network

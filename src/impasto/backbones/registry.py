@@ -6,9 +6,20 @@ from dataclasses import dataclass
 
 from impasto.errors import unknown_name
 
-__all__ = ["DEFAULT", "ENTRIES", "WeightsEntry", "backbone_names", "describe", "entry_for"]
+__all__ = [
+    "DEFAULT",
+    "ENTRIES",
+    "SHIPPED",
+    "WeightsEntry",
+    "backbone_names",
+    "describe",
+    "entry_for",
+]
 
 DEFAULT = "vgg19-lite"
+SHIPPED = (DEFAULT, "metric-net")
+"""Backbones whose weights are part of the package."""
+
 TORCHVISION = "https://download.pytorch.org/models/"
 BSD = "BSD-3-Clause (torchvision); trained on ImageNet"
 
@@ -45,6 +56,10 @@ ENTRIES = {
         WeightsEntry(
             name="vgg19-lite", licence="MIT", size_bytes=827_168,
             note="ships with impasto; sees like vgg19-16x at three fifths of its work",
+        ),
+        WeightsEntry(
+            name="metric-net", licence="MIT", size_bytes=1_308_248,
+            note="ships with impasto; measures pictures, trained without VGG; layers relu1_1 ... relu5_2",
         ),
         WeightsEntry(
             name="vgg19", url=TORCHVISION + "vgg19-dcbb9e9d.pth", sha256="dcbb9e9d", licence=BSD,

@@ -1,7 +1,6 @@
 """Figures of pictures and films: steadiness, drift, style, content and structure."""
 
 from impasto.measure.figures import (
-    METRICS,
     Interval,
     Lpips,
     PictureFigures,
@@ -10,6 +9,9 @@ from impasto.measure.figures import (
     measure_picture,
 )
 from impasto.measure.film import FilmFigures, FilmMeter, measure_film, same_frames
+from impasto.measure.forms import large_edges, things_distance
+from impasto.measure.independent import independent_figures, perceptual_distance, style_distance
+from impasto.measure.metrics import METRICS, Metric
 from impasto.measure.picture import (
     Structure,
     perceptual_difference,
@@ -20,6 +22,7 @@ from impasto.measure.picture import (
     style_and_content,
     warping_error,
 )
+from impasto.measure.texture import border, palette_distance, seam, speckle
 
 __all__ = [
     "METRICS",
@@ -27,18 +30,28 @@ __all__ = [
     "FilmMeter",
     "Interval",
     "Lpips",
+    "Metric",
     "PictureFigures",
     "Structure",
     "bootstrap",
+    "border",
+    "independent_figures",
+    "large_edges",
     "measure_against",
     "measure_film",
     "measure_picture",
+    "palette_distance",
     "perceptual_difference",
+    "perceptual_distance",
     "region_style",
     "same_frames",
+    "seam",
     "sharpness",
+    "speckle",
     "spill",
     "structure_kept",
     "style_and_content",
+    "style_distance",
+    "things_distance",
     "warping_error",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from impasto.backbones.load import read_state
 from impasto.errors import InputError, WeightsError
 from impasto.losses import content_loss, gram_loss, gram_matrix
 from impasto.losses.wasserstein import moments, wasserstein_loss
+from impasto.measure.forms import large_edges, things_distance
+from impasto.measure.independent import Independent, independent_figures
 from impasto.measure.picture import (
     CONTENT_LAYER,
     STYLE_LAYERS,
@@ -23,14 +25,13 @@ from impasto.measure.picture import (
     sharpness,
     structure_kept,
 )
+from impasto.measure.texture import border, palette_distance, seam, speckle
 from impasto.media import resize, resize_to_fit
 from impasto.types import Backbone
 
 __all__ = [
-    "METRICS",
     "Interval",
     "Lpips",
-    "Metric",
     "PictureFigures",
     "bootstrap",
     "measure_against",
@@ -41,101 +42,19 @@ LAYERS_OF: Mapping[str, tuple[tuple[str, ...], str]] = {
     "alexnet": (("relu1", "relu2", "relu3", "relu4", "relu5"), "relu4"),
     "resnet50": (("stem", "layer1", "layer2", "layer3"), "layer3"),
 }
-"""Style layers and content layer of judges that are no VGG."""
+"""Style layers and content layer of judges that are no VGG. Things are told by the content layer and the deepest."""
 
-DIRECTIONS, QUANTILES = 32, 256
 LEAST_SEEN_PX = 32
 RESAMPLES = 2000
 
 
-@dataclass(frozen=True)
-class Metric:
-    """What a figure means.
-
-    Attributes:
-        better: ``lower``, ``higher``, or ``near`` for near to the style's own.
-        span: Its range.
-        source: Paper and equation.
-        blind: What it does not see.
-    """
-
-    better: str
-    span: str
-    source: str
-    blind: str
-
-
-METRICS: Mapping[str, Metric] = {
-    "style": Metric(
-        "lower",
-        "0 up, 1 is a Gram of zeros",
-        "Gatys 2016, eqs. 3-5, over the style's energy; mean of five layers",
-        "Where things are: a shuffled painting has 0",
-    ),
-    "style_w2": Metric(
-        "lower",
-        "0 up",
-        "Gaussians of features (Olkin and Pukelsheim 1982, eq. 4), over the style's energy",
-        "All but mean and covariance",
-    ),
-    "content": Metric(
-        "lower",
-        "0 up, 1 is no feature left",
-        "Gatys 2016, eq. 1, at relu4_2, over the photograph's energy",
-        "Colour, and detail under eight pixels",
-    ),
-    "ssim": Metric(
-        "higher",
-        "-1 to 1",
-        "Wang 2004, eq. 13, of lightness",
-        "A wished-for change of tone counts as loss",
-    ),
-    "structure": Metric(
-        "higher", "-1 to 1", "Wang 2004, eq. 10", "Noise in plain areas looks like lost structure"
-    ),
-    "gradient": Metric(
-        "higher",
-        "-1 to 1",
-        "Correlation of the gradients' magnitudes",
-        "Directions, and texture painted over edges",
-    ),
-    "palette": Metric(
-        "lower",
-        "0 to 1",
-        "Sliced Wasserstein distance of colours (Rabin 2011, eq. 3)",
-        "Where the colours are",
-    ),
-    "sharpness": Metric(
-        "near", "0 up", "Root mean square of the Laplacian of lightness", "Noise passes for detail"
-    ),
-    "noise": Metric(
-        "near",
-        "0 to 1",
-        "Immerkaer 1996, eq. 3: deviation of noise",
-        "Fine texture passes for noise",
-    ),
-    "joint": Metric(
-        "lower",
-        "1 up",
-        "After ArtFID (Wright and Ommer 2022, eq. 4): (1 + content) (1 + style), by the judge",
-        "One number: a photograph in the right colours may beat a painting",
-    ),
-    "lpips": Metric(
-        "lower",
-        "0 up",
-        "Zhang 2018, eq. 1, with the published weights",
-        "Made for distortions and not for paintings",
-    ),
-}
-"""By the names in `PictureFigures`."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class PictureFigures:
-    """Figures of one pastiche; `METRICS` tells what they mean.
+    """Figures of one pastiche; `METRICS` says what each one means.
 
-    Those of the style are None without one; ``*_of_style`` are the style's own, for comparing. ``layers`` is the Gram
-    error by layer.
+    Figures that need a style are None without one. ``*_of_style`` and ``*_of_content`` are those of the style and of
+    the photograph alone, to compare with. ``layers`` is the Gram error by layer of the judge. ``style_independent``,
+    ``perceptual`` and ``things_independent`` come from metric-net, whoever the judge is.
     """
 
     content: float
@@ -144,14 +63,36 @@ class PictureFigures:
     gradient: float
     sharpness: float
     noise: float
+    speckle: float
+    border: float
+    seam: float
+    perceptual: float
+    things: float
+    things_independent: float
+    large_edges: float
+    border_of_content: float
     style: float | None = None
+    style_independent: float | None = None
     style_w2: float | None = None
     palette: float | None = None
     joint: float | None = None
     lpips: float | None = None
     sharpness_of_style: float | None = None
     noise_of_style: float | None = None
+    speckle_of_style: float | None = None
+    border_of_style: float | None = None
+    seam_of_style: float | None = None
     layers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def over_style(self) -> dict[str, float]:
+        """Ratios of the pastiche to the style: speckle, border, seam, sharpness and noise; empty without a style."""
+        found = {}
+        for name in TEXTURE:
+            own = getattr(self, f"{name}_of_style")
+            if own is not None:
+                found[name] = getattr(self, name) / max(own, 1e-9)
+        return found
 
 
 def measure_against(
@@ -197,53 +138,61 @@ def measure_picture(
         lpips: Where its weights are at hand.
     """
     style_layers, content_layer = LAYERS_OF.get(judge.name, (STYLE_LAYERS, CONTENT_LAYER))
+    things_layers = (content_layer, style_layers[-1])
     seen = judge(pastiche, (*style_layers, content_layer))
-    wanted = judge(content, (content_layer,))[content_layer]
-    lost = float(content_loss(seen[content_layer].float(), wanted.float()))
+    wanted = judge(content, things_layers)
+    independent = independent_figures(pastiche, content, style)
     kept = structure_kept(pastiche, content)
+    own = {name: measure(pastiche) for name, measure in TEXTURE.items()}
     figures = PictureFigures(
-        content=lost, ssim=kept.ssim, structure=kept.structure, gradient=kept.gradient,
-        sharpness=sharpness(pastiche), noise=noise_of(pastiche),
+        content=float(content_loss(seen[content_layer].float(), wanted[content_layer].float())),
+        ssim=kept.ssim, structure=kept.structure, gradient=kept.gradient,
+        things=things_distance(seen, wanted, things_layers),
+        things_independent=independent.things, perceptual=independent.perceptual,
+        large_edges=large_edges(pastiche, content), border_of_content=border(content),
         lpips=None if lpips is None else lpips(pastiche, content),
+        sharpness=own["sharpness"], noise=own["noise"], speckle=own["speckle"], border=own["border"], seam=own["seam"],
     )  # fmt: skip
     if style is None:
         return figures
-    target = judge(style, style_layers)
-    grams = {
-        layer: float(
-            gram_loss(gram_matrix(seen[layer].float()), gram_matrix(target[layer].float()))
-        )
-        for layer in style_layers
-    }
-    clouds = [
-        float(wasserstein_loss(moments(seen[layer].float()), moments(target[layer].float())))
-        for layer in style_layers
-    ]
+    return _against_style(figures, pastiche, style, seen, judge(style, style_layers), independent)
+
+
+def _against_style(
+    figures: PictureFigures,
+    pastiche: Tensor,
+    style: Tensor,
+    seen: Mapping[str, Tensor],
+    target: Mapping[str, Tensor],
+    independent: Independent,
+) -> PictureFigures:
+    """Adds the figures that need a style."""
+    pairs = {layer: (seen[layer].float(), maps.float()) for layer, maps in target.items()}
+    grams = {n: float(gram_loss(gram_matrix(a), gram_matrix(b))) for n, (a, b) in pairs.items()}
+    clouds = [float(wasserstein_loss(moments(a), moments(b))) for a, b in pairs.values()]
     gram = sum(grams.values()) / len(grams)
     return dataclasses.replace(
-        figures, style=gram, style_w2=max(0.0, sum(clouds) / len(clouds)),
-        palette=palette_distance(pastiche, style), joint=(1 + lost) * (1 + gram), layers=grams,
-        sharpness_of_style=sharpness(style), noise_of_style=noise_of(style),
+        figures, style=gram, style_w2=max(0.0, sum(clouds) / len(clouds)), layers=grams,
+        style_independent=independent.style, palette=palette_distance(pastiche, style),
+        joint=(1 + figures.content) * (1 + gram),
+        **{f"{name}_of_style": measure(style) for name, measure in TEXTURE.items()},
     )  # fmt: skip
-
-
-def palette_distance(image: Tensor, other: Tensor) -> float:
-    """Mean over directions of the distance of sorted colours, ``(1, 3, ., .)`` each; 0 for the same palette."""
-    generator = torch.Generator().manual_seed(0)
-    ways = F.normalize(torch.randn(DIRECTIONS, 3, generator=generator), dim=1)
-    levels = (torch.arange(QUANTILES) + 0.5) / QUANTILES
-    sorted_ = []
-    for picture in (image, other):
-        along = (ways @ picture[0].flatten(1)).sort(dim=1).values
-        place = (levels * (along.shape[1] - 1)).round().long()
-        sorted_.append(along[:, place])
-    return float((sorted_[0] - sorted_[1]).abs().mean())
 
 
 def noise_of(image: Tensor) -> float:
     """Deviation of the noise in ``(1, 3, H, W)``, by a mask that plain areas and edges leave at nothing."""
     mask = image.new_tensor([[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]])[None, None]
     return float(math.sqrt(math.pi / 2) * F.conv2d(luminance(image), mask).abs().mean() / 6)
+
+
+TEXTURE: Mapping[str, Callable[[Tensor], float]] = {
+    "sharpness": sharpness,
+    "noise": noise_of,
+    "speckle": speckle,
+    "border": border,
+    "seam": seam,
+}
+"""Figures of one picture alone, which are compared with the style's own."""
 
 
 class Lpips:

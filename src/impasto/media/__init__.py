@@ -7,6 +7,7 @@ from impasto.media.color import (
     keep_luminance_only,
     luminance,
     match_histogram,
+    to_lab,
     transfer_linear,
 )
 from impasto.media.drawing import draw_curves, draw_rows
@@ -60,6 +61,7 @@ __all__ = [
     "resize_to_fit",
     "shifted",
     "size_to_fit",
+    "to_lab",
     "transfer_affinely",
     "transfer_linear",
     "write_image",

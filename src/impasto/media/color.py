@@ -14,11 +14,22 @@ __all__ = [
     "keep_luminance_only",
     "luminance",
     "match_histogram",
+    "to_lab",
     "transfer_linear",
 ]
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of YIQ (ITU-R BT.601)."""
+
+XYZ = (
+    (0.4124564, 0.3575761, 0.1804375),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0193339, 0.1191920, 0.9503041),
+)
+"""Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1)."""
+
+WHITE = (0.95047, 1.0, 1.08883)
+"""XYZ of the D65 white."""
 
 FLAT = 1e-5
 """Added to variances, so that a picture of one colour has a covariance that can be inverted."""
@@ -28,6 +39,23 @@ def luminance(image: Tensor) -> Tensor:
     """Luma Y of YIQ: ``(B, 3, H, W) -> (B, 1, H, W)``, in ``[0, 1]``."""
     weights = image.new_tensor(LUMA)[:, None, None]
     return (image * weights).sum(1, keepdim=True)
+
+
+def to_lab(image: Tensor) -> Tensor:
+    """CIE L*a*b* under D65 (CIE 15:2004, section 8.2.1) of sRGB ``(B, 3, H, W)`` in ``[0, 1]``.
+
+    L* runs from 0 to 100; a* and b* of sRGB colors stay within about -110 and 110.
+    """
+    image = image.clamp(0, 1)
+    linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
+    white = image.new_tensor(WHITE)[:, None]
+    xyz = (image.new_tensor(XYZ) / white) @ linear.flatten(2)  # (B, 3, H W)
+    root = torch.where(
+        xyz > (6 / 29) ** 3, xyz.clamp_min(1e-9) ** (1 / 3), xyz / (3 * (6 / 29) ** 2) + 4 / 29
+    )
+    x, y, z = root.unbind(1)
+    lab = torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+    return lab.view_as(image)
 
 
 def keep_luminance_only(pastiche: Tensor, content: Tensor) -> Tensor:

@@ -1,0 +1,116 @@
+"""Fine texture, borders and palette of a picture, to be compared with the style's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.measure.picture import luminance
+from impasto.media import to_lab
+
+__all__ = ["border", "palette_distance", "seam", "speckle"]
+
+HALF_NYQUIST = 0.25
+"""Cycles per pixel above which energy counts as speckle."""
+
+RING_SHARE = 0.03
+"""Width of the border ring, as a share of the short edge."""
+
+CELL_PX = 4
+SEAM_SHARE = 0.06
+"""How far from the border a seam is looked for, as a share of the short edge."""
+
+DIRECTIONS, QUANTILES = 32, 512
+
+
+def speckle(image: Tensor) -> float:
+    """Share of the energy of luminance above half the Nyquist frequency.
+
+    The weighted mean is removed and a Hann window applied first, so that the jump from one edge of the picture to the
+    opposite one, which the discrete Fourier transform sees, does not count. Frequencies are radial, in cycles per
+    pixel, whatever the picture's shape.
+
+    Args:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``.
+
+    Returns:
+        0 to 1; 0 for a flat picture. White noise has 1 - pi / 16, about 0.80.
+    """
+    y = luminance(image)[0, 0].double()
+    height, width = y.shape
+    window = torch.outer(
+        torch.hann_window(height, periodic=False, dtype=y.dtype),
+        torch.hann_window(width, periodic=False, dtype=y.dtype),
+    ).to(y.device)
+    y = (y - (window * y).sum() / window.sum()) * window
+    power = torch.fft.fft2(y).abs().square()
+    down, right = torch.fft.fftfreq(height), torch.fft.fftfreq(width)
+    radius = (down[:, None].square() + right.square()).sqrt().to(y.device)
+    total = float(power.sum())
+    return float(power[radius > HALF_NYQUIST].sum()) / total if total > 1e-12 * y.numel() else 0.0
+
+
+def border(image: Tensor) -> float:
+    """Mean squared gradient of luminance in the outermost ring over that of the interior.
+
+    Args:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``. The ring is as wide as 3 % of the short edge.
+
+    Returns:
+        From 0; 1 where the border is like the interior.
+    """
+    y = luminance(image)
+    energy = F.pad(y.diff(dim=2).square(), (0, 0, 0, 1)) + F.pad(y.diff(dim=3).square(), (0, 1))
+    height, width = y.shape[-2:]
+    ring = max(1, round(RING_SHARE * min(height, width)))
+    interior = energy[..., ring:-ring, ring:-ring]
+    outer = (energy.sum() - interior.sum()) / (energy.numel() - interior.numel())
+    return float((outer + 1e-8) / (interior.mean() + 1e-8))
+
+
+def seam(image: Tensor) -> float:
+    """Steps of color that run along a border, over steps between the lines of the interior.
+
+    On cells of 4 px in CIE Lab, each side's gradient toward the interior is averaged along the side: only a step that
+    a strip of another color makes all along it remains. The largest one within 6 % of the short edge is divided by
+    the root mean square of the same averages over the interior; the four sides are combined by root mean square.
+
+    Args:
+        image: ``(1, 3, H, W)`` in ``[0, 1]``, at least 64 px on each side.
+
+    Returns:
+        From 0. Half of natural pictures have less than 1.6, nine tenths less than 2.5.
+    """
+    cells = F.avg_pool2d(to_lab(image), CELL_PX)  # (1, 3, H / 4, W / 4)
+    deep = max(2, round(SEAM_SHARE * min(cells.shape[-2:])))
+    squares = []
+    for lines in (cells, cells.flip(2), cells.mT, cells.mT.flip(2)):
+        steps = lines.diff(dim=2).mean(3).square().sum(1)[0]  # by depth
+        inside = steps[deep:-deep].mean() if len(steps) > 2 * deep else steps.mean()
+        squares.append(float((steps[:deep].max() + 1e-4) / (inside + 1e-4)))
+    return (sum(squares) / len(squares)) ** 0.5
+
+
+def palette_distance(image: Tensor, other: Tensor) -> float:
+    """Sliced Wasserstein distance of the colors of two pictures in CIE Lab (Rabin et al. 2011, eq. 3).
+
+    Args:
+        image: ``(1, 3, ., .)`` in ``[0, 1]``.
+        other: The same, of any size.
+
+    Returns:
+        Mean over directions of the distance between sorted projections, in units of Lab; 0 for the same palette. A
+        shift of all colors by d has d / 2 (the mean absolute cosine to a random direction in three dimensions).
+    """
+    generator = torch.Generator().manual_seed(0)
+    directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=generator), dim=1)
+    levels = (torch.arange(QUANTILES) + 0.5) / QUANTILES
+    quantiles = []
+    for picture in (image, other):
+        along = directions @ to_lab(picture)[0].flatten(1).float().cpu()  # (DIRECTIONS, H W)
+        place = (levels * (along.shape[1] - 1)).round().long()
+        in_order = np.sort(along.numpy(), axis=1)  # ten times as fast as torch's sort
+        quantiles.append(torch.from_numpy(in_order)[:, place])
+    return float((quantiles[0] - quantiles[1]).abs().mean())
