@@ -10,6 +10,7 @@ from PIL import Image
 from impasto.backbones import load_backbone
 from impasto.errors import InputError, UsageError
 from impasto.regions import (
+    PALETTE,
     Segmenter,
     Wish,
     cut_by_box,
@@ -161,9 +162,54 @@ def test_a_folder_holds_a_mask_a_region(tmp_path):
     assert float(masks["rest"].mean()) == pytest.approx(0.3, abs=0.02)
 
 
-def test_one_colour_alone_is_refused(tmp_path):
-    Image.new("RGB", (40, 30), (255, 0, 0)).save(tmp_path / "m.png")
-    with pytest.raises(InputError, match="all of one colour"):
+def one_color(path, color):
+    Image.new("RGB", (40, 30), color).save(path)
+    return read_masks(path)
+
+
+def test_one_color_is_the_whole_picture(tmp_path):
+    masks = one_color(tmp_path / "m.png", (255, 0, 0))
+    assert list(masks) == ["red"]
+    assert float(masks["red"].min()) == 1
+    for other in (masks, one_color(tmp_path / "s.png", (255, 255, 255))):
+        matched = match_regions(masks, other)
+        assert [float(one.style.min()) for one in matched.regions] == [1]
+        assert matched.painted is None
+        assert matched.notes == (
+            "both masks are of one color, so the whole picture takes the whole style",
+        )
+
+
+def test_one_color_on_one_side(tmp_path):
+    red, two = (
+        one_color(tmp_path / "m.png", (255, 0, 0)),
+        {"red": above(0.5), "blue": 1 - above(0.5)},
+    )
+    matched = match_regions(red, two)
+    assert [one.name for one in matched.regions] == ["red"]
+    torch.testing.assert_close(matched.regions[0].style, two["red"])
+    assert matched.notes == ("region blue is not in the content, so it is left out",)
+    matched = match_regions(two, red)
+    assert [float(one.style.mean()) for one in matched.regions] == [1, 1]
+    assert matched.notes == ("region blue is not in the style, so it takes all of the style",)
+    green = one_color(tmp_path / "g.png", (0, 255, 0))
+    matched = match_regions(two, green)
+    assert [float(one.style.mean()) for one in matched.regions] == [1, 1]
+    assert matched.notes == (
+        "the style's mask is of one color, so every region takes the whole style",
+    )
+    with pytest.raises(InputError, match="has regions green and the style red, blue; at least one"):
+        match_regions(green, two)
+    with pytest.raises(InputError, match="at least one"):
+        match_regions(two, green, Wish(keep=True))
+
+
+def test_a_mask_without_areas_is_refused(tmp_path):
+    """Single pixels of all colors, as noise or a picture that is no mask has them."""
+    colors = np.array(list(PALETTE.values()), np.uint8)
+    pixels = colors[np.random.default_rng(0).integers(0, len(colors), (60, 80))]
+    Image.fromarray(pixels).save(tmp_path / "m.png")
+    with pytest.raises(InputError, match="draw regions with larger areas"):
         read_masks(tmp_path / "m.png")
 
 

@@ -182,7 +182,7 @@ class FilmRegions:
         pixels = (
             held.pixels if held.pixels.dtype == np.uint8 else (held.pixels // 257).astype(np.uint8)
         )
-        masks = masks_of_pixels(pixels, self._path, film=True)
+        masks = masks_of_pixels(pixels, self._path)
         blank = torch.zeros(1, 1, *pixels.shape[:2])
         wished = (*self._finder.wish.only, *self._finder.wish.assign)
         return {name: blank for name in wished if name in PALETTE} | masks

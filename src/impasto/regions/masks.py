@@ -58,8 +58,9 @@ def read_masks(path: Path) -> dict[str, Tensor]:
     """Reads regions by name.
 
     A picture of greys alone with many shades is one soft mask, white against black. Otherwise every pixel belongs to
-    its colour of the palette; the antialiased edges between two go to the nearer one. In a folder each picture
-    is the soft mask of the region that its name tells, and what none of them covers is ``rest``.
+    its color of the palette, and one color alone is the whole picture; the antialiased edges between two go to the
+    nearer one. In a folder each picture is the soft mask of the region that its name tells, and what none of them
+    covers is ``rest``.
 
     Args:
         path: Any picture, or a folder.
@@ -68,15 +69,15 @@ def read_masks(path: Path) -> dict[str, Tensor]:
         ``(1, 1, H, W)`` in ``[0, 1]`` by name, adding up to 1.
 
     Raises:
-        InputError: Most of it is of no colour of the palette, or it is of one colour alone.
+        InputError: Most of it is of no color of the palette, or no color has an area of some size.
     """
     if path.is_dir():
         return _read_folder(path)
     return masks_of_pixels(read_image(path).quantised(8)[..., :3], path)
 
 
-def masks_of_pixels(pixels: np.ndarray, path: Path, *, film: bool = False) -> dict[str, Tensor]:
-    """The same of pixels, ``(H, W, 3)`` of uint8, read from a path; a frame of a film may be of one colour."""
+def masks_of_pixels(pixels: np.ndarray, path: Path) -> dict[str, Tensor]:
+    """The same of pixels, ``(H, W, 3)`` of uint8, read from a path."""
     pixels = pixels.astype(np.int32)
     if _is_soft(pixels):
         white = torch.from_numpy(pixels[..., 0].astype(np.float32) / 255)[None, None]
@@ -94,9 +95,9 @@ def masks_of_pixels(pixels: np.ndarray, path: Path, *, film: bool = False) -> di
     square = np.ones((side, side))
     cores = {n: binary_erosion(nearest == n, square, border_value=1) for n in range(len(colors))}
     kept = [n for n, core in cores.items() if core.mean() >= SMALLEST]
-    if len(kept) < 2 and not film:
+    if not kept:
         raise InputError(
-            f"{path} is all of one colour; masks need at least two regions, or leave the regions away."
+            f"{path} has no area of one color that covers {SMALLEST:.1%} of it; draw regions with larger areas."
         )
     sure = (apart.min(0) <= NEAR) & np.isin(nearest, kept)
     places = distance_transform_edt(~sure, return_distances=False, return_indices=True)
@@ -215,7 +216,8 @@ def match_regions(
     """Pairs the regions of content and style that have one name.
 
     What the style lacks takes its style from the whole of it, or stays as it is where that is wished; what the content
-    lacks is left out; both are told.
+    lacks is left out; both are told. A mask of one color covers its whole picture, so that two of them are a pair
+    whatever their colors, and a style of one color suits every region.
 
     Args:
         content: From `read_masks`.
@@ -230,12 +232,13 @@ def match_regions(
     for name in (*wish.assign, *wish.only):
         if name not in content:
             raise unknown_name("region", name, content)
+    regions: list[Region] = []
+    style, notes = _of_one_color(content, style, wish)
     if style and not set(content) & set(style) and not wish.assign:
         raise InputError(
             f"the content has regions {', '.join(content)} and the style {', '.join(style)}; at least one "
             "must be in both."
         )
-    regions, notes = [], []
     for name, mask in content.items():
         alone = style and name not in style and name not in wish.assign
         if (wish.only and name not in wish.only) or (
@@ -262,6 +265,24 @@ def match_regions(
     if len(regions) < len(content):
         painted = torch.stack([one.content for one in regions] or [torch.zeros_like(mask)]).sum(0)
     return Matched(regions=tuple(regions), painted=painted, notes=tuple(notes))
+
+
+def _of_one_color(
+    content: Mapping[str, Tensor], style: Mapping[str, Tensor], wish: Wish
+) -> tuple[Mapping[str, Tensor], list[str]]:
+    """The style's regions, none where its only one is to serve every region; with what to say of it."""
+    if wish.assign or not _is_whole(style):
+        return style, []
+    if _is_whole(content):
+        return {}, ["both masks are of one color, so the whole picture takes the whole style"]
+    if not set(content) & set(style) and not wish.keep:
+        return {}, ["the style's mask is of one color, so every region takes the whole style"]
+    return style, []
+
+
+def _is_whole(masks: Mapping[str, Tensor]) -> bool:
+    """Whether one region covers the picture."""
+    return len(masks) == 1 and float(next(iter(masks.values())).mean()) >= 1 - SMALLEST
 
 
 def _unassigned(name: str, style: Mapping[str, Tensor], wish: Wish) -> bool:
