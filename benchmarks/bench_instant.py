@@ -165,7 +165,7 @@ def runtimes(folder: Path | None) -> dict[str, Any]:
     looks["johnson"] = Look(Johnson().eval())
     rows["johnson"] = {"weights": weights_of(looks["johnson"].painter)}
     for name, look in looks.items():
-        for runtime in ("torch", "onnx", "openvino", "int8"):
+        for runtime in ("torch", "onnx", "openvino", "openvino-bfloat16", "int8"):
             rows[name][runtime] = speed_of(look, runtime)
         print(name, rows[name], flush=True)
     return rows
@@ -184,7 +184,19 @@ def speed_of(look: Look, runtime: str) -> dict[str, float]:
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
         seconds = timed(lambda x=image: run(x), 5 if look.code is not None else 3)  # type: ignore[misc]
         found[f"{width}x{height}"] = round(1 / seconds, 2)
+    if runtime not in ("torch", "int8"):
+        found["largest_error"] = round(largest_error(look, run), 5)
     return found
+
+
+@torch.no_grad()
+def largest_error(look: Look, run: Callable[[Tensor], Tensor]) -> float:
+    """Largest difference from torch on a photograph, where white is 1."""
+    white = 255.0 if isinstance(look.painter, Johnson) else 1.0
+    image = read(DATA / "photos" / "demo" / f"{PAIRS[0][0]}.jpg", 640)
+    image = image[..., : image.shape[-2] // 8 * 8, : image.shape[-1] // 8 * 8]
+    wanted, found = torch_of(look)(image) / white, run(white * image) / white
+    return float((found.clamp(0, 1) - wanted.clamp(0, 1)).abs().max())
 
 
 def torch_of(look: Look) -> Callable[[Tensor], Tensor]:

@@ -26,7 +26,7 @@ __all__ = [
     "write_graph",
 ]
 
-Runtime = Literal["torch", "onnx", "openvino"]
+Runtime = Literal["torch", "onnx", "openvino", "openvino-bfloat16"]
 
 MULTIPLE = 8
 """Pictures whose sides are multiples of this, and 32 at least, suit every graph that says nothing else."""
@@ -112,7 +112,7 @@ class Graph(nn.Module):
 
     Args:
         graph: From `graph_of_network`.
-        runtime: Which, not torch.
+        runtime: Any but torch.
         white: What the network's caller takes white for; that of the graph is 1.
 
     Raises:
@@ -125,7 +125,7 @@ class Graph(nn.Module):
         self._white, marks = white, _marks_of(graph)
         self._multiple = int(marks.get("multiple", MULTIPLE))
         self._mirrored = bool(marks.get("mirrored", False))
-        self._run: Callable[[Any], Any] = {"onnx": _onnx, "openvino": _openvino}[runtime](graph)
+        self._run: Callable[[Any], Any] = RUNTIMES[runtime](graph)
 
     def forward(self, image: Tensor, *_style: object) -> Tensor:
         """``(1, 3, H, W)`` of any size."""
@@ -170,7 +170,7 @@ def _onnx(graph: bytes) -> Callable[[Any], Any]:
     return lambda image: session.run(["pastiche"], {"image": image})[0]
 
 
-def _openvino(graph: bytes) -> Callable[[Any], Any]:
+def _openvino(graph: bytes, precision: str = "f32") -> Callable[[Any], Any]:
     try:
         import openvino
     except ImportError as error:
@@ -178,9 +178,23 @@ def _openvino(graph: bytes) -> Callable[[Any], Any]:
     core = openvino.Core()
     compiled = core.compile_model(
         core.read_model(graph), "CPU",
-        {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()},
+        {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+         "INFERENCE_PRECISION_HINT": precision},
     )  # fmt: skip
     return lambda image: compiled([image])[0]
+
+
+def _openvino_bfloat16(graph: bytes) -> Callable[[Any], Any]:
+    """Left to itself, OpenVINO computes like this wherever the processor has bfloat16."""
+    return _openvino(graph, "bf16")
+
+
+RUNTIMES: Mapping[str, Callable[[bytes], Callable[[Any], Any]]] = {
+    "onnx": _onnx,
+    "openvino": _openvino,
+    "openvino-bfloat16": _openvino_bfloat16,
+}
+"""Name -> what makes a function from picture to picture of a graph, in float32 where the name says nothing else."""
 
 
 def _missing(name: str) -> UsageError:

@@ -61,14 +61,19 @@ def test_a_graph_paints_like_torch_in_any_size(make):
         assert largest_difference(WholeLook(look), graph, photograph(*size)) < 1e-3
 
 
-@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "openvino-bfloat16": "openvino"}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("make", [own, johnson])
-def test_a_runtime_paints_like_torch(make, runtime):
-    pytest.importorskip({"onnx": "onnxruntime"}.get(runtime, runtime))
+def test_a_runtime_paints_like_torch(make, runtime, tolerance):
+    pytest.importorskip(RUNTIMES[runtime])
     look, image = make(), photograph(50, 71)
     wanted = LookPainter(look).picture(image)
     found = LookPainter(on_runtime(look, runtime)).picture(image)
-    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0)
+    exact = not runtime.endswith("bfloat16")
+    limit = 1e-3 if exact else tolerance(torch.bfloat16)["atol"]
+    torch.testing.assert_close(found, wanted, atol=limit, rtol=0)
     assert on_runtime(look, "torch") is look
 
 

@@ -26,8 +26,8 @@ class LiveRun:
     """Long edge of the painted frames in pixels."""
     strength: float = 1.0
     """How much of the pastiche, 0 to 1."""
-    runtime: Literal["torch", "onnx", "openvino"] = "torch"
-    """What runs the network; the others come with the extra fast."""
+    runtime: Literal["torch", "onnx", "openvino", "openvino-bfloat16"] = "torch"
+    """Runtime for the network; all but torch need the extra fast, and openvino-bfloat16 trades accuracy for speed."""
     port: int = 8642
     """Of the page; 0 takes any that is free."""
     browser: bool = True

@@ -218,9 +218,12 @@ class PaintOptions:
     direction: Literal["ab", "ba"] = option(
         "ab", "Which way a translator goes: from its world A to B, or back.", group="Picture"
     )  # fmt: skip
-    runtime: Literal["torch", "onnx", "openvino"] = option(
-        "torch", "What runs the network of --look; the others come with the extra fast.", group="Machine"
-    )  # fmt: skip
+    runtime: Literal["torch", "onnx", "openvino", "openvino-bfloat16"] = option(
+        "torch",
+        "Runtime for the network of --look; all but torch need the extra fast, and openvino-bfloat16 trades accuracy "
+        "for speed on processors that have bfloat16.",
+        group="Machine",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto",
         "Arithmetic of the backbone; auto takes bfloat16 only where the hardware has it.",
