@@ -14,6 +14,7 @@ from impasto.errors import UsageError
 
 __all__ = [
     "fast_bfloat16",
+    "has_avx512",
     "join_processes",
     "process_and_count",
     "resolve_device",
@@ -47,6 +48,14 @@ def fast_bfloat16(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe is not None and probe())
+
+
+def has_avx512() -> bool:
+    """Whether the processor has AVX-512, whatever torch was told to use of it."""
+    probe = getattr(torch.cpu, "_is_avx512_supported", None) or getattr(
+        torch.cpu, "_is_cpu_support_avx512", None
+    )
     return bool(probe is not None and probe())
 
 

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from films import decoded, film, packets_of, write_film
+from films import decoded, film, packets_of, stored, write_film
 from PIL import Image
 
 from impasto.media.video import read_film_metadata, video_times
@@ -54,8 +54,9 @@ def wait_for_frames(process, folder, count):
 
 def test_killed_at_several_points_it_goes_on_to_the_byte(tmp_path, things):
     whole = impasto(
-        "video", things / "clip.mp4", things / "style.png", "-o", tmp_path / "whole.mp4", *QUICK
-    )
+        "video", things / "clip.mp4", things / "style.png", "-o", tmp_path / "whole.mp4", *QUICK,
+        "--keep-frames",
+    )  # fmt: skip
     assert whole.returncode == 0, whole.stderr
     out, kept = tmp_path / "out.mp4", tmp_path / "out.mp4.frames"
     command = ["video", things / "clip.mp4", things / "style.png", "-o", out, *QUICK]
@@ -66,15 +67,19 @@ def test_killed_at_several_points_it_goes_on_to_the_byte(tmp_path, things):
         process.communicate()
         assert painted_frames(kept) >= count
         assert not out.exists()
-    done = impasto(*command, "--resume", "--json")
+    done = impasto(*command, "--resume", "--json", "--keep-frames")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[0]["done"] >= 7
     assert events[-1]["frames"] == 10
-    for one, other in zip(decoded(tmp_path / "whole.mp4"), decoded(out), strict=True):
+    frames = stored(kept)
+    assert len(frames) == len(decoded(out)) == 10
+    for one, other in zip(stored(tmp_path / "whole.mp4.frames"), frames, strict=True):
         assert np.array_equal(one, other)
     assert packets_of(out, "audio") == packets_of(things / "clip.mp4", "audio")
     assert video_times(out) == video_times(things / "clip.mp4")
+    again = impasto(*command, "--resume")
+    assert again.returncode == 0, again.stderr
     assert not kept.exists()
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from films import decoded, film, packets_of, write_film
+from films import decoded, film, packets_of, poisoned_memory, write_film
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -288,6 +288,24 @@ def test_places_that_cannot_be_written(tmp_path):
         choose_format(tmp_path / "a.mp4", info, (64, 96), pixel_format="yuv420")
     with pytest.raises(UsageError, match="Did you mean 'h264'"):
         choose_format(tmp_path / "a.mp4", info, (64, 96), codec="h265")
+
+
+@pytest.mark.parametrize("codec", ["h264", "vp9", "av1", "prores", "ffv1", "mjpeg"])
+def test_the_same_frames_give_the_same_film(tmp_path, codec):
+    """Whatever the memory held that the encoder was given; 96 px is a width at which libx264 minded."""
+    source, films = write_film(tmp_path / "in.mp4", film(8, square=True)), []
+    info, path = open_clip(source).info, tmp_path / ("out.webm" if codec == "vp9" else "out.mov")
+    path = path.with_suffix(".mkv") if codec in ("av1", "ffv1") else path
+    for byte in (85, 170):
+        with poisoned_memory(byte):
+            writer = FilmWriter(
+                path, info, (64, 96), choose_format(path, info, (64, 96), codec=codec)
+            )
+            for index, pixels in enumerate(decoded(source)):
+                writer.add(pixels, Fraction(index, 24), Fraction(1, 24))
+            writer.close()
+        films.append(packets_of(path, "video"))
+    assert films[0] == films[1]
 
 
 def test_an_aborted_film_leaves_nothing(tmp_path):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from impasto.types import Frame
+
+M_PERTURB = -6
+"""Number of that setting in glibc's malloc.h."""
 
 
 def ground(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
@@ -128,3 +135,26 @@ def decoded(path: Path) -> list[np.ndarray]:
 
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def stored(folder: Path, turn: int = 1) -> list[np.ndarray]:
+    """Every frame of a pass as the store keeps it: paint is compared here, since no encoder comes between."""
+    return [np.asarray(Image.open(path)) for path in sorted(folder.glob(f"*.{turn}.png"))]
+
+
+@contextlib.contextmanager
+def poisoned_memory(byte: int) -> Iterator[None]:
+    """Makes glibc fill new memory with a byte, so that whoever reads it before writing to it gives itself away.
+
+    Does nothing where there is no glibc.
+    """
+    try:
+        perturb = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        yield
+        return
+    perturb(M_PERTURB, byte)
+    try:
+        yield
+    finally:
+        perturb(M_PERTURB, 0)

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import OutputError, UsageError
+from impasto.media.x264 import repeatable_x264
 
 if TYPE_CHECKING:
     from impasto.media.picture import Picture
@@ -75,7 +76,10 @@ class Timelapse:
             self._container = av.open(str(self._beside), "w", format="mp4")
             self._stream = self._container.add_stream("libx264", rate=FRAMES_PER_SECOND)
             self._stream.height, self._stream.width = frame.shape[:2]
-            self._stream.pix_fmt, self._stream.options = "yuv420p", {"crf": "18"}
+            self._stream.pix_fmt, self._stream.options = (
+                "yuv420p",
+                {"crf": "18", **repeatable_x264()},
+            )
             codec = self._stream.codec_context
             codec.color_range, codec.colorspace = 1, 1
             codec.color_primaries, codec.color_trc = 1, 1

@@ -21,6 +21,7 @@ from impasto.media.picture import Picture
 from impasto.media.video._clip import ClipInfo
 from impasto.media.video._color import ColorTags, from_rgb
 from impasto.media.write import check_place, check_suffix, write_image
+from impasto.media.x264 import repeatable_x264
 
 __all__ = [
     "FilmFormat",
@@ -204,6 +205,8 @@ class FilmWriter:
     def _add_stream(self, info: ClipInfo, size: tuple[int, int]) -> Any:
         encoder, options, _quality = ENCODERS[self._chosen.codec]
         extra = {} if self._chosen.crf is None else {"crf": str(self._chosen.crf)}
+        if encoder == "libx264":
+            options = repeatable_x264() | options
         stream = self._container.add_stream(
             encoder, rate=info.rate.limit_denominator(1_001_000), options=options | extra
         )
