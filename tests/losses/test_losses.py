@@ -238,7 +238,7 @@ def test_grain_of_a_checkerboard_is_its_amplitude_and_a_ramp_has_none():
     ramp = torch.linspace(0, 1, 10).expand(8, 10)
     image = torch.stack([board, ramp, torch.full((8, 10), 0.3)])[None].to(DOUBLE)
     floor = 0.001
-    wanted = torch.tensor([[math.hypot(0.2, floor), floor, floor]], dtype=DOUBLE)
+    wanted = torch.tensor([[math.hypot(0.2, floor), floor, floor] * 2], dtype=DOUBLE)
     torch.testing.assert_close(L.grain(image), wanted, atol=1e-6, rtol=1e-6)
 
 

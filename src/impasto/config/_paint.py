@@ -148,9 +148,9 @@ class PaintOptions:
         0.0, "Weight of photorealism: how far the change of colour is from affine within 3x3 px (Luan 2017, eq. 2).",
         group="Losses", low=0,
     )  # fmt: skip
-    balance: Literal["guard", "auto", "fixed"] = option(
-        "guard", "guard lowers the style's weight where the photograph would be lost, until the content loss keeps to "
-        "--content-budget on the coarsest scale; auto also raises it; fixed leaves it.", group="Losses",
+    balance: Literal["fixed", "guard", "auto"] = option(
+        "fixed", "fixed keeps --style-weight; guard lowers it on the coarsest scale until the content loss keeps to "
+        "--content-budget, for photographs that would be lost; auto also raises it.", group="Losses",
     )  # fmt: skip
     content_budget: float = option(
         0.45, "Content loss that balance aims at: the share of the content features' energy that may change.",
@@ -355,7 +355,7 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
         ),
         "photoreal": PaintOptions(
             steps=(120, 80, 50), style_weight=100.0, photoreal_weight=1e4, affine=0.01, style_loss="w2",
-            start="recolored", **PLAIN,
+            start="recolored", balance="guard", **PLAIN,
         ),
         "deep-photo": PaintOptions(
             steps=(300, 200, 200), style_loss="gram", style_weight=100.0, photoreal_weight=1e4,

@@ -21,7 +21,7 @@ WINDOW = 9
 SIDE = 2 * RADIUS + 1
 
 
-def matting_laplacian(image: Tensor, epsilon: float = 1e-7) -> Tensor:
+def matting_laplacian(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.0) -> Tensor:
     """Builds the matting Laplacian of a picture (Levin 2008, eq. 5), from 3x3 windows that lie within it.
 
     Symmetric, positive semi-definite, rows sum to 0: a picture that is an affine function of this one's colours has
@@ -30,6 +30,9 @@ def matting_laplacian(image: Tensor, epsilon: float = 1e-7) -> Tensor:
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``, at least 3x3; computed in its own dtype.
         epsilon: Weight of the regulariser that keeps plain windows invertible.
+        plain: Variance of the pixels of a plain window. A window of variance ``v`` counts ``v^2 / (v^2 + plain^2)``, so
+            that plain areas are free and the noise in them, such as the blocks of JPEG, is not kept. Deviates from the
+            paper, which has 0.
 
     Returns:
         ``(H*W, H*W)``, sparse CSR with int32 indices and 25 entries a row; those beyond the border are 0, and
@@ -45,6 +48,7 @@ def matting_laplacian(image: Tensor, epsilon: float = 1e-7) -> Tensor:
         )
     shifted, whitened = _windows(image[0], epsilon)
     rows, columns = height - 2, width - 2
+    counts = _counts(shifted, plain)
     stencil = image.new_zeros(SIDE, SIDE, height, width)
     for a in range(WINDOW):
         down_a, right_a = divmod(a, 3)
@@ -54,12 +58,21 @@ def matting_laplacian(image: Tensor, epsilon: float = 1e-7) -> Tensor:
             value = (shifted[a] * whitened[b]).sum(0).add_(1).div_(-WINDOW)  # (H-2, W-2)
             if a == b:
                 value += 1
+            value *= counts
             offset = (RADIUS + down_b - down_a, RADIUS + right_b - right_a)
             stencil[offset][here] += value
             if a != b:
                 there = (slice(down_b, down_b + rows), slice(right_b, right_b + columns))
                 stencil[2 * RADIUS - offset[0], 2 * RADIUS - offset[1]][there] += value
     return _csr(stencil)
+
+
+def _counts(shifted: list[Tensor], plain: float) -> Tensor:
+    """What each window counts, ``(H-2, W-2)``."""
+    if plain == 0:
+        return torch.ones_like(shifted[0][0])
+    variance = torch.stack([part.square().mean(0) for part in shifted]).mean(0)
+    return variance.square() / (variance.square() + plain**2)
 
 
 def _windows(image: Tensor, epsilon: float) -> tuple[list[Tensor], list[Tensor]]:

@@ -64,8 +64,13 @@ class FilmOptimiser:
             seed=self.paint_options.seed * 1_000_003 + context.index,
         )
         if "style_weight" in context.state:
+            # The state's weight has the strength in it; the grain's is given the same.
             options = dataclasses.replace(
-                options, balance="fixed", strength=1.0, style_weight=context.state["style_weight"]
+                options,
+                balance="fixed",
+                strength=1.0,
+                style_weight=context.state["style_weight"],
+                grain_weight=options.grain_weight * options.strength**3,
             )
         if alone and self.film.opening_steps and self.film.remembers:
             options = dataclasses.replace(options, steps=self.film.opening_steps)

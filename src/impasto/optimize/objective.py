@@ -34,17 +34,33 @@ from impasto.losses import (
 from impasto.optimize.pyramid import by_scale
 from impasto.types import Backbone, Features, Region
 
-__all__ = ["Evaluation", "Objective", "StyleMemory", "Term", "build_objective", "see"]
+__all__ = [
+    "Evaluation",
+    "Objective",
+    "StyleMemory",
+    "Term",
+    "build_objective",
+    "for_the_finest",
+    "see",
+    "shares",
+]
 
 StyleDistance = Callable[[Tensor, int, "Tensor | None"], Tensor]
 """Features of one layer ``(1, C, H, W)``, the step's number, and the weight of positions in a region -> scalar."""
 
-StyleMemory = dict[tuple[int, int, int, str, str], Mapping[str, StyleDistance]]
-"""Distances by layer to styles that were measured already, by the style's number, height, width, loss and region: the
-frames of a film share them."""
+StyleMemory = dict[tuple[int, int, int, str, str, tuple[str, ...]], Mapping[str, StyleDistance]]
+"""Distances by layer to styles that were measured already, by the style's number, height, width, loss, region and
+layers: the frames of a film share them."""
 
 LEAST_POSITIONS = 2.0
 """A region that covers less than so many positions of a layer says nothing there."""
+
+LEAST_SHARE = 0.005
+"""Style layers that count for less are left out on the finest of several scales."""
+
+PLAIN_VARIANCE = 1e-4
+"""Variance of the pixels of a 3x3 window, 0.01 squared, below which coherence leaves an area to the style:
+there is nothing to keep together but noise."""
 
 W2_SHARE = 0.3
 """What the Wasserstein distance counts in ``mixed`` beside the Gram's relative error. At equal pictures the former
@@ -157,9 +173,7 @@ def build_objective(
         backbone: The network that sees.
         options: Which losses, layers and weights.
         autocast: Run the backbone in bfloat16.
-        place: Number of the scale, from 0, and how many there are. On the finest of several, ``mixed`` is the Gram's
-            loss alone: the Gaussians' distance finds palette and layout, which coarser scales have settled; the Gram
-            refines faster.
+        place: Number of the scale, from 0, and how many there are; see `for_the_finest`.
         memory: Styles that were measured already, and where new ones are kept.
         regions: Parts of the content with the parts of the style that they take; the whole when there are none.
 
@@ -171,8 +185,8 @@ def build_objective(
     if options.content_weight > 0:
         terms["content"] = _content_term(content, backbone, options, autocast)
     if style_weight > 0:
-        if options.style_loss == "mixed" and 0 < place[0] == place[1] - 1:
-            options = dataclasses.replace(options, style_loss="gram")
+        if 0 < place[0] == place[1] - 1:
+            options = for_the_finest(options)
         kept = {} if memory is None else memory
         style = _style_term(styles, backbone, options, kept, regions, autocast=autocast)
         terms["style"] = dataclasses.replace(style, weight=style_weight)
@@ -190,11 +204,28 @@ def build_objective(
     if options.grain_weight * options.strength > 0:
         terms["grain"] = _grain_term(styles, options, regions)
     coherence = by_scale(options.coherence_weight, place[1])[place[0]]
-    if options.photoreal_weight + coherence > 0:
-        terms |= _affine_terms(
-            content, {"photoreal": options.photoreal_weight, "coherence": coherence}
-        )
+    if coherence > 0:
+        terms["coherence"] = _affine_term(content, coherence, PLAIN_VARIANCE)
+    if options.photoreal_weight > 0:
+        terms["photoreal"] = _affine_term(content, options.photoreal_weight)
     return Objective(backbone, terms, autocast=autocast)
+
+
+def for_the_finest(options: PaintOptions) -> PaintOptions:
+    """Options of the finest of several scales.
+
+    Style layers below `LEAST_SHARE` are left out: coarser scales have settled what they see, and without relu5_1 a
+    step costs a seventh less. ``mixed`` is the Gram's loss alone: the Gaussians' distance finds palette and layout,
+    which are settled too; the Gram refines faster.
+    """
+    parts = shares(len(options.style_layers), options.style_shares)
+    strong = [n for n, share in enumerate(parts) if share >= LEAST_SHARE]
+    return dataclasses.replace(
+        options,
+        style_loss="gram" if options.style_loss == "mixed" else options.style_loss,
+        style_layers=tuple(options.style_layers[n] for n in strong),
+        style_layer_weights=tuple(parts[n] for n in strong),
+    )
 
 
 def _grain_term(styles: Sequence[Tensor], options: PaintOptions, regions: Sequence[Region]) -> Term:
@@ -203,21 +234,19 @@ def _grain_term(styles: Sequence[Tensor], options: PaintOptions, regions: Sequen
     if regions:
         parts = [(float(one.content.mean()), styles[one.number]) for one in regions]
     total = max(sum(share for share, _style in parts), 1e-6)
-    wanted = torch.stack([share / total * grain(style) for share, style in parts]).sum(0)  # (1, 3)
+    wanted = torch.stack([share / total * grain(style) for share, style in parts]).sum(0)  # (1, 6)
     return Term(
         weight=options.grain_weight * options.strength**3,
         measure=lambda _f, x, _s: (grain(x) / wanted).log().square().mean(),
     )
 
 
-def _affine_terms(content: Tensor, weights: Mapping[str, float]) -> dict[str, Term]:
-    """Terms of how far the change of color is from locally affine, which share one matting Laplacian."""
-    matting = matting_laplacian(content)
-
-    def measure(_features: Features, image: Tensor, _step: int) -> Tensor:
-        return photorealism_loss(image, matting)
-
-    return {name: Term(weight=w, measure=measure) for name, w in weights.items() if w > 0}
+def _affine_term(content: Tensor, weight: float, plain: float = 0.0) -> Term:
+    """How far the change of color is from locally affine."""
+    matting = matting_laplacian(content, plain=plain)
+    return Term(
+        weight=weight, measure=lambda _features, image, _step: photorealism_loss(image, matting)
+    )
 
 
 def _content_term(
@@ -294,7 +323,8 @@ def _measured(
     """Distances to one style, or to a region of it, by layer; layers that hardly see the region are left out."""
     style = styles[number]
     name = "" if region is None else f"{region.name}.{region.version}"
-    key = (number, style.shape[-2], style.shape[-1], options.style_loss, name)
+    size = (style.shape[-2], style.shape[-1])
+    key = (number, *size, options.style_loss, name, options.style_layers)
     if key not in memory:
         target = see(backbone, style, options.style_layers, autocast=autocast)
         found: dict[str, StyleDistance] = {}
