@@ -1,146 +1,201 @@
-"""Speed with quality: the presets against a long run, and against the recipe that most tutorials use.
+"""Quality of a preset on 24 pairs that are hard, by every figure of `impasto measure image`.
 
-python benchmarks/bench_quality.py [--pairs N] [--presets draft standard fine]
+python benchmarks/bench_quality.py [--preset standard] [--options "style_loss=w2 steps=60,40"] [--out FOLDER]
+python benchmarks/bench_quality.py --measure FOLDER
+python benchmarks/bench_quality.py --pairs reference [--measure FOLDER]
 
-The long run is read from results/reference.json (see reference.py). The tutorials' recipe is a full-width VGG-19 in
-float32 at one scale with 400 L-BFGS steps; a few of its steps are timed here and multiplied, on random weights,
-which cost the same.
+Paints the pairs of ``pairs.py`` at 512 px, or measures pictures named photograph+painting.png that FOLDER already
+holds, and prints each pair's figures, their means and medians, how many are out of bounds, and the worst five pairs.
+With ``--pairs reference`` the other methods' pictures of ``../shared/reference`` are measured in the same run
+(``IMPASTO_REFERENCE`` gives another folder).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import statistics
+import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import torch
-from common import PAIRS, RESULTS, judge, need_data, paint, pair, report, teacher
+from common import DATA, need_data, report, teacher
+from pairs import HARD, REFERENCE, Pair
 
-from impasto.backbones import load_backbone
-from impasto.backbones.vgg import make_vgg
-from impasto.backbones.vgg19_lite import STEPS
-from impasto.config import options
-from impasto.optimize import LBFGS, build_objective
+from impasto.config import PaintOptions, options
+from impasto.measure import PictureFigures, measure_against
+from impasto.media import Picture, read_image, write_image
+from impasto.pipeline import stylize_image
+from impasto.types import Backbone
 
-TUTORIAL_STEPS = 400
-HEIGHT, WIDTH = 400, 500
-STRIDES = {"1": 1, "2": 2, "3": 4, "4": 8, "5": 16}
-
-
-def tutorial_seconds(counted: int = 3) -> float:
-    """Seconds of the tutorials' recipe at 500x400, from a few of its steps."""
-    network = make_vgg("vgg19")
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(0, 0.03)
-    network.requires_grad_(False)
-    image = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-    objective = build_objective(image, [image.flip(2)], network, options(style_loss="gram"))
-    solver, times = LBFGS(history=50), []
-    for _ in range(counted + 1):
-        began = time.perf_counter()
-        image = solver.update(image, objective.evaluate(image).gradient)
-        times.append(time.perf_counter() - began)
-    return TUTORIAL_STEPS * statistics.median(times[1:])
+REFERENCE_FOLDER = Path(os.environ.get("IMPASTO_REFERENCE", DATA.parent / "reference"))
+METHODS = ("wasserstein", "pilot", "twoscale")
+SPECKLE_BOUNDS = (0.6, 1.5)
+BORDER_BOUND = 1.2
+RANKED = (
+    "speckle_ratio", "border_ratio", "style_independent", "perceptual", "things", "things_independent",
+    "large_edges", "palette", "sharpness_ratio",
+)  # fmt: skip
+"""Figures whose ranks over the pairs are averaged to find the worst pairs."""
 
 
-def matrix_rate() -> float:
-    """Operations a second of a large matrix product."""
-    a = torch.rand(2048, 2048, generator=torch.Generator().manual_seed(0))
-    times = []
-    for _ in range(6):
-        began = time.perf_counter()
-        a @ a
-        times.append(time.perf_counter() - began)
-    return 2 * 2048**3 / min(times)
+def source(kind: str, name: str) -> Picture:
+    """A photograph or painting of the data folder."""
+    return read_image(next((DATA / kind).glob(f"{name}.*")))
 
 
-def step_floor() -> dict[str, float]:
-    """A step's operations over the machine's matrix rate, and what the step takes."""
-    macs = sum(9 * s.channels_in * s.channels_out / STRIDES[s.name[4]] ** 2 for s in STEPS)
-    operations = 4 * macs * HEIGHT * WIDTH  # two a multiply-add, forward and backward
-    image = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-    objective = build_objective(image, [image.flip(2)], load_backbone(), options(style_loss="gram"))
-    times = []
-    for _ in range(9):
-        began = time.perf_counter()
-        objective.evaluate(image)
-        times.append(time.perf_counter() - began)
-    floor, step = operations / matrix_rate(), statistics.median(times[2:])
-    return {
-        "multiply_adds_a_pixel": round(macs),
-        "floor_seconds": round(floor, 4),
-        "step_seconds": round(step, 4),
-        "step_over_floor": round(step / floor, 2),
+def parse_options(text: str) -> dict[str, Any]:
+    """Reads ``key=value`` words; commas make lists, and numbers, true, false and none become values."""
+
+    def value(word: str) -> Any:
+        named = {"true": True, "false": False, "none": None}
+        if word.lower() in named:
+            return named[word.lower()]
+        for kind in (int, float):
+            try:
+                return kind(word)
+            except ValueError:
+                pass
+        return word
+
+    found = {}
+    for word in text.split():
+        key, _, given = word.partition("=")
+        items = [value(item) for item in given.split(",")]
+        found[key] = items if len(items) > 1 else items[0]
+    return found
+
+
+def row_of(pair: Pair, figures: PictureFigures, seconds: float | None) -> dict[str, Any]:
+    """The figures of a pair that are reported, rounded."""
+    ratio = figures.over_style
+    both = max(figures.border_of_style or 0, figures.border_of_content)
+    values = {
+        "seconds": seconds,
+        "speckle_ratio": ratio["speckle"],
+        "border_ratio": ratio["border"],
+        "border_excess": figures.border / both,
+        "seam_ratio": ratio["seam"],
+        "style_independent": figures.style_independent,
+        "perceptual": figures.perceptual,
+        "things": figures.things,
+        "things_independent": figures.things_independent,
+        "large_edges": figures.large_edges,
+        "palette": figures.palette,
+        "sharpness_ratio": ratio["sharpness"],
+        "gram_error": figures.style,
     }
+    rounded = {k: float(f"{v:.4g}") for k, v in values.items() if v is not None}
+    return {"pair": pair.name, "kind": pair.kind, **rounded}
+
+
+def badness(name: str, value: float) -> float:
+    """Orders a figure from good to bad."""
+    if name in ("speckle_ratio", "sharpness_ratio"):
+        return abs(math.log(max(value, 1e-6)))
+    return -value if name == "large_edges" else value
+
+
+def worst(rows: list[dict[str, Any]], count: int = 5) -> list[dict[str, Any]]:
+    """The pairs with the highest mean rank over the figures, the worst first."""
+    ranks: dict[str, list[int]] = {row["pair"]: [] for row in rows}
+    for name in RANKED:
+        ordered = sorted(rows, key=lambda row: badness(name, row[name]))
+        for rank, row in enumerate(ordered, 1):
+            ranks[row["pair"]].append(rank)
+    means = {pair: statistics.mean(found) for pair, found in ranks.items()}
+    chosen = sorted(means, key=lambda pair: -means[pair])[:count]
+    return [{"pair": pair, "mean_rank": round(means[pair], 1)} for pair in chosen]
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means, medians, counts out of bounds and the worst pairs."""
+    names = [name for name in rows[0] if name not in ("pair", "kind")]
+    low, high = SPECKLE_BOUNDS
+    return {
+        "pairs": len(rows),
+        "mean": {n: float(f"{statistics.mean(r[n] for r in rows):.4g}") for n in names},
+        "median": {n: float(f"{statistics.median(r[n] for r in rows):.4g}") for n in names},
+        "speckle_out_of_bounds": sum(not low <= r["speckle_ratio"] <= high for r in rows),
+        "border_out_of_bounds": sum(r["border_ratio"] > BORDER_BOUND for r in rows),
+        "border_excess_out_of_bounds": sum(r["border_excess"] > BORDER_BOUND for r in rows),
+        "worst": worst(rows),
+    }
+
+
+def pictures_of(
+    pairs: list[Pair], settings: PaintOptions, measured: Path | None, out: Path | None
+) -> Iterator[tuple[Pair, Picture, float | None]]:
+    """Paints each pair, or reads its picture, with the seconds that painting took."""
+    for pair in pairs:
+        if measured is not None:
+            yield pair, read_image(measured / f"{pair.name}.png"), None
+            continue
+        began = time.perf_counter()
+        sources = source("photos", pair.photo), source("paintings", pair.painting)
+        picture = stylize_image(sources[0], [sources[1]], settings)
+        seconds = time.perf_counter() - began
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            write_image(out / f"{pair.name}.png", picture)
+        yield pair, picture, seconds
+
+
+def measured_row(
+    pair: Pair, picture: Picture, seconds: float | None, judge: Backbone
+) -> dict[str, Any]:
+    """Measures a picture against its photograph and painting."""
+    sources = (source("photos", pair.photo), source("paintings", pair.painting))
+    figures = measure_against(picture.to_tensor(), *(s.to_tensor() for s in sources), judge)
+    row = row_of(pair, figures, seconds)
+    print(*(f"{k} {v}" for k, v in row.items()), file=sys.stderr, flush=True)
+    return row
 
 
 def main() -> None:
-    """Times and judges the presets at 500 px."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=len(PAIRS))
-    parser.add_argument(
-        "--presets", nargs="*", default=["draft", "standard", "standard --steps 150,120,160"]
+    """Prints every figure of every pair as JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--balance", default="fixed")
+    parser.add_argument("--preset", default="standard")
+    parser.add_argument("--options", default="", help="settings to change, as key=value words")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--pairs", choices=("hard", "reference"), default="hard")
+    parser.add_argument(
+        "--only", default="", help="pairs whose name or kind contains this text; nothing is kept"
+    )
+    parser.add_argument(
+        "--measure", type=Path, help="folder with pictures to measure instead of painting"
+    )
+    parser.add_argument("--out", type=Path, help="folder to keep the pictures in")
     args = parser.parse_args()
     need_data()
-    path = RESULTS / "reference.json"
-    long_runs = json.loads(path.read_text())["pairs"] if path.exists() else {}
-    known = [i for i in range(args.pairs) if str(i) in long_runs]
-    network, sees = teacher(), load_backbone()
-    tutorial = tutorial_seconds()
-    table = {}
-    for name in args.presets:
-        preset, *extra = name.split(" --steps ")
-        change = {"steps": [int(n) for n in extra[0].split(",")]} if extra else {}
-        settings = options(preset, **{"size": 500, "balance": args.balance, **change})
-        rows = []
-        for index in known:
-            content, style = pair(index)
-            pastiche, seconds, _iterates = paint(content, style, sees, settings)
-            found, reference = judge(network, pastiche, content, style), long_runs[str(index)]
-            rows.append(
-                {
-                    "pair": PAIRS[index],
-                    "seconds": round(seconds, 2),
-                    "style_over_long_run": round(found.style / reference["style"], 3),
-                    "content_over_long_run": round(found.content / reference["content"], 3),
-                    "speckle_over_styles": round(found.speckle, 2),
-                    "megapixels": round(pastiche.shape[-1] * pastiche.shape[-2] / 1e6, 3),
-                }
-            )
-        table[name] = summary(rows, tutorial) | {"pairs": rows}
-    report(
-        "quality",
-        {
-            "size": 500,
-            "balance": args.balance,
-            "pairs": len(known),
-            "tutorial_recipe_seconds": round(tutorial),
-            "step": step_floor(),
-            "presets": table,
-        },
-    )
-
-
-def summary(rows: list[dict], tutorial: float) -> dict[str, float]:
-    """Means and worsts over pairs; seconds are scaled to 500x400."""
-    scaled = [r["seconds"] * HEIGHT * WIDTH / 1e6 / r["megapixels"] for r in rows]
-    return {
-        "seconds_at_500x400_median": round(statistics.median(scaled), 2),
-        "times_faster_than_tutorial": round(tutorial / statistics.median(scaled), 1),
-        "style_over_long_run_median": statistics.median(r["style_over_long_run"] for r in rows),
-        "style_over_long_run_mean": round(
-            statistics.mean(r["style_over_long_run"] for r in rows), 3
-        ),
-        "style_over_long_run_worst": max(r["style_over_long_run"] for r in rows),
-        "content_over_long_run_mean": round(
-            statistics.mean(r["content_over_long_run"] for r in rows), 3
-        ),
-        "content_over_long_run_worst": max(r["content_over_long_run"] for r in rows),
-    }
+    every = HARD if args.pairs == "hard" else REFERENCE
+    pairs = [p for p in every if args.only in p.name or args.only in p.kind]
+    if not pairs:
+        parser.error(f"--only {args.only} matches no pair; give part of a name of pairs.py.")
+    settings = options(args.preset, **{"size": args.size, **parse_options(args.options)})
+    judge, tables = teacher(), {}
+    ours = pictures_of(pairs, settings, args.measure, args.out)
+    tables["ours"] = [measured_row(*found, judge) for found in ours]
+    if args.pairs == "reference":
+        for method in METHODS:
+            files = [REFERENCE_FOLDER / f"{pair.name}.{method}.png" for pair in pairs]
+            tables[method] = [
+                measured_row(pair, read_image(file), None, judge)
+                for pair, file in zip(pairs, files, strict=True)
+            ]
+    about = {"preset": args.preset, "options": args.options, "size": args.size, "pairs": args.pairs}
+    methods = {name: summary(rows) | {"rows": rows} for name, rows in tables.items()}
+    if args.only:
+        print(json.dumps(methods, indent=1))
+    else:
+        name = "quality" if args.pairs == "hard" else "quality_reference"
+        report(name, {**about, "methods": methods})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 python benchmarks/reference.py [--pairs 0 1 ...]
 
-Hours on two cores; the result is kept in results/reference.json and read by bench_quality.py.
+Hours on two cores; the result is kept in results/reference.json and read by bench_long_run.py.
 """
 
 from __future__ import annotations

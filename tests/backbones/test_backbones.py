@@ -25,7 +25,13 @@ from impasto.backbones import (
 from impasto.backbones.chain import POOLINGS, Pooling
 from impasto.backbones.resnet import ResNet50
 from impasto.backbones.vgg import make_vgg
-from impasto.errors import InputError, MissingFileError, UnknownNameError, WeightsError
+from impasto.errors import (
+    InputError,
+    MissingFileError,
+    UnknownNameError,
+    UsageError,
+    WeightsError,
+)
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -95,6 +101,66 @@ def test_the_shipped_backbone_sees_like_its_teacher(shared_data, picture):
         whole[:, channels[name]] = seen[name]
         error = (whole - wanted[name]).square().sum() / wanted[name].square().sum()
         assert error < 1e-4, name
+
+
+# --- the one that measures --------------------------------------------------------------------------------
+def test_metric_net_has_five_scales(picture):
+    network = load_backbone("metric-net")
+    features = network(picture, ("relu1_2", "relu2_2", "relu3_2", "relu4_2", "relu5_2"))
+    shapes = {k: tuple(v.shape[1:]) for k, v in features.items()}
+    assert shapes == {
+        "relu1_2": (24, 72, 96), "relu2_2": (48, 36, 48), "relu3_2": (80, 18, 24), "relu4_2": (112, 9, 12),
+        "relu5_2": (144, 4, 6),
+    }  # fmt: skip
+    assert all((v >= 0).all() and v.std() > 0 for v in features.values())
+    assert not any(p.requires_grad for p in network.parameters())
+    assert list(network(picture, ("conv4_2",))) == ["conv4_2"]
+
+
+def test_metric_net_pads_without_a_frame():
+    """A flat picture gives flat maps: replication pads with what is there."""
+    maps = load_backbone("metric-net")(torch.full((1, 3, 64, 80), 0.3), ("relu5_2",))["relu5_2"]
+    assert (maps - maps.mean((2, 3), keepdim=True)).abs().max() < 1e-4
+
+
+def test_metric_net_is_whole_and_small():
+    from importlib.resources import files
+
+    size = len((files("impasto.backbones") / "data" / "metric_net.safetensors").read_bytes())
+    assert size == ENTRIES["metric-net"].size_bytes
+    assert size <= 3 * 2**20
+
+
+def test_metric_net_says_what_it_cannot_do(tmp_path):
+    with pytest.raises(InputError, match="metric-net needs at least 32 px"):
+        load_backbone("metric-net")(torch.rand(1, 3, 31, 80), ("relu1_1",))
+    with pytest.raises(UsageError, match="average pooling only; got max"):
+        load_backbone("metric-net", pooling="max")
+    with pytest.raises(MissingFileError, match="no file of weights"):
+        load_backbone("metric-net", weights=tmp_path / "none.safetensors")
+    save_file({"conv1_1.weight": torch.zeros(16, 3, 3, 3)}, tmp_path / "part.safetensors")
+    with pytest.raises(WeightsError, match="does not hold weights of metric-net"):
+        load_backbone("metric-net", weights=tmp_path / "part.safetensors")
+
+
+def test_folding_batch_normalization_changes_nothing(root):
+    """The recipe's network in evaluation mode and its export give the same maps."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(
+        "recipe", root / "recipes" / "train_metric_network.py"
+    )
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    learner = recipe.Learner(4)
+    views = torch.rand(8, 3, 40, 48, generator=torch.Generator().manual_seed(0))
+    learner.features(views)  # moves the running statistics
+    learner.eval()
+    with torch.no_grad():
+        expected = learner.features(views)
+    found = recipe.folded(learner.state_dict())(views, tuple(expected))
+    for name, maps in expected.items():
+        torch.testing.assert_close(found[name], maps, rtol=1e-4, atol=1e-5)
 
 
 # --- VGG on real filters ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from PIL import Image
 from impasto.backbones import load_backbone
 from impasto.errors import InputError, WeightsError
 from impasto.measure import METRICS, Lpips, PictureFigures, bootstrap, measure_picture
-from impasto.measure.figures import noise_of, palette_distance
+from impasto.measure.figures import noise_of
 
 CODE = [sys.executable, "-c", "from impasto.cli import main; main()"]
 
@@ -33,13 +34,22 @@ def test_the_photograph_keeps_all_and_the_painting_is_the_style():
     assert own.style > 0.05
     assert set(own.layers) == {"relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"}
     assert copied.noise == copied.noise_of_style
+    assert copied.over_style == pytest.approx(dict.fromkeys(copied.over_style, 1))
+    assert set(copied.over_style) == {"sharpness", "noise", "speckle", "border", "seam"}
+    assert copied.style_independent == pytest.approx(0, abs=1e-6)
+    assert own.perceptual == pytest.approx(0, abs=1e-6)
+    assert own.things == own.things_independent == 0
+    assert own.large_edges == 1
+    assert own.style_independent > 0.05
     alone = measure_picture(image, image, None, judge)
     assert alone.style is None
     assert alone.joint is None
+    assert alone.over_style == {}
 
 
 def test_every_figure_says_what_it_means():
-    known = {name for name in PictureFigures.__dataclass_fields__ if not name.endswith("_of_style")}
+    fields = PictureFigures.__dataclass_fields__
+    known = {name for name in fields if not name.endswith(("_of_style", "_of_content"))}
     assert set(METRICS) == known - {"layers"}
     for metric in METRICS.values():
         assert metric.better in ("lower", "higher", "near")
@@ -53,14 +63,6 @@ def test_noise_is_told_and_plain_ramps_have_none():
     assert noise_of(ramp) < 1e-5
     grey = 0.5 + 0.04 * torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(0))
     assert noise_of(grey.expand(1, 3, -1, -1)) == pytest.approx(0.04, rel=0.1)
-
-
-def test_palettes_are_told_apart_and_places_do_not_count():
-    red, blue = (torch.zeros(1, 3, 20, 30) for _ in range(2))
-    red[:, 0], blue[:, 2] = 1, 1
-    assert palette_distance(red, blue) > 0.4
-    image = photograph(40, 60)
-    assert palette_distance(image, image.flip(3)) == pytest.approx(0, abs=1e-6)
 
 
 def test_intervals_hold_the_mean_and_are_repeatable():
@@ -118,6 +120,10 @@ def test_the_command_measures_one_picture_and_folders(tmp_path):
     one = run("made/one-dots.png", "--content", "contents/one.png", "--style", "styles/dots.png")
     assert one.returncode == 0, one.stderr
     assert "less is better" in one.stdout
+    assert re.search(
+        r"^speckle +[0-9.]+  \([0-9.]+ times the style's\)  near", one.stdout, re.MULTILINE
+    )
+    assert re.search(r"^style_independent +[0-9.]+  less is better$", one.stdout, re.MULTILINE)
     many = run("made", "--content", "contents", "--style", "styles", "--json")
     assert many.returncode == 0, many.stderr
     told = json.loads(many.stdout)
@@ -125,6 +131,10 @@ def test_the_command_measures_one_picture_and_folders(tmp_path):
     assert names == ["one.png", "two.png"]
     assert told["means"]["style"]["low"] <= told["means"]["style"]["mean"]
     assert len(told["pictures"]) == 2
+    first = told["pictures"][0]
+    ratio = first["figures"]["speckle"] / first["figures"]["speckle_of_style"]
+    assert first["over_style"]["speckle"] == pytest.approx(ratio)
+    assert set(told["over_style"]["border"]) == {"mean", "low", "high"}
     save(photograph(), tmp_path / "made" / "stranger.png")
     lost = run("made", "--content", "contents", "--style", "styles")
     assert lost.returncode != 0

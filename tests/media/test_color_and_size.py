@@ -16,6 +16,7 @@ from impasto.media import (
     over_windows,
     resize,
     size_to_fit,
+    to_lab,
     transfer_linear,
 )
 
@@ -111,3 +112,24 @@ def test_windows_are_joined_as_poolings_join_them(side, more, seed):
 def test_a_box_mean_repeats_the_edges():
     image = torch.tensor([[0.0, 0.0, 9.0]]).expand(1, 1, 4, 3)
     torch.testing.assert_close(box_mean(image, 1)[0, 0, 1], torch.tensor([0.0, 3.0, 6.0]))
+
+
+def test_lab_of_known_colors():
+    """Published values for sRGB primaries under D65, and the gray axis."""
+    colors = torch.tensor(
+        [[0.0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]],
+        dtype=torch.float64,
+    )
+    expected = torch.tensor(
+        [[0.0, 0, 0], [100, 0, 0], [53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86],
+         [53.39, 0, 0]], dtype=torch.float64,
+    )  # fmt: skip
+    lab = to_lab(colors.T.reshape(1, 3, 2, 3)).flatten(2)[0].T
+    torch.testing.assert_close(lab, expected, atol=0.02, rtol=0)
+
+
+def test_lab_is_that_of_another_library():
+    color = pytest.importorskip("skimage.color")
+    image = noise(12, 9, low=0, high=1)
+    theirs = torch.from_numpy(color.rgb2lab(image[0].permute(1, 2, 0).numpy())).permute(2, 0, 1)
+    torch.testing.assert_close(to_lab(image)[0], theirs, atol=0.02, rtol=0)

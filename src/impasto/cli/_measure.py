@@ -25,7 +25,7 @@ class Judging:
     """Who judges, and how it is told."""
 
     judge: str = "vgg19-lite"
-    """Network that judges; best another than the one that painted."""
+    """Network for style, content and things; preferably not the one that painted."""
     judge_weights: Path | None = None
     """File of its weights."""
     lpips: Path | None = None
@@ -43,10 +43,11 @@ def image(
     style: Annotated[Path | None, Parameter(help="Its style, or a folder with the styles.")] = None,
     how: Judging | None = None,
 ) -> int:
-    """Measure style, content, structure, palette, sharpness and noise of OUT.
+    """Measure style, content, structure, palette and texture of OUT.
 
-    In folders, each picture's photograph and style are those that its own settings name, or those whose names are in
-    its own; the means come with bootstrap intervals.
+    Figures by metric-net, a network that never paints, are always included; --judge chooses the network behind style,
+    content and things. In folders, each picture's photograph and style are those that its own settings name, or those
+    whose names are in its own; the means come with bootstrap intervals.
     """
     from impasto.backbones import load_backbone
     from impasto.cli._measured import described, measure_files, pair_up, table

@@ -105,13 +105,14 @@ def measure_files(trios: Sequence[Trio], judge: Backbone, lpips: Path | None = N
 
 
 def described(found: Found) -> dict[str, Any]:
-    """Plain values: each picture's figures, and the means of several with their intervals."""
+    """Plain values: figures of each picture, their means, and means of the ratios to the style, with intervals."""
     from impasto.measure import METRICS, bootstrap
 
     rows = [
         {
             **{name: str(getattr(trio, name) or "") for name in ("out", "content", "style")},
             "figures": dataclasses.asdict(figures),
+            "over_style": figures.over_style,
         }
         for trio, figures in zip(found.trios, found.figures, strict=True)
     ]
@@ -121,7 +122,11 @@ def described(found: Found) -> dict[str, Any]:
         known = [value for value in values if value is not None]
         if known:
             means[name] = dataclasses.asdict(bootstrap(known))
-    return {"pictures": rows, "means": means}
+    ratios = {
+        name: dataclasses.asdict(bootstrap([figures.over_style[name] for figures in found.figures]))
+        for name in found.figures[0].over_style
+    }
+    return {"pictures": rows, "means": means, "over_style": ratios}
 
 
 def table(found: Found) -> str:
@@ -133,11 +138,10 @@ def table(found: Found) -> str:
         [f"{len(found.figures)} pictures"] if len(found.figures) > 1 else [str(found.trios[0].out)]
     )
     for name, mean in told["means"].items():
-        text = f"{name:<10} {mean['mean']:9.4f}"
+        text = f"{name:<18} {mean['mean']:9.4f}"
         if len(found.figures) > 1:
             text += f"  [{mean['low']:.4f}, {mean['high']:.4f}]"
-        own = getattr(found.figures[0], f"{name}_of_style", None)
-        if own is not None and len(found.figures) == 1:
-            text += f" (the style's {own:.4f})"
+        if name in told["over_style"]:
+            text += f"  ({told['over_style'][name]['mean']:.2f} times the style's)"
         lines.append(f"{text}  {ARROWS[METRICS[name].better]}")
     return "\n".join(lines)
