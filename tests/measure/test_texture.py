@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -10,7 +11,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.measure import border, palette_distance, seam, speckle
+from impasto.measure import border, large_edges, palette_distance, seam, speckle
+from impasto.media import read_image, resize, resize_to_fit
 
 
 def noise(height=96, width=120, seed=0, amount=0.1):
@@ -104,6 +106,19 @@ def test_a_stronger_seam_on_any_side_has_a_greater_figure(side, step):
         turned[..., :12] = turned[..., :12] * (1 - amount)
         found.append(seam(torch.rot90(turned, -side, (2, 3))))
     assert found == sorted(found)
+
+
+def test_natural_pictures_have_no_seams_and_unrelated_ones_share_edges_by_chance(shared_data):
+    folder = shared_data / "photos" / "open"
+    images = [
+        resize_to_fit(read_image(path).to_tensor(), 320)[..., 32:-32, 32:-32]
+        for path in sorted(folder.iterdir())[::8]
+    ]
+    seams = sorted(seam(image) for image in images)
+    assert seams[len(seams) // 2] < 1.8
+    assert sum(0.5 < value < 2.5 for value in seams) > 0.75 * len(seams)
+    edges = [large_edges(resize(b, a.shape[-2:]), a) for a, b in itertools.pairwise(images)]
+    assert 0.4 < sum(edges) / len(edges) < 0.6
 
 
 # --- palette ----------------------------------------------------------------------------------------------

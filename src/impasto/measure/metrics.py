@@ -85,7 +85,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "large_edges": Metric(
         "higher",
-        "0 to 1, 0.5 by chance",
+        "0 to 1, about 0.5 by chance",
         "F-measure of edges in Lab at 64 px (Martin 2004, section 3), within one pixel",
         "Detail; which things the edges belong to; where both sides of an edge took the same color",
     ),
@@ -109,7 +109,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "seam": Metric(
         "lower",
-        "0 up, natural pictures 1 to 2.5",
+        "0 up, most natural pictures 0.5 to 2.5",
         "Mean step of Lab color along each side within 6 % of the border, over such steps in the interior",
         "Stains that change color along a side; a horizon close to the border passes for a seam",
     ),

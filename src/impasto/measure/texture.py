@@ -81,7 +81,7 @@ def seam(image: Tensor) -> float:
         image: ``(1, 3, H, W)`` in ``[0, 1]``, at least 64 px on each side.
 
     Returns:
-        From 0. Half of natural pictures have less than 1.6, nine tenths less than 2.5.
+        From 0. Most natural pictures have between 0.5 and 2.5.
     """
     cells = F.avg_pool2d(to_lab(image), CELL_PX)  # (1, 3, H / 4, W / 4)
     deep = max(2, round(SEAM_SHARE * min(cells.shape[-2:])))
