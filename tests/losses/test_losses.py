@@ -233,13 +233,17 @@ def test_averages_have_the_gradient_of_their_formula_in_any_memory_layout(layout
         assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_grain_of_a_checkerboard_is_its_amplitude_and_a_ramp_has_none():
+def test_grain_of_a_checkerboard_is_all_of_its_contrast_and_a_ramp_has_none():
     board = 0.5 + 0.2 * (torch.arange(8)[:, None] + torch.arange(10)).remainder(2).mul(2).sub(1)
     ramp = torch.linspace(0, 1, 10).expand(8, 10)
     image = torch.stack([board, ramp, torch.full((8, 10), 0.3)])[None].to(DOUBLE)
-    floor = 0.001
-    wanted = torch.tensor([[math.hypot(0.2, floor), floor, floor] * 2], dtype=DOUBLE)
-    torch.testing.assert_close(L.grain(image), wanted, atol=1e-6, rtol=1e-6)
+    squares = [
+        (0.04 + 1e-6) / (0.04 + 1e-3),
+        1e-6 / (float(ramp.var(correction=0)) + 1e-3),
+        1e-6 / 1e-3,
+    ]
+    wanted = torch.tensor([squares * 2], dtype=DOUBLE).sqrt()
+    torch.testing.assert_close(L.grain(image), wanted, atol=1e-5, rtol=1e-4)
 
 
 # --- modules ----------------------------------------------------------------------------------------------
