@@ -41,8 +41,18 @@ def test_white_noise_has_the_share_of_the_area_of_frequencies():
 
 @pytest.mark.parametrize(("frequency", "share"), [(0.05, 0.0), (0.2, 0.0), (0.3, 1.0), (0.45, 1.0)])
 def test_a_wave_is_on_one_side_of_half_the_nyquist_frequency(frequency, share):
-    assert speckle(wave(frequency)) == pytest.approx(share, abs=1e-3)
-    assert speckle(wave(frequency, 90, 201).transpose(2, 3)) == pytest.approx(share, abs=1e-3)
+    # The mirror image of a wave that is cut in the middle has a kink, which is a percent of other frequencies.
+    assert speckle(wave(frequency)) == pytest.approx(share, abs=0.02)
+    assert speckle(wave(frequency, 90, 201).transpose(2, 3)) == pytest.approx(share, abs=0.02)
+
+
+def test_speckle_counts_alike_wherever_it_lies():
+    plain = torch.full((1, 3, 128, 160), 0.5, dtype=torch.float64)
+    middle, corner = plain.clone(), plain.clone()
+    patch = 0.1 * (noise(32, 32) - 0.5)
+    middle[..., 48:80, 64:96] += patch
+    corner[..., :32, :32] += patch
+    assert speckle(middle) == pytest.approx(speckle(corner), rel=0.02)
 
 
 def test_a_ramp_has_no_speckle_though_its_edges_differ():
@@ -50,7 +60,7 @@ def test_a_ramp_has_no_speckle_though_its_edges_differ():
     assert speckle(ramp) < 1e-6
     jump = torch.fft.fft2(ramp[0, 0] - 0.5).abs().square()
     high = torch.fft.fftfreq(160).abs() > 0.25
-    assert jump[:, high].sum() / jump.sum() > 1e-3  # what the window removes
+    assert jump[:, high].sum() / jump.sum() > 1e-3  # what the mirror image removes
 
 
 def test_speckle_does_not_depend_on_contrast_brightness_or_size():

@@ -98,8 +98,8 @@ METRICS: Mapping[str, Metric] = {
     "speckle": Metric(
         "near",
         "0 to 1",
-        "Share of luminance energy above half the Nyquist frequency, Hann window",
-        "Fine brushwork and noise alike; the outermost pixels; noise in color alone",
+        "Share of luminance energy above half the Nyquist frequency, by cosine transform",
+        "Fine brushwork and noise alike; noise in color alone",
     ),
     "border": Metric(
         "near",
