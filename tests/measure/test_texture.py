@@ -41,9 +41,9 @@ def test_white_noise_has_the_share_of_the_area_of_frequencies():
 
 @pytest.mark.parametrize(("frequency", "share"), [(0.05, 0.0), (0.2, 0.0), (0.3, 1.0), (0.45, 1.0)])
 def test_a_wave_is_on_one_side_of_half_the_nyquist_frequency(frequency, share):
-    # The mirror image of a wave that is cut in the middle has a kink, which is a percent of other frequencies.
-    assert speckle(wave(frequency)) == pytest.approx(share, abs=0.02)
-    assert speckle(wave(frequency, 90, 201).transpose(2, 3)) == pytest.approx(share, abs=0.02)
+    # The mirror image of a wave that is cut in the middle has a kink, which is two percent of other frequencies.
+    assert speckle(wave(frequency)) == pytest.approx(share, abs=0.03)
+    assert speckle(wave(frequency, 90, 201).transpose(2, 3)) == pytest.approx(share, abs=0.03)
 
 
 def test_speckle_counts_alike_wherever_it_lies():
