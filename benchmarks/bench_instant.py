@@ -40,6 +40,7 @@ from impasto.media.video import open_clip
 from impasto.optimize import Optimisation
 from impasto.pipeline import prepare_film
 
+CANDY = DATA / "looks" / "candy_fp16.pth"
 STARRY = DATA / "paintings" / "demo" / "msgnet__starry_night.jpg"
 CLIPS = ("co-tracker__bear", "fresco__car-turn", "pytorch-adain__cutBunny")
 SIZES = ((360, 640), (720, 1280))
@@ -162,11 +163,12 @@ def runtimes(folder: Path | None) -> dict[str, Any]:
         rows[name] = {"weights": weights_of(look.painter), **quality(LookPainter(look).picture)}
     rows["instant"] = {"weights": weights_of(shipped.painter), **quality(instant([style]).picture)}
     looks["instant"] = Look(shipped.painter, manner=instant([style]).manners(SIZES[0])[0])
-    looks["johnson"] = Look(Johnson().eval())
+    looks["johnson"] = load_look(CANDY)
     rows["johnson"] = {"weights": weights_of(looks["johnson"].painter)}
     for name, look in looks.items():
         for runtime in ("torch", "onnx", "openvino", "openvino-bfloat16", "int8"):
-            rows[name][runtime] = speed_of(look, runtime)
+            if runtime != "openvino-bfloat16" or look.manner is None:
+                rows[name][runtime] = speed_of(look, runtime)
         print(name, rows[name], flush=True)
     return rows
 
@@ -185,18 +187,22 @@ def speed_of(look: Look, runtime: str) -> dict[str, float]:
         seconds = timed(lambda x=image: run(x), 5 if look.code is not None else 3)  # type: ignore[misc]
         found[f"{width}x{height}"] = round(1 / seconds, 2)
     if runtime not in ("torch", "int8"):
-        found["largest_error"] = round(largest_error(look, run), 5)
+        found |= errors_of(look, run)
     return found
 
 
 @torch.no_grad()
-def largest_error(look: Look, run: Callable[[Tensor], Tensor]) -> float:
-    """Largest difference from torch on a photograph, where white is 1."""
+def errors_of(look: Look, run: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    """Differences from torch on a photograph, where white is 1."""
     white = 255.0 if isinstance(look.painter, Johnson) else 1.0
     image = read(DATA / "photos" / "demo" / f"{PAIRS[0][0]}.jpg", 640)
     image = image[..., : image.shape[-2] // 8 * 8, : image.shape[-1] // 8 * 8]
     wanted, found = torch_of(look)(image) / white, run(white * image) / white
-    return float((found.clamp(0, 1) - wanted.clamp(0, 1)).abs().max())
+    apart = (found.clamp(0, 1) - wanted.clamp(0, 1)).abs()
+    return {
+        "mean_error": round(float(apart.mean()), 5),
+        "largest_error": round(float(apart.max()), 5),
+    }
 
 
 def torch_of(look: Look) -> Callable[[Tensor], Tensor]:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "Runtime",
     "graph_of_network",
     "largest_difference",
+    "refuse_bfloat16",
     "write_graph",
 ]
 
@@ -31,6 +33,7 @@ Runtime = Literal["torch", "onnx", "openvino", "openvino-bfloat16"]
 MULTIPLE = 8
 """Pictures whose sides are multiples of this, and 32 at least, suit every graph that says nothing else."""
 
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 KEY = "impasto-look"
 LEAST_PX, LARGEST_PX = 4 * MULTIPLE, 32768
 EXAMPLE_PX = (128, 160)
@@ -117,12 +120,15 @@ class Graph(nn.Module):
 
     Raises:
         UsageError: The extra ``fast`` is not installed.
+        UsageError: The graph needs float32 and the runtime has less.
         WeightsError: It is no model.
     """
 
     def __init__(self, graph: bytes, runtime: Runtime, white: float = 1.0) -> None:
         super().__init__()
         self._white, marks = white, _marks_of(graph)
+        if marks.get("needs_float32"):
+            refuse_bfloat16(runtime)
         self._multiple = int(marks.get("multiple", MULTIPLE))
         self._mirrored = bool(marks.get("mirrored", False))
         self._run: Callable[[Any], Any] = RUNTIMES[runtime](graph)
@@ -138,6 +144,19 @@ class Graph(nn.Module):
         )
         found = torch.from_numpy(self._run(padded.float().contiguous().numpy()).copy())
         return self._white * found[..., :height, :width]
+
+
+def refuse_bfloat16(runtime: Runtime) -> None:
+    """Refuses bfloat16 for networks that invert matrices of statistics, which comes out as noise in it.
+
+    Raises:
+        UsageError: The runtime computes in bfloat16.
+    """
+    if runtime == "openvino-bfloat16":
+        raise UsageError(
+            "--runtime openvino-bfloat16 got a look that matches colors or features exactly, which needs float32; "
+            "use --runtime openvino."
+        )
 
 
 def _marks_of(graph: bytes) -> dict[str, Any]:
@@ -175,13 +194,24 @@ def _openvino(graph: bytes, precision: str = "f32") -> Callable[[Any], Any]:
         import openvino
     except ImportError as error:
         raise _missing("openvino") from error
-    core = openvino.Core()
-    compiled = core.compile_model(
-        core.read_model(graph), "CPU",
-        {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-         "INFERENCE_PRECISION_HINT": precision},
-    )  # fmt: skip
+    with _all_instructions():
+        core = openvino.Core()
+        compiled = core.compile_model(
+            core.read_model(graph), "CPU",
+            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+             "INFERENCE_PRECISION_HINT": precision},
+        )  # fmt: skip
     return lambda image: compiled([image])[0]
+
+
+@contextlib.contextmanager
+def _all_instructions() -> Iterator[None]:
+    """Hides the limits meant for torch's oneDNN: OpenVINO reads them too, and then crashes on AVX-512 processors."""
+    limits = {name: os.environ.pop(name) for name in ISA_LIMITS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(limits)
 
 
 def _openvino_bfloat16(graph: bytes) -> Callable[[Any], Any]:

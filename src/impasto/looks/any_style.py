@@ -13,7 +13,7 @@ from impasto.looks.instant import Instant, Manner, blend_manners, pad_to_eight
 from impasto.machine import resolve_device
 from impasto.media import resize, size_to_fit
 from impasto.motion.hold import held_to_motion
-from impasto.runtimes import Runtime
+from impasto.runtimes import Runtime, refuse_bfloat16
 from impasto.types import FrameContext, Painted, Region
 
 __all__ = ["AnyStylePainter"]
@@ -63,6 +63,7 @@ class AnyStylePainter:
         self._strength, self._scale = strength, style_scale
         self._blend = tuple(blend) or (1.0,) * len(self._styles)
         self._measured: dict[tuple[object, ...], Manner] = {}
+        refuse_bfloat16(runtime)
         self._runtime, self._sessions = runtime, dict[tuple[object, ...], Look]()
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ from impasto.looks.networks import FOLD, Painter
 from impasto.looks.transport import Gaussian, inverse_root
 from impasto.losses.wasserstein import sqrtm
 from impasto.media import color_moments
-from impasto.runtimes import MULTIPLE, Graph, Runtime, graph_of_network
+from impasto.runtimes import MULTIPLE, Graph, Runtime, graph_of_network, refuse_bfloat16
 
 __all__ = ["WholeLook", "graph_look", "graph_of", "on_runtime", "read_graph"]
 
@@ -50,6 +50,11 @@ class WholeLook(nn.Module):
                 self.register_buffer(f"mean{number}", level.mean)
                 self.register_buffer(f"root{number}", level.root)
 
+    @property
+    def inverts(self) -> bool:
+        """Whether it inverts matrices of the photograph's statistics."""
+        return self._levels > 0 or self._recolors
+
     def _level(self, number: int) -> Gaussian:
         return Gaussian(getattr(self, f"mean{number}"), getattr(self, f"root{number}"))
 
@@ -83,8 +88,9 @@ def graph_of(look: Look, *, recolors: bool = True) -> bytes:
         UsageError: The look has no style, or the extra ``fast`` is not installed.
     """
     multiple = MULTIPLE if isinstance(look.painter, Instant) else FOLD
-    marks = {"recolors": recolors, "about": dict(look.about)}
-    return graph_of_network(WholeLook(look, recolors=recolors), marks, multiple)
+    whole = WholeLook(look, recolors=recolors)
+    marks = {"recolors": recolors, "needs_float32": whole.inverts, "about": dict(look.about)}
+    return graph_of_network(whole, marks, multiple)
 
 
 def on_runtime(look: Look, runtime: Runtime) -> Look:
@@ -95,10 +101,12 @@ def on_runtime(look: Look, runtime: Runtime) -> Look:
         runtime: ``torch`` leaves it as it is.
 
     Raises:
-        UsageError: The extra ``fast`` is not installed.
+        UsageError: The extra ``fast`` is not installed, or the look needs float32 and the runtime has less.
     """
     if runtime == "torch":
         return look
+    if look.manner is not None:
+        refuse_bfloat16(runtime)
     network = Graph(graph_of(look, recolors=False), runtime, _white(look))
     return Look(network, look.code, look.colors, look.about)
 
