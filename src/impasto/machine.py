@@ -19,6 +19,7 @@ __all__ = [
     "process_and_count",
     "resolve_device",
     "share_gradients",
+    "threads_used",
 ]
 
 
@@ -42,7 +43,18 @@ def resolve_device(name: str) -> torch.device:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 itself; where it does not, emulation is ruinous."""
+    """Whether the hardware multiplies bfloat16 itself; where it does not, emulation is ruinous.
+
+    The environment variable ``IMPASTO_BFLOAT16`` overrides the hardware with ``on`` or ``off``.
+
+    Raises:
+        UsageError: The variable has another value.
+    """
+    wished = os.environ.get("IMPASTO_BFLOAT16", "auto")
+    if wished not in ("on", "off", "auto"):
+        raise UsageError(f"IMPASTO_BFLOAT16 must be on, off or auto; got {wished!r}.")
+    if wished != "auto":
+        return wished == "on"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
@@ -57,6 +69,14 @@ def has_avx512() -> bool:
         torch.cpu, "_is_cpu_support_avx512", None
     )
     return bool(probe is not None and probe())
+
+
+def threads_used() -> str:
+    """How many threads torch computes with on the CPU, and why: ``2 threads (the default)``."""
+    count = torch.get_num_threads()
+    given = os.environ.get("OMP_NUM_THREADS") == str(count)
+    reason = "OMP_NUM_THREADS" if given else "the default"
+    return f"{count} thread{'s' * (count != 1)} ({reason})"
 
 
 def join_processes(folder: Path | None = None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from impasto.pipeline import Job
     from impasto.types import Iterate
 
-__all__ = ["Show", "make_show"]
+__all__ = ["Show", "make_show", "where"]
 
 
 class Show(Protocol):
@@ -159,7 +159,7 @@ class BarShow(QuietShow):
         if own != size.removesuffix(" px"):
             size += f" (the photograph has {own}; --size 0 keeps that)"
         self._print(
-            f"{size}, {about['backbone']}, {about['precision']}, {about['device']}; about "
+            f"{size}, {about['backbone']}, {about['precision']}, {where(about)}; about "
             f"{about['seconds_foretold']:.0f} s and {about['memory_gib_foretold']:.1f} GiB"
         )
         for note in about["notes"]:
@@ -190,8 +190,15 @@ class BarShow(QuietShow):
         self._print(f"{how} {out} ({picture.width_px}x{picture.height_px} px, {seconds:.1f} s)")
 
 
+def where(about: Mapping[str, Any]) -> str:
+    """The device, with its threads where it is the CPU."""
+    return f"cpu, {about['threads']}" if about["device"] == "cpu" else str(about["device"])
+
+
 def described(job: Job, content: Picture) -> dict[str, Any]:
     """What is about to be done, as plain values."""
+    from impasto.machine import threads_used
+
     optimisation = job.optimisation
     height, width = optimisation.size
     plan = optimisation.plan
@@ -200,6 +207,7 @@ def described(job: Job, content: Picture) -> dict[str, Any]:
         "height_px": height,
         "backbone": optimisation.backbone.name,
         "device": str(optimisation.device),
+        "threads": threads_used(),
         "precision": optimisation.precision,
         "scales": [[s.width_px, s.height_px, s.steps] for s in optimisation.scales],
         "seconds_foretold": round(plan.forecast.seconds, 2),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from impasto.cli._bar import make_bar, make_console
+from impasto.cli._show import where
 
 if TYPE_CHECKING:
     from impasto.pipeline import FilmJob, FrameDone
@@ -100,7 +101,7 @@ class BarFilmShow(QuietFilmShow):
         text = f"{about['width_px']}x{about['height_px']} px{frames}, {about['method']}"
         if "backbone" in about:
             text += (
-                f", {about['backbone']}, {about['precision']}, {about['device']}; about "
+                f", {about['backbone']}, {about['precision']}, {where(about)}; about "
                 f"{about['seconds_a_frame_foretold']:.1f} s a frame and {about['memory_gib_foretold']:.1f} GiB"
             )
         self._print(text)
@@ -145,6 +146,7 @@ class BarFilmShow(QuietFilmShow):
 def described(job: FilmJob) -> dict[str, Any]:
     """What is about to be done, as plain values."""
     from impasto.config import METHODS
+    from impasto.machine import threads_used
 
     height, width = job.size
     if not hasattr(job.stylizer, "trial"):
@@ -163,6 +165,7 @@ def described(job: FilmJob) -> dict[str, Any]:
         "method": method,
         "backbone": trial.backbone.name,
         "device": str(trial.device),
+        "threads": threads_used(),
         "precision": trial.precision,
         "seconds_a_frame_foretold": round(following, 2),
         "memory_gib_foretold": round(trial.plan.forecast.memory_bytes / 2**30, 2),

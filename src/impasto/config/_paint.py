@@ -221,12 +221,13 @@ class PaintOptions:
     runtime: Literal["torch", "onnx", "openvino", "openvino-bfloat16"] = option(
         "torch",
         "Runtime for the network of --look; all but torch need the extra fast, and openvino-bfloat16 trades accuracy "
-        "for speed on processors that have bfloat16.",
+        "for speed on processors that have bfloat16, and cannot run instant.",
         group="Machine",
     )
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto",
-        "Arithmetic of the backbone; auto takes bfloat16 only where the hardware has it.",
+        "Precision of the backbone; auto is bfloat16 on GPUs that have it, and float32 on the CPU unless memory is "
+        "short.",
         group="Machine",
     )
     checkpointing: Literal["auto", "on", "off"] = option(

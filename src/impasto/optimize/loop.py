@@ -145,7 +145,8 @@ class Optimisation:
     def _plan(self) -> Plan:
         options = self.options
         fast = fast_bfloat16(self.device)
-        autocast = options.precision == "bfloat16" or (options.precision == "auto" and fast)
+        chosen = options.precision == "auto" and fast and self.device.type != "cpu"
+        autocast = options.precision == "bfloat16" or chosen
         limit = free_memory_bytes(self.device)
         if options.memory_gib is not None:
             limit = int(options.memory_gib * 2**30)
@@ -171,6 +172,8 @@ class Optimisation:
         """What the backbone computes in, with the reason."""
         if self.options.precision != "auto":
             reason = "asked for"
+        elif self.device.type == "cpu":
+            reason = "memory is short" if self.plan.autocast else "the default on the CPU"
         elif fast_bfloat16(self.device):
             reason = "the hardware has it"
         else:

@@ -1,0 +1,61 @@
+"""What the machine is asked for, and how a person overrides the answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from impasto.errors import UsageError
+from impasto.machine import fast_bfloat16, threads_used
+from impasto.threads import WAIT_VARIABLES, wait_passively
+
+CPU = torch.device("cpu")
+
+
+def test_bfloat16_can_be_forced(monkeypatch):
+    monkeypatch.setenv("IMPASTO_BFLOAT16", "on")
+    assert fast_bfloat16(CPU)
+    monkeypatch.setenv("IMPASTO_BFLOAT16", "off")
+    assert not fast_bfloat16(CPU)
+    monkeypatch.setenv("IMPASTO_BFLOAT16", "yes")
+    with pytest.raises(UsageError, match="must be on, off or auto; got 'yes'"):
+        fast_bfloat16(CPU)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active"), ({"GOMP_SPINCOUNT": "7"}, None)],
+)
+def test_threads_sleep_unless_told_otherwise(given, wanted):
+    """In a process of its own, since torch must not be loaded yet; the command must not load it for this."""
+    code = (
+        "import os, sys; from impasto.cli import main\n"
+        "try: main(['--version'])\n"
+        "except SystemExit: pass\n"
+        "print(os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in WAIT_VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == f"{wanted} False"
+
+
+def test_it_is_too_late_once_torch_is_there():
+    assert not wait_passively()
+
+
+def test_threads_and_their_reason(monkeypatch):
+    count = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(count))
+    assert threads_used().endswith("(OMP_NUM_THREADS)")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert threads_used() == f"{count} thread{'s' * (count > 1)} (the default)"
