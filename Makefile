@@ -12,10 +12,10 @@ INPUTS := pyproject.toml constraints.txt
 CODE := $(wildcard src tests examples benchmarks recipes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench clean
+.PHONY: help demo test test-all test-portable check format docs bench clean
 
 help:  ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo  ## Paint a photograph and say where it is
 	$(BIN)/python examples/demo.py
@@ -24,13 +24,16 @@ demo: $(VENV)/.demo  ## Paint a photograph and say where it is
 export NO_MKDOCS_2_WARNING := 1
 
 # Two test workers of one thread each are faster than two that fight over the cores.
-test test-all check: export OMP_NUM_THREADS ?= 1
+test test-all test-portable check: export OMP_NUM_THREADS ?= 1
 
 test: $(VENV)/.dev  ## Run the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 test-all: $(VENV)/.dev  ## Run every test, the slow ones too
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-portable: $(VENV)/.dev  ## Run the tests as other processors would
+	$(BIN)/python tests/support/portable.py --workers $(WORKERS)
 
 check: $(VENV)/.dev  ## Format, lint, types, import layers, tests, docs
 	$(BIN)/ruff format --check $(CODE)

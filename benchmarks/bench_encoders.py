@@ -5,8 +5,8 @@ python benchmarks/bench_encoders.py codecs   every codec with the options that i
 
 Each row encodes the same painted frames ``--runs`` times; before each run glibc is told to fill new memory with another
 byte, so that an encoder which reads memory before writing to it cannot repeat itself by luck. ``alike`` is the largest
-number of runs with equal packets, ``frames_per_second`` is the median over the runs, and ``psnr_db`` compares the decoded
-film with the painted frames in RGB.
+number of runs with equal packets, ``frames_per_second`` is the median over the runs, and ``psnr_db`` compares the
+decoded film with the painted frames in RGB.
 """
 
 from __future__ import annotations
@@ -91,9 +91,10 @@ def packets(path: Path) -> str:
 def psnr(path: Path, frames: list[np.ndarray]) -> float:
     """Peak signal-to-noise ratio of the decoded film, in decibels."""
     height, width = frames[0].shape[:2]
+    decoded = (one.pixels for one in open_clip(path).frames((height, width)))
     errors = [
-        np.square(one.pixels.astype(float) - other).mean()
-        for one, other in zip(open_clip(path).frames((height, width)), frames, strict=True)
+        np.square(one / (257 if one.dtype == np.uint16 else 1) - other).mean()
+        for one, other in zip(decoded, frames, strict=True)
     ]
     return float(10 * np.log10(255**2 / np.mean(errors)))
 

@@ -1,4 +1,4 @@
-"""What every test may use: one thread, one tolerance table, the pictures that may or may not be there."""
+"""What every test may use: the threads, the tolerance table, the pictures that may or may not be there."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tolerances import TOLERANCES
 
 ROOT = Path(__file__).resolve().parents[1]
 
-TOLERANCES = {
-    torch.float64: {"rtol": 1e-7, "atol": 1e-9},
-    torch.float32: {"rtol": 1e-4, "atol": 1e-5},
-    torch.bfloat16: {"rtol": 2e-2, "atol": 1e-2},
-    torch.float16: {"rtol": 2e-3, "atol": 1e-3},
-}
-"""By dtype, for ``torch.testing.assert_close``."""
-
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -43,13 +42,13 @@ def test_help_is_instant_and_imports_nothing_heavy():
     code = (
         "import sys\nfrom impasto.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit as e: assert not e.code\n"
-        "assert not {'torch', 'numpy', 'PIL', 'av'} & set(sys.modules), sys.modules.keys()"
+        "assert not {'torch', 'numpy', 'PIL', 'av'} & set(sys.modules), sys.modules.keys()\n"
+        "import time; print(time.process_time())"
     )
-    began = time.perf_counter()
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "image" in run.stdout
-    assert time.perf_counter() - began < 5  # it takes 0.3 s on a quiet machine
+    assert float(run.stdout.splitlines()[-1]) < 2  # seconds of the processor; it takes 0.3
 
 
 def test_every_option_is_in_the_help():

@@ -98,7 +98,7 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
     )
     wait_for_frames(process, kept, 2)
     process.send_signal(signal.SIGINT)
-    _out, told = process.communicate(timeout=60)
+    _out, told = process.communicate(timeout=180)
     assert process.returncode == 130, told
     assert "--resume goes on" in told
     assert 2 <= len(decoded(out)) < 10

@@ -45,17 +45,17 @@ class Counted:
 
 
 def test_frames_are_dropped_and_never_queued():
-    live = Live(Counted(40, 0.01), {"slow": lambda: Tint(0, 0.05)}, 40)
+    live = Live(Counted(40, 0.01), {"slow": lambda: Tint(0, 0.2)}, 40)
     frames = list(live)
     assert len(frames) < 20
     assert frames[-1].dropped >= 20
     assert len(frames) + frames[-1].dropped in (39, 40)
-    assert all(0.04 < frame.latency_seconds < 0.4 for frame in frames)
-    assert 5 < frames[-1].rate < 25
+    assert all(frame.latency_seconds > 0.19 for frame in frames)
+    assert 0 < frames[-1].rate < 5.5
 
 
 def test_the_look_changes_while_it_runs():
-    live = Live(Counted(60, 0.01), {"red": lambda: Tint(0), "blue": lambda: Tint(2)}, 40)
+    live = Live(Counted(100_000, 0.01), {"red": lambda: Tint(0), "blue": lambda: Tint(2)}, 40)
     seen = []
     for frame in live:
         seen.append((frame.look, int(frame.pixels[0, 0].argmax())))
@@ -109,7 +109,7 @@ def get(address):
 
 
 def test_the_page_streams_switches_and_stays_at_home():
-    live = Live(Counted(400, 0.01), {"red": lambda: Tint(0), "a <b>": lambda: Tint(2)}, 40)
+    live = Live(Counted(100_000, 0.01), {"red": lambda: Tint(0), "a <b>": lambda: Tint(2)}, 40)
     page = Page(live, 0)
     assert page.address.startswith("http://127.0.0.1:")
     assert json.load(get(page.address + "figures"))["number"] == 0
@@ -130,7 +130,7 @@ def test_the_page_streams_switches_and_stays_at_home():
         assert b"\xff\xd8" in start
         asked = urllib.request.Request(page.address + "look?name=a%20%3Cb%3E", method="POST")
         urllib.request.urlopen(asked, timeout=10).close()
-        ends = time.monotonic() + 5
+        ends = time.monotonic() + 60
         while json.load(get(page.address + "figures"))["look"] != "a <b>":
             assert time.monotonic() < ends
         foreign = urllib.request.Request(
@@ -145,4 +145,4 @@ def test_the_page_streams_switches_and_stays_at_home():
     finally:
         live.stop()
         page.close()
-        thread.join(timeout=5)
+        thread.join(timeout=60)

@@ -136,9 +136,14 @@ def test_a_region_takes_its_own_part_of_the_style(tmp_path, loss):
         np.full((64, 80, 3), 120, np.uint8), style, size=64, steps=[25], coarsest=0, style_loss=loss,
         style_weight=1000.0, content_regions=tmp_path / "c.png", style_regions=tmp_path / "s.png",
     )  # fmt: skip
-    left, right = np.split(np.asarray(painted).astype(float), 2, axis=1)
-    assert left[..., 2].mean() > left[..., 0].mean() + 10
-    assert right[..., 0].mean() > right[..., 2].mean() + 10
+    left, right = (
+        float(np.subtract(half[..., 2].mean(), half[..., 0].mean()))
+        for half in np.split(np.asarray(painted).astype(float), 2, axis=1)
+    )
+    assert left > 0 > right
+    assert (
+        left - right > 30
+    )  # of blue over red; 46 to 150 by loss and instruction set, and about 0 without regions
 
 
 def halves(path, *, flipped: bool = False):
