@@ -290,6 +290,15 @@ def test_places_that_cannot_be_written(tmp_path):
         choose_format(tmp_path / "a.mp4", info, (64, 96), codec="h265")
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_ten_bits_stay_or_it_is_said_that_they_do_not(tmp_path, suffix):
+    source = write_film(tmp_path / "in.mkv", film(2), codec="ffv1", pixel_format="yuv420p10le")
+    info = open_clip(source).info
+    assert info.bits == 10
+    chosen = choose_format(tmp_path / f"a{suffix}", info, (64, 96))
+    assert chosen.pixel_format.endswith("10le") or "the film has 8" in chosen.notes[-1]
+
+
 @pytest.mark.parametrize("codec", ["h264", "vp9", "av1", "prores", "ffv1", "mjpeg"])
 def test_the_same_frames_give_the_same_film(tmp_path, codec):
     """Whatever the memory held that the encoder was given; 96 px is a width at which libx264 minded."""

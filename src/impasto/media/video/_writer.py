@@ -121,12 +121,16 @@ def choose_format(
         raise UsageError(f"{path.suffix} cannot hold {chosen}; allowed are {', '.join(allowed)}.")
     encoder, _options, quality = ENCODERS[chosen]
     notes: list[str] = []
+    own = chosen in ("gif", "png")
+    known = [] if own else [f.name for f in av.Codec(encoder, "w").video_formats or ()]
     if pixel_format is None:
         pixel_format = _pixel_format(chosen, info.bits, size, notes)
-    if chosen not in ("gif", "png"):
-        known = [f.name for f in av.Codec(encoder, "w").video_formats or ()]
-        if pixel_format not in known:
-            raise unknown_name(f"pixel format of {chosen}", pixel_format, known)
+        shallow = pixel_format.removesuffix("10le")
+        if pixel_format not in known and shallow in known:
+            notes.append(f"{encoder} of this machine has no 10 bits for {chosen}; the film has 8")
+            pixel_format = shallow
+    if not own and pixel_format not in known:
+        raise unknown_name(f"pixel format of {chosen}", pixel_format, known)
     best = None if quality is None else (quality if crf is None else crf)
     return FilmFormat(codec=chosen, crf=best, pixel_format=pixel_format, notes=tuple(notes))
 
