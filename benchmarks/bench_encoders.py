@@ -88,15 +88,15 @@ def packets(path: Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def psnr(path: Path, frames: list[np.ndarray]) -> float:
-    """Peak signal-to-noise ratio of the decoded film, in decibels."""
+def psnr(path: Path, frames: list[np.ndarray]) -> float | None:
+    """Peak signal-to-noise ratio of the decoded film, in decibels; None where it is lossless."""
     height, width = frames[0].shape[:2]
     decoded = (one.pixels for one in open_clip(path).frames((height, width)))
     errors = [
         np.square(one / (257 if one.dtype == np.uint16 else 1) - other).mean()
         for one, other in zip(decoded, frames, strict=True)
     ]
-    return float(10 * np.log10(255**2 / np.mean(errors)))
+    return round(float(10 * np.log10(255**2 / np.mean(errors))), 2) if max(errors) > 0 else None
 
 
 def poison(number: int) -> None:
@@ -127,7 +127,7 @@ def table(
             "alike": max(digests[name].values()),
             "frames_per_second": round(len(frames) / statistics.median(seconds[name]), 1),
             "kilobytes_per_frame": round(path.stat().st_size / len(frames) / 1000, 1),
-            "psnr_db": round(psnr(path, frames), 2),
+            "psnr_db": psnr(path, frames),
         }
         for name, path in paths.items()
     }
