@@ -6,8 +6,8 @@ python benchmarks/bench_quality.py --pairs reference [--measure FOLDER]
 
 Paints the pairs of ``pairs.py`` at 512 px, or measures pictures named photograph+painting.png that FOLDER already
 holds, and prints each pair's figures, their means and medians, how many are out of bounds, and the worst five pairs.
-With ``--pairs reference`` the other methods' pictures of ``../shared/reference`` are measured in the same run
-(``IMPASTO_REFERENCE`` gives another folder).
+The excess of border and seam is over the larger of style and photograph. With ``--pairs reference`` the other
+methods' pictures of ``../shared/reference`` are measured in the same run (``IMPASTO_REFERENCE`` gives another folder).
 """
 
 from __future__ import annotations
@@ -36,8 +36,12 @@ REFERENCE_FOLDER = Path(os.environ.get("IMPASTO_REFERENCE", DATA.parent / "refer
 METHODS = ("wasserstein", "pilot", "twoscale")
 SPECKLE_BOUNDS = (0.6, 1.5)
 BORDER_BOUND = 1.2
+SEAM_BOUND = 2
+LEAST_BORDER = 0.5
+"""A border with less than half of the interior's energy is no artifact, however empty the style's border is."""
+
 RANKED = (
-    "speckle_ratio", "border_ratio", "style_independent", "perceptual", "things", "things_independent",
+    "speckle_ratio", "border_excess", "style_independent", "perceptual", "things", "things_independent",
     "large_edges", "palette", "sharpness_ratio",
 )  # fmt: skip
 """Figures whose ranks over the pairs are averaged to find the worst pairs."""
@@ -73,13 +77,14 @@ def parse_options(text: str) -> dict[str, Any]:
 def row_of(pair: Pair, figures: PictureFigures, seconds: float | None) -> dict[str, Any]:
     """The figures of a pair that are reported, rounded."""
     ratio = figures.over_style
-    both = max(figures.border_of_style or 0, figures.border_of_content)
+    usual = max(figures.border_of_style or 0, figures.border_of_content, LEAST_BORDER)
+    steps = max(figures.seam_of_style or 0, figures.seam_of_content, 1)
     values = {
         "seconds": seconds,
         "speckle_ratio": ratio["speckle"],
         "border_ratio": ratio["border"],
-        "border_excess": figures.border / both,
-        "seam_ratio": ratio["seam"],
+        "border_excess": figures.border / usual,
+        "seam_excess": figures.seam / steps,
         "style_independent": figures.style_independent,
         "perceptual": figures.perceptual,
         "things": figures.things,
@@ -123,6 +128,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "speckle_out_of_bounds": sum(not low <= r["speckle_ratio"] <= high for r in rows),
         "border_out_of_bounds": sum(r["border_ratio"] > BORDER_BOUND for r in rows),
         "border_excess_out_of_bounds": sum(r["border_excess"] > BORDER_BOUND for r in rows),
+        "seam_excess_out_of_bounds": sum(r["seam_excess"] > SEAM_BOUND for r in rows),
         "worst": worst(rows),
     }
 

@@ -71,6 +71,7 @@ class PictureFigures:
     things_independent: float
     large_edges: float
     border_of_content: float
+    seam_of_content: float
     style: float | None = None
     style_independent: float | None = None
     style_w2: float | None = None
@@ -150,6 +151,7 @@ def measure_picture(
         things=things_distance(seen, wanted, things_layers),
         things_independent=independent.things, perceptual=independent.perceptual,
         large_edges=large_edges(pastiche, content), border_of_content=border(content),
+        seam_of_content=seam(content),
         lpips=None if lpips is None else lpips(pastiche, content),
         sharpness=own["sharpness"], noise=own["noise"], speckle=own["speckle"], border=own["border"], seam=own["seam"],
     )  # fmt: skip

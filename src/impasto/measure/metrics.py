@@ -75,7 +75,7 @@ METRICS: Mapping[str, Metric] = {
         "lower",
         "0 to 0.5, chance",
         "Share of places that resemble another place of the photograph more than their own; judge, relu4_2 and relu5_1",
-        "Needs a judge that knows things, and the shipped one of ImageNet's family paints too: see things_independent",
+        "Small things, since most places are background; the default judge is of the family that paints",
     ),
     "things_independent": Metric(
         "lower",
