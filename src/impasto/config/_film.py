@@ -47,7 +47,7 @@ class FilmOptions:
         "unwarped, the frame itself, or noise.", group="Steadiness",
     )  # fmt: skip
     opening_steps: tuple[int, ...] = option(
-        (100, 60, 120), "Steps at each scale of a shot's first frame, which the others live on; those of --steps when "
+        (160, 60, 40), "Steps at each scale of a shot's first frame, which the others live on; those of --steps when "
         "none.", group="Steadiness", low=0, high=100_000,
     )  # fmt: skip
     frame_steps: tuple[int, ...] = option(

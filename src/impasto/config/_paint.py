@@ -177,7 +177,7 @@ class PaintOptions:
         "lbfgs", "How steps are taken.", group="Solver"
     )
     steps: tuple[int, ...] = option(
-        (150, 80, 24), "Steps at each scale, coarse to fine; the first repeats when there are more scales, and "
+        (160, 50, 12), "Steps at each scale, coarse to fine; the first repeats when there are more scales, and "
         "the last ones count when there are fewer.", group="Solver", low=0, high=100_000,
     )  # fmt: skip
     learning_rate: float | None = option(
@@ -344,10 +344,10 @@ PLAIN: Mapping[str, Any] = types.MappingProxyType(
 
 PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
     {
-        "draft": PaintOptions(size=384, steps=(100, 50, 16)),
+        "draft": PaintOptions(size=384, steps=(120, 40, 10)),
         "standard": STANDARD,
         "fine": PaintOptions(
-            size=1024, steps=(200, 120, 60, 30), coherence_weight=(200.0, 50.0, 10.0, 0.0), history=10
+            size=1024, steps=(200, 100, 40, 16), coherence_weight=(200.0, 50.0, 10.0, 0.0), history=10
         ),
         "faithful-gatys": PaintOptions(
             size=512, steps=(500,), coarsest=0, start="noise", style_loss="gram", pooling="average",

@@ -13,7 +13,7 @@ from impasto.losses import change_loss, temporal_loss
 from impasto.media.resize import resize
 from impasto.optimize.carry import borrow_texture, hold_tones, merged
 from impasto.optimize.loop import InFilm, Optimisation
-from impasto.optimize.objective import StyleMemory, Term, see
+from impasto.optimize.objective import StyleMemory, Term, see, without_weak_layers
 from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted
 
 __all__ = ["FilmOptimiser"]
@@ -184,7 +184,7 @@ def _shortened(options: PaintOptions, film: FilmOptions) -> PaintOptions:
     ``mixed`` stays mixed there: with the Gram's alone the palette fades within thirty frames.
     """
     return dataclasses.replace(
-        options,
+        without_weak_layers(options),
         steps=film.frame_steps,
         coarsest=options.coarsest if len(film.frame_steps) > 1 else 0,
         tolerance=film.frame_tolerance,

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.config import PaintOptions
+from impasto.config import PaintOptions, StyleLossName
 from impasto.losses import (
     averages,
     cloud,
@@ -43,6 +43,7 @@ __all__ = [
     "for_the_finest",
     "see",
     "shares",
+    "without_weak_layers",
 ]
 
 StyleDistance = Callable[[Tensor, int, "Tensor | None"], Tensor]
@@ -56,7 +57,8 @@ LEAST_POSITIONS = 2.0
 """A region that covers less than so many positions of a layer says nothing there."""
 
 LEAST_SHARE = 0.005
-"""Style layers that count for less are left out on the finest of several scales."""
+"""Style layers that count for less are left out on the finest of several scales, and in frames that go on from the
+last one."""
 
 PLAIN_VARIANCE = 1e-4
 """Variance of the pixels of a 3x3 window, 0.01 squared, below which coherence leaves an area to the style:
@@ -212,17 +214,23 @@ def build_objective(
 
 
 def for_the_finest(options: PaintOptions) -> PaintOptions:
-    """Options of the finest of several scales.
+    """Options of the finest of several scales: `without_weak_layers`, and ``mixed`` is the Gram's loss alone.
 
-    Style layers below `LEAST_SHARE` are left out: coarser scales have settled what they see, and without relu5_1 a
-    step costs a seventh less. ``mixed`` is the Gram's loss alone: the Gaussians' distance finds palette and layout,
-    which are settled too; the Gram refines faster.
+    The Gaussians' distance finds palette and layout, which coarser scales have settled; the Gram refines faster.
+    """
+    loss: StyleLossName = "gram" if options.style_loss == "mixed" else options.style_loss
+    return dataclasses.replace(without_weak_layers(options), style_loss=loss)
+
+
+def without_weak_layers(options: PaintOptions) -> PaintOptions:
+    """Leaves out style layers below `LEAST_SHARE`, where what they see is settled already.
+
+    Without relu5_1 a step costs a seventh less.
     """
     parts = shares(len(options.style_layers), options.style_shares)
     strong = [n for n, share in enumerate(parts) if share >= LEAST_SHARE]
     return dataclasses.replace(
         options,
-        style_loss="gram" if options.style_loss == "mixed" else options.style_loss,
         style_layers=tuple(options.style_layers[n] for n in strong),
         style_layer_weights=tuple(parts[n] for n in strong),
     )
