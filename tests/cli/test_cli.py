@@ -120,7 +120,7 @@ def test_json_lines(tmp_path, pictures):
     )
     events = [json.loads(line) for line in run.stdout.splitlines()]
     assert [e["event"] for e in events] == ["task", "start"] + ["iterate"] * 2 + ["done"]
-    assert events[2]["terms"].keys() == {"content", "style"}
+    assert events[2]["terms"].keys() == {"content", "style", "grain"}
     assert events[-1]["output"] == str(tmp_path / "a.jpg")
 
 

@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
         "-o",
         out,
         "--frame-steps",
-        "40",
+        "150",  # long enough that the film cannot be done before the signal comes
         "--opening-steps",
         "3",
     )
