@@ -89,3 +89,18 @@ def test_module_is_the_function():
 def test_pictures_smaller_than_a_window_are_refused():
     with pytest.raises(ValueError, match="from 3x3 px"):
         matting_laplacian(torch.zeros(1, 3, 2, 9))
+
+
+def test_noise_in_plain_areas_is_not_kept_and_edges_are():
+    image = 0.5 + 0.004 * (picture(12, 16) - 0.5)
+    image[..., 8:] += 0.3
+    other = picture(12, 16, seed=1)
+    plain_side, edge = torch.zeros_like(other), torch.zeros_like(other)
+    plain_side[..., :6] = other[..., :6]
+    edge[..., 8:] = 1  # an affine function of the image but for its noise
+    edge[:, :, 6:, 8:] = 0  # that stops half way down the edge
+    paper, free = matting_laplacian(image), matting_laplacian(image, plain=1e-4)
+    assert float(photorealism_loss(plain_side, free)) < 0.01 * float(
+        photorealism_loss(plain_side, paper)
+    )
+    assert float(photorealism_loss(edge, free)) > 0.01
