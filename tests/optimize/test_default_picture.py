@@ -72,7 +72,7 @@ def test_coherence_is_for_changes_that_part_an_object():
 
 
 def test_coherence_needs_a_number():
-    with pytest.raises(UsageError, match="--coherence-weight got no number"):
+    with pytest.raises(UsageError, match="--coherence-weight is empty"):
         options(coherence_weight=())
 
 

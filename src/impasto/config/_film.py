@@ -44,7 +44,7 @@ class FilmOptions:
 
     frame_start: FrameStart = option(
         "warped", "What a frame begins with: the previous pastiche warped along the motion (Ruder 2016), the same "
-        "unwarped, the frame itself, or noise.", group="Steadiness",
+        "unwarped, the initial image of a single picture, or noise.", group="Steadiness",
     )  # fmt: skip
     opening_steps: tuple[int, ...] = option(
         (160, 60, 40), "Steps at each scale of a shot's first frame, which the others live on; those of --steps when "

@@ -101,7 +101,7 @@ class PaintOptions:
     )  # fmt: skip
 
     style_loss: StyleLossName = option(
-        "w2", "What style is: Gram matrices, Gaussians of features (w2), both (mixed; the Gram alone on the finest "
+        "w2", "Style loss: Gram matrices, Gaussians of features (w2), both (mixed; the Gram alone on the finest "
         "of several scales), whole distributions (sliced), or nearest neighbours.", group="Losses",
     )  # fmt: skip
     content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
@@ -119,11 +119,14 @@ class PaintOptions:
         "Layers of the style loss (Gatys 2016).", group="Losses",
     )  # fmt: skip
     style_layer_weights: tuple[float, ...] = option(
-        (), "Share of each style layer; by --style-falloff when empty.", group="Losses", low=0
+        (),
+        "Relative weight of each style layer; derived from --style-falloff when empty.",
+        group="Losses",
+        low=0,
     )
     style_falloff: float = option(
-        4.0, "How many times the next one each style layer weighs (Crowson); 1 for equal weights, which also "
-        "paint objects of the style into the photograph.", group="Losses", low=0.1, high=100,
+        4.0, "Weight of each style layer relative to the next one listed (Crowson uses 4). With 1, all layers weigh "
+        "the same, and objects of the style may appear in the picture.", group="Losses", low=0.1, high=100,
     )  # fmt: skip
     content_loss: DistanceName = option(
         "mse",
@@ -136,12 +139,13 @@ class PaintOptions:
         0.0, "Weight of the Laplacian loss, which keeps edges (Li 2017).", group="Losses", low=0
     )
     coherence_weight: tuple[float, ...] = option(
-        (200.0, 50.0, 0.0), "Weight of color coherence at each scale, counted like --steps: keeps the colors of each "
-        "object together by how far the change of color is from affine within 3x3 px (Levin 2008, eq. 5).",
+        (200.0, 50.0, 0.0), "Weight of color coherence at each scale, coarse to fine, assigned like --steps. It "
+        "penalizes color changes that are not affine within 3x3 px (Levin 2008, eq. 5), so that each object keeps "
+        "consistent colors.",
         group="Losses", low=0,
     )  # fmt: skip
     grain_weight: float = option(
-        3.0, "Weight of matching the strength of the style's finest detail, which keeps out speckle.",
+        3.0, "Weight of the grain loss, which matches the strength of the style's finest detail and prevents speckle.",
         group="Losses", low=0,
     )  # fmt: skip
     photoreal_weight: float = option(
@@ -149,8 +153,8 @@ class PaintOptions:
         group="Losses", low=0,
     )  # fmt: skip
     balance: Literal["fixed", "guard", "auto"] = option(
-        "fixed", "fixed keeps --style-weight; guard lowers it on the coarsest scale until the content loss keeps to "
-        "--content-budget, for photographs that would be lost; auto also raises it.", group="Losses",
+        "fixed", "How --style-weight is set: fixed keeps it; guard lowers it on the coarsest scale until the content "
+        "loss reaches --content-budget; auto can also raise it.", group="Losses",
     )  # fmt: skip
     content_budget: float = option(
         0.45, "Content loss that balance aims at: the share of the content features' energy that may change.",
@@ -257,9 +261,11 @@ class PaintOptions:
             )
         if self.start == "file" and self.start_file is None:
             raise UsageError("start is 'file' but no file was given; give one with --start-file.")
+        if not self.steps:
+            raise UsageError("--steps is empty; give one number, or several from coarse to fine.")
         if not self.coherence_weight:
             raise UsageError(
-                "--coherence-weight got no number; give one, or several from coarse to fine."
+                "--coherence-weight is empty; give one number, or several from coarse to fine."
             )
         _check_pairing("content", self.content_layers, self.content_layer_weights)
         _check_pairing("style", self.style_layers, self.style_layer_weights)
@@ -344,7 +350,7 @@ PLAIN: Mapping[str, Any] = types.MappingProxyType(
 
 PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
     {
-        "draft": PaintOptions(size=384, steps=(120, 40, 10)),
+        "draft": PaintOptions(size=384, steps=(60, 10), coherence_weight=(200.0, 0.0)),
         "standard": STANDARD,
         "fine": PaintOptions(
             size=1024, steps=(200, 100, 40, 16), coherence_weight=(200.0, 50.0, 10.0, 0.0), history=10

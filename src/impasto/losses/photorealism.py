@@ -30,9 +30,9 @@ def matting_laplacian(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``, at least 3x3; computed in its own dtype.
         epsilon: Weight of the regulariser that keeps plain windows invertible.
-        plain: Variance of the pixels of a plain window. A window of variance ``v`` counts ``v^2 / (v^2 + plain^2)``, so
-            that plain areas are free and the noise in them, such as the blocks of JPEG, is not kept. Deviates from the
-            paper, which has 0.
+        plain: Variance below which a window is plain. A window of variance ``v`` has weight
+            ``v^2 / (v^2 + plain^2)``, so that plain areas are free and the noise in them, such as the blocks of JPEG,
+            is not kept. Deviates from the paper, which has 0.
 
     Returns:
         ``(H*W, H*W)``, sparse CSR with int32 indices and 25 entries a row; those beyond the border are 0, and
@@ -68,7 +68,7 @@ def matting_laplacian(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.
 
 
 def _counts(shifted: list[Tensor], plain: float) -> Tensor:
-    """What each window counts, ``(H-2, W-2)``."""
+    """Weight of each window, ``(H-2, W-2)``."""
     if plain == 0:
         return torch.ones_like(shifted[0][0])
     variance = torch.stack([part.square().mean(0) for part in shifted]).mean(0)

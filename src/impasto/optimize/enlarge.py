@@ -15,7 +15,7 @@ __all__ = ["detail_strength", "enlarged"]
 
 DETAIL_SHARE = 0.5
 """Largest detail of the photograph that is added, as a share of the styles' own in the same band (root mean square).
-In full it is noise on plain styles that forty steps do not remove."""
+In full, it leaves noise on plain styles that the last steps do not remove."""
 
 
 def enlarged(

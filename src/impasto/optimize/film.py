@@ -64,14 +64,9 @@ class FilmOptimiser:
             seed=self.paint_options.seed * 1_000_003 + context.index,
         )
         if "style_weight" in context.state:
-            # The state's weight has the strength in it; the grain's is given the same.
-            options = dataclasses.replace(
-                options,
-                balance="fixed",
-                strength=1.0,
-                style_weight=context.state["style_weight"],
-                grain_weight=options.grain_weight * options.strength**3,
-            )
+            factor = options.strength**3  # the stored weight already includes the strength
+            weight = context.state["style_weight"] / factor if factor > 0 else 0.0
+            options = dataclasses.replace(options, balance="fixed", style_weight=weight)
         if alone and self.film.opening_steps and self.film.remembers:
             options = dataclasses.replace(options, steps=self.film.opening_steps)
         elif self.film.frame_steps and not alone:

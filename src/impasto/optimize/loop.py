@@ -322,7 +322,11 @@ class Optimisation:
             return enlarged(self._canvas, self._given.to(self.content), size)
         zoom = self.options.style_scale
         before, after = max(self.image.shape[-2:]) * zoom, max(size) * zoom
-        limit = detail_strength(self.styles, self.options.blend, round(before), round(after))
+        limit = None  # a photograph that is not painted keeps all of its detail
+        strength = min(self.options.strength, 1.0)
+        if strength * self.options.style_weight > 0:
+            limit = detail_strength(self.styles, self.options.blend, round(before), round(after))
+            limit /= strength**3
         return enlarged(self._canvas, self._photograph, size, limit)
 
     @cached_property

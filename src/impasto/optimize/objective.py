@@ -175,7 +175,7 @@ def build_objective(
         backbone: The network that sees.
         options: Which losses, layers and weights.
         autocast: Run the backbone in bfloat16.
-        place: Number of the scale, from 0, and how many there are; see `for_the_finest`.
+        place: Index of the scale, from 0, and the number of scales; see `for_the_finest`.
         memory: Styles that were measured already, and where new ones are kept.
         regions: Parts of the content with the parts of the style that they take; the whole when there are none.
 
@@ -203,7 +203,7 @@ def build_objective(
             weight=options.laplacian_weight,
             measure=lambda _f, x, _s: (laplacian(x) - edges).square().mean(),
         )
-    if options.grain_weight * options.strength > 0:
+    if options.grain_weight * style_weight > 0:
         terms["grain"] = _grain_term(styles, options, regions)
     coherence = by_scale(options.coherence_weight, place[1])[place[0]]
     if coherence > 0:
@@ -223,7 +223,7 @@ def for_the_finest(options: PaintOptions) -> PaintOptions:
 
 
 def without_weak_layers(options: PaintOptions) -> PaintOptions:
-    """Leaves out style layers below `LEAST_SHARE`, where what they see is settled already.
+    """Drops style layers whose share is below `LEAST_SHARE`; coarser scales have settled what they control.
 
     Without relu5_1 a step costs a seventh less.
     """
@@ -237,7 +237,10 @@ def without_weak_layers(options: PaintOptions) -> PaintOptions:
 
 
 def _grain_term(styles: Sequence[Tensor], options: PaintOptions, regions: Sequence[Region]) -> Term:
-    """Squared log ratio of the picture's grain to the style's; of several styles, or regions, to their mean."""
+    """Squared log ratio of the picture's grain to the style's; to the mean of several styles.
+
+    Regions count by their area; each takes the grain of its whole style picture.
+    """
     parts = list(zip(shares(len(styles), options.blend), styles, strict=True))
     if regions:
         parts = [(float(one.content.mean()), styles[one.number]) for one in regions]

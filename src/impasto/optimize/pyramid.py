@@ -37,7 +37,7 @@ def plan_scales(
     Args:
         size: Height and width of the finest scale in pixels.
         steps: Steps from coarse to fine. The first repeats when there are more scales; when there are
-            fewer, the last ones count.
+            fewer, the last ones count. A single scale gets the first, since nothing has been painted before it.
         coarsest_px: Least long edge of a coarser scale; 0 for a single scale.
 
     Returns:
@@ -52,6 +52,8 @@ def plan_scales(
         if edge < coarsest_px or min(smaller) < SHORTEST_PX:
             break
         sizes.insert(0, smaller)
+    if len(sizes) == 1:
+        steps = steps[:1]
     return tuple(
         Scale(height_px=height, width_px=width, steps=count)
         for (height, width), count in zip(sizes, by_scale(steps, len(sizes)), strict=True)

@@ -42,8 +42,8 @@ def first_picture(
         given: ``(1, 3, h, w)`` for ``file``; it is resampled.
         regions: For ``recolored`` and ``whitened``, each region is given the colors of its own part of its style;
             content masks of the content's size.
-        blend: For these two, the weight of each style; equal when empty.
-        amount: For these two, the share of the change of color, from 0 to 1.
+        blend: For ``recolored`` and ``whitened``, the weight of each style; equal when empty.
+        amount: For ``recolored`` and ``whitened``, the share of the change of color, from 0 to 1.
 
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``.
