@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-QUICK = ["--size", "64", "--steps", "3,2", "--coarsest", "32"]
+QUICK = ["--size", "64", "--steps", "2", "--coarsest", "32"]
 
 
 def impasto(*arguments, **kwargs):

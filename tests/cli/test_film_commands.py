@@ -104,7 +104,7 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
     assert process.returncode == 130, told
     assert "--resume goes on" in told
     assert 2 <= len(decoded(out)) < 10
-    again = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, "--frame-steps", "40",
+    again = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, "--frame-steps", "150",
                     "--opening-steps", "3")  # fmt: skip
     assert again.returncode == 2
     assert "--resume goes on with them, --fresh throws them away" in again.stderr
