@@ -11,7 +11,7 @@ import torch
 
 from impasto.errors import UsageError
 from impasto.machine import fast_bfloat16, threads_used
-from impasto.threads import WAIT_VARIABLES, wait_passively
+from impasto.threads import WAIT_VARIABLES, busy_notes, wait_passively
 
 CPU = torch.device("cpu")
 
@@ -59,3 +59,11 @@ def test_threads_and_their_reason(monkeypatch):
     assert threads_used().endswith("(OMP_NUM_THREADS)")
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert threads_used() == f"{count} thread{'s' * (count > 1)} (the default)"
+
+
+def test_busy_cores_are_told_where_several_threads_share_them(monkeypatch):
+    monkeypatch.setattr(os, "getloadavg", lambda: (1e6, 0, 0))
+    assert busy_notes(1) == ()
+    assert "OMP_NUM_THREADS=1 is faster" in busy_notes(2)[0]
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0, 0))
+    assert busy_notes(2) == ()

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import nn
 
 from impasto.errors import UsageError
+from impasto.threads import busy_notes
 
 __all__ = [
     "fast_bfloat16",
@@ -19,6 +20,7 @@ __all__ = [
     "process_and_count",
     "resolve_device",
     "share_gradients",
+    "thread_notes",
     "threads_used",
 ]
 
@@ -77,6 +79,11 @@ def threads_used() -> str:
     given = os.environ.get("OMP_NUM_THREADS") == str(count)
     reason = "OMP_NUM_THREADS" if given else "the default"
     return f"{count} thread{'s' * (count != 1)} ({reason})"
+
+
+def thread_notes(device: torch.device) -> tuple[str, ...]:
+    """What a person should know of the threads on the CPU; see `busy_notes`."""
+    return busy_notes(torch.get_num_threads()) if device.type == "cpu" else ()
 
 
 def join_processes(folder: Path | None = None) -> bool:

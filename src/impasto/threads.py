@@ -1,14 +1,17 @@
-"""How threads wait for each other, which is settled before torch is loaded."""
+"""How threads wait for each other, which is settled before torch is loaded, and whether the cores are free."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-__all__ = ["wait_passively"]
+__all__ = ["busy_notes", "wait_passively"]
 
 WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Environment variables that tell OpenMP runtimes how long an idle thread spins: the standard's, GNU's, and LLVM's."""
+
+BUSY = 1.5
+"""Processes that want to run, per core, from which several threads gain nothing."""
 
 
 def wait_passively() -> bool:
@@ -25,3 +28,21 @@ def wait_passively() -> bool:
         return False
     os.environ["OMP_WAIT_POLICY"] = "passive"
     return True
+
+
+def busy_notes(threads: int) -> tuple[str, ...]:
+    """What to say where other programs need the cores that several threads would use.
+
+    The number of threads is not changed by itself: it decides the last bits of a result, so that the same command would
+    give other bytes on a busy machine.
+
+    Args:
+        threads: How many are used.
+    """
+    if threads < 2 or not hasattr(os, "getloadavg"):
+        return ()
+    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    if load < BUSY * cores:
+        return ()
+    told = f"other programs keep this machine busy (load {load:.1f} on {cores} cores)"
+    return (f"{told}; OMP_NUM_THREADS=1 is faster on busy cores",)

@@ -197,7 +197,7 @@ def where(about: Mapping[str, Any]) -> str:
 
 def described(job: Job, content: Picture) -> dict[str, Any]:
     """What is about to be done, as plain values."""
-    from impasto.machine import threads_used
+    from impasto.machine import thread_notes, threads_used
 
     optimisation = job.optimisation
     height, width = optimisation.size
@@ -212,5 +212,5 @@ def described(job: Job, content: Picture) -> dict[str, Any]:
         "scales": [[s.width_px, s.height_px, s.steps] for s in optimisation.scales],
         "seconds_foretold": round(plan.forecast.seconds, 2),
         "memory_gib_foretold": round(plan.forecast.memory_bytes / 2**30, 2),
-        "notes": [*content.notes, *job.notes, *plan.notes],
+        "notes": [*content.notes, *job.notes, *plan.notes, *thread_notes(optimisation.device)],
     }

@@ -146,7 +146,7 @@ class BarFilmShow(QuietFilmShow):
 def described(job: FilmJob) -> dict[str, Any]:
     """What is about to be done, as plain values."""
     from impasto.config import METHODS
-    from impasto.machine import threads_used
+    from impasto.machine import thread_notes, threads_used
 
     height, width = job.size
     if not hasattr(job.stylizer, "trial"):
@@ -169,7 +169,7 @@ def described(job: FilmJob) -> dict[str, Any]:
         "precision": trial.precision,
         "seconds_a_frame_foretold": round(following, 2),
         "memory_gib_foretold": round(trial.plan.forecast.memory_bytes / 2**30, 2),
-        "notes": [*job.notes, *trial.plan.notes],
+        "notes": [*job.notes, *trial.plan.notes, *thread_notes(trial.device)],
     }
 
 
