@@ -24,7 +24,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     "all threads, passive": {"OMP_NUM_THREADS": "{cores}", "OMP_WAIT_POLICY": "passive"},
     "all threads, active": {"OMP_NUM_THREADS": "{cores}", "OMP_WAIT_POLICY": "active"},
     "all threads, KMP_BLOCKTIME=0": {"OMP_NUM_THREADS": "{cores}", "KMP_BLOCKTIME": "0"},
-    "all threads, spins 100": {"OMP_NUM_THREADS": "{cores}", "GOMP_SPINCOUNT": "100"},
+    "all threads, spins 1000": {"OMP_NUM_THREADS": "{cores}", "GOMP_SPINCOUNT": "1000"},
     "all threads, spins 10000": {"OMP_NUM_THREADS": "{cores}", "GOMP_SPINCOUNT": "10000"},
     "impasto": {},
 }
@@ -33,8 +33,8 @@ OURS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT",
 PAINT = """
 import sys, time
 if sys.argv[3] == "impasto":
-    from impasto.threads import wait_passively
-    wait_passively()
+    from impasto.threads import spin_briefly
+    spin_briefly()
 import torch
 from common import pair
 from impasto.backbones import load_backbone

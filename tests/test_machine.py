@@ -11,7 +11,7 @@ import torch
 
 from impasto.errors import UsageError
 from impasto.machine import fast_bfloat16, threads_used
-from impasto.threads import WAIT_VARIABLES, busy_notes, wait_passively
+from impasto.threads import SPINS, WAIT_VARIABLES, busy_notes, spin_briefly
 
 CPU = torch.device("cpu")
 
@@ -28,15 +28,15 @@ def test_bfloat16_can_be_forced(monkeypatch):
 
 @pytest.mark.parametrize(
     ("given", "wanted"),
-    [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active"), ({"GOMP_SPINCOUNT": "7"}, None)],
+    [({}, SPINS), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
 )
-def test_threads_sleep_unless_told_otherwise(given, wanted):
+def test_threads_spin_briefly_unless_told_otherwise(given, wanted):
     """In a process of its own, since torch must not be loaded yet; the command must not load it for this."""
     code = (
         "import os, sys; from impasto.cli import main\n"
         "try: main(['--version'])\n"
         "except SystemExit: pass\n"
-        "print(os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
+        "print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
     )
     environment = {k: v for k, v in os.environ.items() if k not in WAIT_VARIABLES}
     done = subprocess.run(
@@ -50,7 +50,7 @@ def test_threads_sleep_unless_told_otherwise(given, wanted):
 
 
 def test_it_is_too_late_once_torch_is_there():
-    assert not wait_passively()
+    assert not spin_briefly()
 
 
 def test_threads_and_their_reason(monkeypatch):

@@ -9,7 +9,7 @@ from cyclopts import App
 
 from impasto._version import __version__
 from impasto.errors import ImpastoError
-from impasto.threads import wait_passively
+from impasto.threads import spin_briefly
 
 __all__ = ["app", "main"]
 
@@ -40,7 +40,7 @@ app.command("impasto.cli._doctor:doctor", name="doctor")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command and exits with 0, the error's own code, or 130 when interrupted."""
-    wait_passively()
+    spin_briefly()
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     if debug:
