@@ -8,17 +8,14 @@ spots.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
-from impasto.backbones.layers import resolve_layers
-from impasto.errors import InputError
+from impasto.backbones.shipped import SMALLEST_PX, collect, with_weights
 
 __all__ = ["STAGES", "MetricNet", "Stage", "load_metric_net"]
 
@@ -51,8 +48,6 @@ STAGES = (
 )
 """Five scales with strides 1, 2, 4, 8 and 16, two convolutions each."""
 
-SMALLEST_PX = 32
-
 
 class MetricNet(nn.Module):
     """A frozen network of ten 3x3 convolutions, without normalization layers.
@@ -83,25 +78,13 @@ class MetricNet(nn.Module):
             UnknownNameError: A layer does not exist.
             InputError: The image is too small.
         """
-        resolved = resolve_layers(layers, self.layer_names)
-        height, width = image.shape[-2:]
-        if min(height, width) < SMALLEST_PX:
-            raise InputError(
-                f"the picture is {width}x{height} px; metric-net needs at least {SMALLEST_PX} px on each side. "
-                "Use a larger picture."
-            )
-        x = image.contiguous(memory_format=torch.channels_last)
-        wanted = set(resolved)
-        found: dict[str, Tensor] = {}
-        for stage in STAGES:
-            if len(found) == len(wanted):
-                break
-            x = F.avg_pool2d(x, 2) if stage.halved else x
-            conv = getattr(self, stage.module)
-            x = F.relu(conv(F.pad(x, (1, 1, 1, 1), mode="replicate")))
-            if stage.name in wanted:
-                found[stage.name] = x
-        return {asked: found[layer] for asked, layer in zip(layers, resolved, strict=True)}
+        needs = f"metric-net needs at least {SMALLEST_PX} px on each side. Use a larger picture."
+        return collect(image, layers, STAGES, self._stage, needs=needs)
+
+    def _stage(self, stage: Stage, x: Tensor) -> Tensor:
+        x = F.avg_pool2d(x, 2) if stage.halved else x
+        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        return F.relu(getattr(self, stage.module)(padded))
 
 
 def load_metric_net(path: Path | None = None, dtype: torch.dtype = torch.float32) -> MetricNet:
@@ -111,12 +94,4 @@ def load_metric_net(path: Path | None = None, dtype: torch.dtype = torch.float32
         path: A safetensors file with other weights of the same shapes.
         dtype: Of the parameters.
     """
-    network = MetricNet()
-    if path is None:
-        packaged = files("impasto.backbones") / "data" / "metric_net.safetensors"
-        state = load(packaged.read_bytes())
-    else:
-        state = load_file(path)
-    network.load_state_dict({key: value.to(dtype) for key, value in state.items()})
-    network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.requires_grad_(False).eval()
+    return with_weights(MetricNet(), "metric_net.safetensors", path, dtype)

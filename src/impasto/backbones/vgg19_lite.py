@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load, load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from impasto.backbones.chain import Pooling
-from impasto.backbones.layers import resolve_layers
-from impasto.errors import InputError
+from impasto.backbones.shipped import SMALLEST_PX, collect, with_weights
 
 __all__ = ["STEPS", "Step", "Vgg19Lite", "load_vgg19_lite"]
 
@@ -49,8 +46,6 @@ STEPS = (
 )
 """VGG-19 at a quarter of its widths up to relu3_1, and narrower from there, where the teacher's channels are
 found to be silent on every picture: a third to a half of them in blocks 3 and 4."""
-
-SMALLEST_PX = 32
 
 
 class Vgg19Lite(nn.Module):
@@ -88,22 +83,8 @@ class Vgg19Lite(nn.Module):
             UnknownNameError: A layer does not exist.
             InputError: The image is too small.
         """
-        resolved = resolve_layers(layers, self.layer_names)
-        height, width = image.shape[-2:]
-        if min(height, width) < SMALLEST_PX:
-            raise InputError(
-                f"the picture is {width}x{height} px; vgg19-lite needs {SMALLEST_PX} px on each side."
-            )
-        x = image.contiguous(memory_format=torch.channels_last)
-        wanted = set(resolved)
-        found: dict[str, Tensor] = {}
-        for step in STEPS:
-            if len(found) == len(wanted):
-                break
-            x = self._step(step, x)
-            if step.name in wanted:
-                found[step.name] = x
-        return {asked: found[layer] for asked, layer in zip(layers, resolved, strict=True)}
+        needs = f"vgg19-lite needs {SMALLEST_PX} px on each side."
+        return collect(image, layers, STEPS, self._step, needs=needs)
 
     def _step(self, step: Step, x: Tensor) -> Tensor:
         conv = getattr(self, step.name.replace("relu", "conv"))
@@ -129,12 +110,4 @@ def load_vgg19_lite(path: Path | None = None, dtype: torch.dtype = torch.float32
         path: Other weights of the same shape, as safetensors.
         dtype: Of the parameters.
     """
-    network = Vgg19Lite()
-    if path is None:
-        packaged = files("impasto.backbones") / "data" / "vgg19_lite.safetensors"
-        state = load(packaged.read_bytes())
-    else:
-        state = load_file(path)
-    network.load_state_dict({key: value.to(dtype) for key, value in state.items()})
-    network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.requires_grad_(False).eval()
+    return with_weights(Vgg19Lite(), "vgg19_lite.safetensors", path, dtype)

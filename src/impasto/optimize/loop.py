@@ -23,7 +23,7 @@ from impasto.optimize.memory import Estimator, Plan, choose_plan, free_memory_by
 from impasto.optimize.objective import Evaluation, Objective, StyleMemory, Term, build_objective
 from impasto.optimize.pyramid import plan_scales
 from impasto.optimize.solvers import Solver, make_solver
-from impasto.optimize.start import first_picture
+from impasto.optimize.start import RECOLORED, first_picture
 from impasto.types import Backbone, Iterate, Region
 
 __all__ = ["InFilm", "Optimisation"]
@@ -181,9 +181,7 @@ class Optimisation:
         return f"{'bfloat16' if self.plan.autocast else 'float32'} ({reason})"
 
     def _first_image(self) -> Tensor:
-        if self._given is not None:
-            return self._started("file", 0)
-        return self._started(self.options.start, 0)
+        return self._started(self.options.start if self._given is None else "file", 0)
 
     def _started(self, start: StartName, scale: int) -> Tensor:
         """An initial image at the size of a scale."""
@@ -333,7 +331,7 @@ class Optimisation:
     def _photograph(self) -> Tensor:
         """The content at the finest scale, in the colors of the initial image."""
         start = self.options.start
-        return self._started(start if start in ("recolored", "whitened") else "content", -1)
+        return self._started(start if start in RECOLORED else "content", -1)
 
     @property
     def _canvas(self) -> Tensor:

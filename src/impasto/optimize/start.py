@@ -14,7 +14,10 @@ from impasto.media.resize import resize
 from impasto.optimize.objective import shares
 from impasto.types import Region
 
-__all__ = ["first_picture"]
+__all__ = ["RECOLORED", "first_picture"]
+
+RECOLORED = ("recolored", "whitened")
+"""Initial images that are the photograph in the style's colors."""
 
 NOISE_SPREAD = 0.1
 """Standard deviation of the noise about mid grey. White noise over the whole range hides what the content asks for."""
@@ -50,7 +53,7 @@ def first_picture(
     """
     if start == "content":
         return content.clone()
-    if start in ("recolored", "whitened"):
+    if start in RECOLORED:
         whiten = start == "whitened"
         if regions:
             picture = _recolored_by_region(content, styles, regions, whiten=whiten)

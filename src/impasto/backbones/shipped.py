@@ -1,0 +1,89 @@
+"""What the networks that ship share: their weights, and one pass that stops at the deepest layer requested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+from safetensors.torch import load, load_file
+from torch import Tensor, nn
+
+from impasto.backbones.layers import resolve_layers
+from impasto.errors import InputError
+
+__all__ = ["SMALLEST_PX", "collect", "with_weights"]
+
+SMALLEST_PX = 32
+"""Least side of a picture, two positions of the deepest layer."""
+
+
+class Named(Protocol):
+    """A step of a network, which gives the layer of its name."""
+
+    @property
+    def name(self) -> str:
+        """Name of the layer."""
+        ...
+
+
+Step = TypeVar("Step", bound=Named)
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def collect(
+    image: Tensor,
+    layers: Sequence[str],
+    steps: Sequence[Step],
+    run: Callable[[Step, Tensor], Tensor],
+    *,
+    needs: str,
+) -> dict[str, Tensor]:
+    """Runs the steps in order as far as the deepest layer requested.
+
+    Args:
+        image: ``(B, 3, H, W)``.
+        layers: Names or aliases of layers that steps give.
+        steps: All of the network, in order.
+        run: Takes a step and its input to its output.
+        needs: What to say to a picture with a side below `SMALLEST_PX`.
+
+    Returns:
+        The feature maps, by the names they were requested by.
+
+    Raises:
+        UnknownNameError: A layer does not exist.
+        InputError: The picture is too small.
+    """
+    resolved = resolve_layers(layers, tuple(step.name for step in steps))
+    height, width = image.shape[-2:]
+    if min(height, width) < SMALLEST_PX:
+        raise InputError(f"the picture is {width}x{height} px; {needs}")
+    x = image.contiguous(memory_format=torch.channels_last)
+    wanted = set(resolved)
+    found: dict[str, Tensor] = {}
+    for step in steps:
+        if len(found) == len(wanted):
+            break
+        x = run(step, x)
+        if step.name in wanted:
+            found[step.name] = x
+    return {asked: found[layer] for asked, layer in zip(layers, resolved, strict=True)}
+
+
+def with_weights(network: Network, packaged: str, path: Path | None, dtype: torch.dtype) -> Network:
+    """Gives a network its weights and freezes it.
+
+    Args:
+        network: Of the weights' shapes.
+        packaged: Name of the safetensors file in the package.
+        path: Another safetensors file instead.
+        dtype: Of the parameters.
+    """
+    data = files("impasto.backbones") / "data"
+    state = load((data / packaged).read_bytes()) if path is None else load_file(path)
+    network.load_state_dict({key: value.to(dtype) for key, value in state.items()})
+    network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.requires_grad_(False).eval()
