@@ -3,7 +3,7 @@
 python benchmarks/bench_encoders.py h264     options of libx264 that decide whether it repeats itself
 python benchmarks/bench_encoders.py codecs   every codec with the options that impasto gives it
 
-Each row encodes the same painted frames ``--runs`` times; before each run glibc is told to fill new memory with another
+Each row encodes the same painted frames ``--runs`` times; before each run glibc is set to fill new memory with another
 byte, so that an encoder which reads memory before writing to it cannot repeat itself by luck. ``alike`` is the largest
 number of runs with equal packets, ``frames_per_second`` is the median over the runs, and ``psnr_db`` compares the
 decoded film with the painted frames in RGB.

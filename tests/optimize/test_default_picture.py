@@ -6,14 +6,14 @@ import pytest
 import torch
 from helpers import LAYERS, TinyNetwork, painting, photograph
 
-from impasto.config import PRESETS, options
+from impasto.config import PRESETS, film_options, options
 from impasto.errors import UsageError
 from impasto.losses import grain, moments
-from impasto.optimize import Optimisation, build_objective
+from impasto.optimize import FilmOptimiser, Optimisation, build_objective
 from impasto.optimize.enlarge import detail_strength, enlarged
 from impasto.optimize.objective import for_the_finest, without_weak_layers
 from impasto.optimize.start import first_picture
-from impasto.types import Region
+from impasto.types import FrameContext, Region
 
 GENERATOR = torch.Generator()
 
@@ -149,3 +149,33 @@ def test_the_limit_is_half_the_styles_own_detail():
     assert alone > 0.01
     assert detail_strength([style, flat], (), 32, 64) == pytest.approx(alone / 2, rel=1e-3)
     assert detail_strength([style, flat], (1, 3), 32, 64) == pytest.approx(alone / 4, rel=1e-3)
+
+
+# --- strength ---------------------------------------------------------------------------------------------
+def test_strength_of_zero_keeps_the_photographs_detail_over_several_scales():
+    content, flat = painting(128, 160, seed=4), torch.full((1, 3, 64, 64), 0.5)
+    run = Optimisation(
+        content, [flat], TinyNetwork(),
+        options(**LAYERS, size=160, coarsest=40, steps=(0,), strength=0.0),
+    )  # fmt: skip
+    for _iterate in run:
+        pass
+    assert len(run.scales) > 1
+    torch.testing.assert_close(run.result, content, atol=0.02, rtol=0)
+
+
+def test_later_frames_of_a_film_are_begun_with_the_same_strength_as_the_first():
+    settings = options(**LAYERS, size=96, coarsest=0, steps=(0,), strength=0.5)
+    film = film_options("frame-by-frame")
+    stylizer = FilmOptimiser([0.1 * painting()], TinyNetwork(), settings, film, (64, 96))
+    first, later = (
+        stylizer.paint(
+            photograph(),
+            FrameContext(
+                index=index, opens_shot=index == 0, blend=(), state=state, previous=painting(64, 96)
+            ),
+        )
+        for index, state in ((0, {}), (3, {"style_weight": 150 * 0.5**3}))
+    )
+    torch.testing.assert_close(later.image, first.image)
+    assert later.state["style_weight"] == pytest.approx(first.state["style_weight"])

@@ -139,9 +139,9 @@ class PaintOptions:
         0.0, "Weight of the Laplacian loss, which keeps edges (Li 2017).", group="Losses", low=0
     )
     coherence_weight: tuple[float, ...] = option(
-        (200.0, 50.0, 0.0), "Weight of color coherence at each scale, coarse to fine, assigned like --steps. It "
-        "penalizes color changes that are not affine within 3x3 px (Levin 2008, eq. 5), so that each object keeps "
-        "consistent colors.",
+        (200.0, 50.0, 0.0), "Weight of color coherence at each scale, coarse to fine: the first repeats, or the last "
+        "ones count. It penalizes color changes that are not affine within 3x3 px (Levin 2008, eq. 5), so that each "
+        "object keeps consistent colors.",
         group="Losses", low=0,
     )  # fmt: skip
     grain_weight: float = option(
@@ -181,8 +181,8 @@ class PaintOptions:
         "lbfgs", "How steps are taken.", group="Solver"
     )
     steps: tuple[int, ...] = option(
-        (160, 50, 12), "Steps at each scale, coarse to fine; the first repeats when there are more scales, and "
-        "the last ones count when there are fewer.", group="Solver", low=0, high=100_000,
+        (160, 50, 12), "Steps at each scale, coarse to fine; the first repeats when there are more scales, the "
+        "last ones count when there are fewer, and a single scale gets the first.", group="Solver", low=0, high=100_000,
     )  # fmt: skip
     learning_rate: float | None = option(
         None,

@@ -42,7 +42,7 @@ LAYERS_OF: Mapping[str, tuple[tuple[str, ...], str]] = {
     "alexnet": (("relu1", "relu2", "relu3", "relu4", "relu5"), "relu4"),
     "resnet50": (("stem", "layer1", "layer2", "layer3"), "layer3"),
 }
-"""Style layers and content layer of judges that are no VGG. Things are told by the content layer and the deepest."""
+"""Style layers and content layer of judges that are not VGGs; things are measured at the content and deepest layers."""
 
 LEAST_SEEN_PX = 32
 RESAMPLES = 2000

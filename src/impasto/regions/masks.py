@@ -216,8 +216,8 @@ def match_regions(
     """Pairs the regions of content and style that have one name.
 
     What the style lacks takes its style from the whole of it, or stays as it is where that is wished; what the content
-    lacks is left out; both are told. A mask of one color covers its whole picture, so that two of them are a pair
-    whatever their colors, and a style of one color suits every region.
+    lacks is left out; a note reports either. A mask of one color covers its whole picture, so that two of
+    them are a pair whatever their colors, and a style of one color suits every region.
 
     Args:
         content: From `read_masks`.
