@@ -157,7 +157,7 @@ def test_flow_and_measure(tmp_path, things):
 
 
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
-    (["none.mp4", "style.png", "-o", "o.mp4"], 3, "there is no film none.mp4"),
+    (["none.mp4", "style.png", "-o", "o.mp4"], 3, "there is no file none.mp4"),
     (["style.png", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 cannot hold prores"),

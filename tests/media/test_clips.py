@@ -249,7 +249,7 @@ def test_sizes_for_painting_are_even():
 
 # --- what cannot be ---------------------------------------------------------------------------------------
 def test_files_that_are_no_films(tmp_path):
-    with pytest.raises(MissingFileError, match="there is no film"):
+    with pytest.raises(MissingFileError, match="there is no file"):
         open_clip(tmp_path / "none.mp4")
     (tmp_path / "text.mp4").write_text("not a film")
     with pytest.raises(InputError, match="not a film that can be read"):

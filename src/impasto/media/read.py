@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import io
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from impasto.errors import InputError, MissingFileError
+from impasto.errors import ImpastoError, InputError
 from impasto.media.picture import Picture
+from impasto.media.source import check_source
 
-__all__ = ["MOST_PIXELS", "SUFFIXES", "read_image"]
+__all__ = ["MOST_PIXELS", "SUFFIXES", "opened_picture", "read_image"]
 
 MOST_PIXELS = 200_000_000
 """Larger pictures are taken for a decompression bomb."""
@@ -21,6 +24,14 @@ MOST_PIXELS = 200_000_000
 SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif",
 )  # fmt: skip
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+"""What Pillow may take a file for. It knows forty more, and one of them, PostScript, runs programs."""
+
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+MOST_SCANS = 100
+"""A progressive JPEG has about ten."""
+
+_PILLOW_LIMIT = threading.Lock()  # Pillow's own limit of pixels is one number for the whole process
 ORIENTATION = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -30,7 +41,7 @@ UPRIGHT = {
 
 
 def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Picture:
-    """Reads a picture.
+    """Reads a picture. Its contents decide the format, whatever its name says.
 
     Args:
         path: JPEG, PNG, WebP, TIFF, BMP, GIF (its first frame), AVIF; HEIC with the extra ``heif``.
@@ -44,59 +55,83 @@ def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Picture:
         InputError: A folder, no picture, a truncated or too large one; one sentence says which.
     """
     path = Path(path)
-    _check_file(path)
-    _register_heif(path)
+    with opened_picture(path, max_pixels) as image:
+        return _decode(path, image, max_pixels)
+
+
+@contextlib.contextmanager
+def opened_picture(path: Path, max_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
+    """Opens a picture of one of the formats in `FORMATS`; nothing is decoded yet.
+
+    Whatever a decoder raises inside the block becomes an `InputError`: damaged files make the libraries raise errors
+    of every kind.
+
+    Raises:
+        MissingFileError: There is no such file.
+        InputError: It is no picture, is too large, or turns out to be damaged inside the block.
+    """
+    check_source(path, "picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with _identified(path, max_pixels) as image:
                 _check_size(path, image.size, max_pixels)
-                return _decode(path, image)
+                _check_scans(path, image)
+                yield image
+    except ImpastoError:
+        raise
     except Image.DecompressionBombError as error:
-        raise _too_large(path, "more", max_pixels) from error
+        raise _too_large(path, "too many", max_pixels) from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not a picture that can be read; {_hint(path)}.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path} is damaged or cut short ({str(error) or type(error).__name__}); get a whole copy of it."
-        ) from error
+    except Exception as error:
+        raise InputError(f"{path} is damaged or cut short; get a whole copy of it.") from error
 
 
-def _check_file(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; give a picture.")
-        if not path.exists():
-            folder = path.absolute().parent
-            names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-            near = difflib.get_close_matches(path.name, names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "check the name and the folder."
-            raise MissingFileError(f"there is no file {path}; {hint}")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty; give a picture.")
-        with path.open("rb"):
-            pass
-    except PermissionError as error:
-        raise InputError(f"{path} may not be read; change its permissions or copy it.") from error
+def _identified(path: Path, max_pixels: int) -> Image.Image:
+    formats: tuple[str, ...] = FORMATS
+    if _is_heif(path):
+        _register_heif(path)
+        formats = ("HEIF",)
+    with _PILLOW_LIMIT:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+        try:
+            return Image.open(path, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _is_heif(path: Path) -> bool:
+    with path.open("rb") as file:
+        header = file.read(64)
+    return header[4:8] == b"ftyp" and header[8:12] in HEIF_BRANDS and b"avif" not in header
 
 
 def _register_heif(path: Path) -> None:
-    if path.suffix.lower() in (".heic", ".heif"):
-        try:
-            import pillow_heif
-        except ImportError as error:
-            raise InputError(
-                f"{path} is HEIC, which needs one more library; install impasto[heif] or save it as JPEG."
-            ) from error
-        pillow_heif.register_heif_opener()
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise InputError(
+            f"{path} is HEIC, which needs one more library; install impasto[heif] or save it as JPEG."
+        ) from error
+    pillow_heif.register_heif_opener()
 
 
 def _hint(path: Path) -> str:
     if path.suffix.lower() in SUFFIXES:
         return "its contents are not what its name says"
     return "allowed are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
+
+
+def _check_scans(path: Path, image: Image.Image) -> None:
+    """Refuses a progressive JPEG of so many passes over the picture that decoding would take minutes."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    scans = path.read_bytes().count(b"\xff\xda")
+    if scans > MOST_SCANS:
+        raise InputError(
+            f"{path} stores its pixels in {scans} passes and at most {MOST_SCANS} are read; save it anew as JPEG."
+        )
 
 
 def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
@@ -113,14 +148,13 @@ def _too_large(path: Path, got: str, max_pixels: int) -> InputError:
     )
 
 
-def _decode(path: Path, image: Image.Image) -> Picture:
+def _decode(path: Path, image: Image.Image, max_pixels: int) -> Picture:
     notes: list[str] = []
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        notes.append(f"the first of {frames} frames is used")
+    if getattr(image, "is_animated", False):
+        notes.append("only the first of its frames is used")
     turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
     profile = image.info.get("icc_profile")
-    deep = _decode_deep(path, image)
+    deep = _decode_deep(path, image, max_pixels)
     if deep is not None:
         return _finish_deep(path, deep, turn, profile, notes)
     image.load()
@@ -157,12 +191,12 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     base = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "LA": "L", "1": "L"}.get(image.mode, image.mode)
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        name = (ImageCms.getProfileDescription(source) or "").strip() or "its profile"
+        name = _printable(ImageCms.getProfileDescription(source) or "") or "its profile"
         converted = ImageCms.profileToProfile(
             image.convert(base), source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        notes.append("its colour profile is damaged or does not fit, and was passed over")
+        notes.append("its color profile is damaged or does not fit, and was passed over")
         return image
     if "srgb" not in name.lower():
         notes.append(f"converted from {name} to sRGB")
@@ -172,7 +206,12 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     return converted
 
 
-def _decode_deep(path: Path, image: Image.Image) -> np.ndarray | None:
+def _printable(text: str) -> str:
+    """A file's own words, fit for a terminal: without control characters, and short."""
+    return "".join(c for c in text if c.isprintable()).strip()[:60]
+
+
+def _decode_deep(path: Path, image: Image.Image, max_pixels: int) -> np.ndarray | None:
     """16-bit PNG and TIFF as uint16 ``(H, W, C)``; None for anything else."""
     if image.format == "PNG":
         with path.open("rb") as file:
@@ -181,22 +220,24 @@ def _decode_deep(path: Path, image: Image.Image) -> np.ndarray | None:
             return None
         import imagecodecs
 
-        try:
-            pixels = imagecodecs.png_decode(path.read_bytes())
-        except (RuntimeError, ValueError) as error:
-            raise OSError(str(error)) from error
+        pixels = imagecodecs.png_decode(path.read_bytes())
     elif image.format == "TIFF" and any(bits > 8 for bits in _tiff_bits(image)):
-        import tifffile
-
-        try:
-            pixels = tifffile.imread(path, key=0)
-        except Exception as error:
-            raise OSError(str(error)) from error
+        pixels = _read_deep_tiff(path, max_pixels)
     else:
         return None
     if pixels.dtype != np.uint16 or pixels.ndim not in (2, 3):
         return None
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _read_deep_tiff(path: Path, max_pixels: int) -> np.ndarray:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        if page.size > 4 * max_pixels:
+            raise _too_large(path, f"{page.size // 4}", max_pixels)
+        return np.asarray(page.asarray())
 
 
 def _tiff_bits(image: Image.Image) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ class Timelapse:
         import av
 
         if self._container is None:
-            self._container = av.open(str(self._beside), "w", format="mp4")
+            self._container = av.open(f"file:{self._beside}", "w", format="mp4")
             self._stream = self._container.add_stream("libx264", rate=FRAMES_PER_SECOND)
             self._stream.height, self._stream.width = frame.shape[:2]
             self._stream.pix_fmt, self._stream.options = (

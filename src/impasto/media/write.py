@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from impasto.errors import OutputError, UsageError
 from impasto.media.picture import Picture
+from impasto.media.read import opened_picture
 
 __all__ = [
     "WRITABLE",
@@ -256,8 +257,12 @@ def make_folder(path: Path) -> None:
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Reads back the texts that `write_image` put in; empty when there are none."""
-    with Image.open(path) as image:
+    """Reads back the texts that `write_image` put in; empty when there are none.
+
+    Raises:
+        InputError: The file is no picture that can be read.
+    """
+    with opened_picture(Path(path)) as image:
         if image.format == "PNG":
             image.load()  # texts may stand after the pixels
             text = getattr(image, "text", {}).get("impasto", "")
@@ -269,7 +274,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             text = _marked(str(image.getexif().get(ExifTags.Base.ImageDescription, "")))
     try:
         values = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(values, dict):
         return {}
     return {str(key): str(value) for key, value in values.items()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +11,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from impasto.errors import InputError, MissingFileError, UsageError
+from impasto.errors import InputError, MissingFileError
 from impasto.media.find import is_image
-from impasto.media.read import read_image
+from impasto.media.read import MOST_PIXELS, read_image
 from impasto.media.resize import size_to_fit
 from impasto.media.video._color import ColorTags, tags_of, to_rgb
+from impasto.media.video._container import opened_film
 from impasto.types import Frame
 
 __all__ = ["Clip", "ClipInfo", "PictureSequence", "VideoClip", "open_clip", "painted_size"]
 
 SEQUENCE_RATE = Fraction(24)
+NUMBER = re.compile(r"%\d*d")
+"""The place of a picture's number in the name of a sequence."""
+
 SMALLEST_PX = 16
 LARGEST_PX = 16384
 
@@ -83,19 +86,9 @@ def open_clip(path: str | Path, *, rate: float | None = None) -> Clip:
         UsageError: PyAV is not installed.
     """
     path = Path(path)
-    if path.is_dir() or "%" in path.name:
+    if path.is_dir() or (NUMBER.search(path.name) and not path.is_file()):
         return PictureSequence(path, SEQUENCE_RATE if rate is None else Fraction(str(rate)))
-    if not path.exists():
-        raise MissingFileError(f"there is no film {path}; check the name.")
     return VideoClip(path)
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise UsageError("films need PyAV; install impasto[video].") from error
-    return av
 
 
 class VideoClip:
@@ -108,29 +101,20 @@ class VideoClip:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._deep = False
-        with self._opened() as container:
+        with opened_film(path) as container:
             stream = self._stream(container)
-            try:
-                first = next(container.decode(stream))
-            except StopIteration:
-                raise InputError(f"{path} has a film of no frames; choose another file.") from None
-            except _av().error.FFmpegError as error:
-                raise self._damaged(None) from error
+            first = self._first(container, stream)
             self.info = _describe(container, stream, first)
             self._says = _own_duration(container, stream)
         self._deep = self.info.bits > 8
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[Any]:
-        av = _av()
+    def _first(self, container: Any, stream: Any) -> Any:
         try:
-            container = av.open(str(self.path))
-        except (av.error.FFmpegError, OSError) as error:
-            raise InputError(
-                f"{self.path} is not a film that can be read (or it is cut short); give another file."
-            ) from error
-        with container:
-            yield container
+            return next(container.decode(stream))
+        except StopIteration:
+            raise InputError(f"{self.path} has a film of no frames; choose another file.") from None
+        except Exception as error:  # decoders let damaged streams raise anything
+            raise self._damaged(None) from error
 
     def _stream(self, container: Any) -> Any:
         streams = [s for s in container.streams.video if not _is_cover(s)]
@@ -141,6 +125,7 @@ class VideoClip:
         if stream.codec_context is None:
             raise InputError(f"{self.path} has a codec that is unknown here; convert it first.")
         stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         return stream
 
     def _damaged(self, seconds: Fraction | None) -> InputError:
@@ -152,9 +137,8 @@ class VideoClip:
 
     def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
         """See `Clip.frames`; raises InputError where the file breaks off."""
-        error_kind = _av().error.FFmpegError
         held: Frame | None = None
-        with self._opened() as container:
+        with opened_film(self.path) as container:
             stream = self._stream(container)
             decoded = container.decode(stream)
             while True:
@@ -162,7 +146,7 @@ class VideoClip:
                     raw = next(decoded)
                 except StopIteration:
                     break
-                except error_kind as error:
+                except Exception as error:  # decoders let damaged streams raise anything
                     if held is not None:
                         yield held
                     raise self._damaged(None if held is None else held.pts_seconds) from error
@@ -309,7 +293,7 @@ def _numbered(path: Path) -> list[Path]:
     if path.is_dir():
         files = [file for file in path.iterdir() if is_image(file)]
     else:
-        before, _number, after = re.split(r"(%\d*d)", path.name, maxsplit=1)
+        before, after = NUMBER.split(path.name, maxsplit=1)
         pattern = re.compile(re.escape(before) + r"\d+" + re.escape(after))
         folder = path.parent
         files = (

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from impasto.errors import InputError, MissingFileError, OutputError, UsageError, unknown_name
+from impasto.errors import OutputError, UsageError, unknown_name
 from impasto.media.picture import Picture
 from impasto.media.video._clip import ClipInfo
 from impasto.media.video._color import ColorTags, from_rgb
+from impasto.media.video._container import open_film, opened_film
 from impasto.media.write import check_place, check_suffix, write_image
 from impasto.media.x264 import repeatable_x264
 
@@ -194,7 +195,7 @@ class FilmWriter:
         self._stream: Any = None
         self._source: Any = None
         try:
-            self._container = av.open(str(self._beside), "w")
+            self._container = av.open(f"file:{self._beside}", "w")
             self._stream = self._add_stream(info, size)
             self._copies = self._open_source(source)
             self._describe(metadata or {})
@@ -227,11 +228,9 @@ class FilmWriter:
 
     def _open_source(self, source: Path | None) -> Iterator[Any]:
         """Adds what can be copied and returns its packets in the order of the file."""
-        import av
-
         if source is None or self._chosen.codec == "gif":
             return iter(())
-        self._source = av.open(str(source))
+        self._source = open_film(source)
         pairs, left = {}, []
         suffix = self.path.suffix.lower()
         for stream in self._source.streams:
@@ -428,9 +427,7 @@ def _shifted(chapters: list[Any], span: tuple[Fraction, Fraction | None]) -> lis
 
 def video_times(path: Path) -> list[Fraction]:
     """Times of a film's frames in seconds, in order, without decoding it."""
-    import av
-
-    with av.open(str(path)) as container:
+    with opened_film(path) as container:
         stream = container.streams.video[0]
         return sorted(p.pts * p.time_base for p in container.demux(stream) if p.pts is not None)
 
@@ -442,17 +439,10 @@ def read_film_metadata(path: str | Path) -> dict[str, Any]:
         MissingFileError: There is no such film.
         InputError: It is no film.
     """
-    import av
-
-    if not Path(path).exists():
-        raise MissingFileError(f"there is no film {path}; check the name.")
-    try:
-        with av.open(str(path)) as container:
-            text = container.metadata.get("comment") or container.metadata.get("COMMENT") or "{}"
-    except av.error.FFmpegError as error:
-        raise InputError(f"{path} is not a film that can be read; give another file.") from error
+    with opened_film(path) as container:
+        text = container.metadata.get("comment") or container.metadata.get("COMMENT") or "{}"
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
