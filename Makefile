@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PIP_FLAGS ?=
 WORKERS ?= 2
+INPUTS_TRIED ?= 100000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ INPUTS := pyproject.toml constraints.txt
 CODE := $(wildcard src tests examples benchmarks recipes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-portable check format docs bench clean
+.PHONY: help demo test test-all test-portable fuzz check format docs bench clean
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +25,7 @@ demo: $(VENV)/.demo  ## Paint a photograph and say where it is
 export NO_MKDOCS_2_WARNING := 1
 
 # Two test workers of one thread each are faster than two that fight over the cores.
-test test-all test-portable check: export OMP_NUM_THREADS ?= 1
+test test-all test-portable fuzz check: export OMP_NUM_THREADS ?= 1
 
 test: $(VENV)/.dev  ## Run the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
@@ -34,6 +35,9 @@ test-all: $(VENV)/.dev  ## Run every test, the slow ones too
 
 test-portable: $(VENV)/.dev  ## Run the tests as other processors would
 	$(BIN)/python tests/support/portable.py --workers $(WORKERS)
+
+fuzz: $(VENV)/.dev  ## Try 100,000 damaged files on every reader
+	$(BIN)/python tests/support/hostile --inputs $(INPUTS_TRIED) --workers $(WORKERS)
 
 check: $(VENV)/.dev  ## Format, lint, types, import layers, tests, docs
 	$(BIN)/ruff format --check $(CODE)

@@ -36,6 +36,13 @@ __all__ = [
 ]
 
 
+MOST_LISTED = 24
+"""So many allowed names are listed in a sentence."""
+
+LONGEST_NAME = 60
+"""Longer names are cut in a sentence."""
+
+
 class ImpastoError(Exception):
     """The root: catching it catches everything that impasto raises on purpose."""
 
@@ -110,4 +117,7 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UnknownNameErr
     names = sorted(allowed)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UnknownNameError(f"there is no {kind} {name!r}.{hint} Allowed: {', '.join(names)}.")
+    listed = ", ".join(names[:MOST_LISTED])
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    given = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+    return UnknownNameError(f"there is no {kind} {given!r}.{hint} Allowed: {listed}{more}.")

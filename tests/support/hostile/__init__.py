@@ -1,0 +1,1 @@
+"""Damaged files, thrown at every reader of impasto. Run with ``python tests/support/hostile``."""
