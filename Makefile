@@ -13,7 +13,7 @@ INPUTS := pyproject.toml constraints.txt
 CODE := $(wildcard src tests examples benchmarks recipes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-portable fuzz check format docs bench clean
+.PHONY: help demo test test-all test-portable fuzz check format docs bench release clean
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,15 @@ docs: $(VENV)/.dev  ## Build the documentation into site/
 
 bench: $(VENV)/.dev  ## Measure speed and quality; prints JSON
 	@for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
+
+release: $(VENV)/.dev  ## Check, build and tag VERSION=x.y.z; pushing the tag publishes it
+	$(BIN)/python .ci/release.py check $(VERSION)
+	$(PIP) -e '.[release]'
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	git tag -a v$(VERSION) -m "impasto $(VERSION)"
+	$(BIN)/python .ci/release.py notes $(VERSION)
 
 clean:  ## Remove the venv and everything built
 	rm -rf $(VENV) build dist site out .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
