@@ -34,15 +34,17 @@ def failure(capsys, *arguments):
     return stopped.value.code, capsys.readouterr().err
 
 
-def test_without_the_extra_it_says_how_to_install_it(inputs):
-    code = "import sys; sys.modules['{}'] = None; from impasto.cli import main; main()"
-    for missing in ("starlette", "uvicorn"):
-        command = [sys.executable, "-c", code.format(missing), "live", *inputs]
-        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-        assert (run.returncode, run.stderr) == (
-            2,
-            "impasto: impasto live needs starlette and uvicorn; install them with pip install 'impasto[studio]'.\n",
-        )
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_the_extra_it_says_how_to_install_it(inputs, capsys, monkeypatch, missing):
+    for name in [name for name in sys.modules if name.startswith("impasto.server")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.split(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert failure(capsys, *inputs) == (
+        2,
+        "impasto: impasto live needs starlette and uvicorn; install them with pip install 'impasto[studio]'.\n",
+    )
 
 
 @pytest.mark.parametrize(

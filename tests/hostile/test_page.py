@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import socket
 import threading
 import time
@@ -68,13 +69,15 @@ def test_a_foreign_host_gets_nothing(port, key, path, host):
         assert len(answer.body) < 100
 
 
-def test_two_hosts_or_none_get_nothing(port, key):
+def test_headers_that_are_missing_or_given_twice_get_nothing(port, key):
     token = key["Authorization"].encode()
     good = f"Host: 127.0.0.1:{port}\r\n".encode()
+    own = f"Origin: http://127.0.0.1:{port}\r\n".encode()
     for lines, statuses in (
         (b"GET /figures HTTP/1.1\r\n" + good + b"Host: evil.example\r\n", (400, 421)),
         (b"GET /figures HTTP/1.1\r\n", (400,)),
         (b"GET /figures HTTP/1.0\r\n", (421,)),
+        (b"GET /figures HTTP/1.1\r\n" + good + own + b"Origin: http://evil.example\r\n", (403,)),
     ):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             client.sendall(lines + b"Authorization: " + token + b"\r\n\r\n")
@@ -235,26 +238,52 @@ def test_large_requests_are_refused(port, key):
     assert ask(port, "/figures", key).status == 200
 
 
-def test_bodies_are_bounded_in_size_and_time():
-    async def upload(request):
+@pytest.fixture
+def upload():
+    """Makes services that tell the size of a body, and closes them: gives port and request."""
+    made = []
+
+    async def answer(request):
         return PlainTextResponse(str(len(await request.body())))
 
-    limits = Limits(body_bytes=1000, body_seconds=0.3, idle_seconds=30)
-    service = Service([Route("/upload", upload, methods=["POST"])], 0, limits)
-    try:
-        key = bearer(service.access.token)
+    def make(**limits):
+        made.append(Service([Route("/upload", answer, methods=["POST"])], 0, Limits(**limits)))
+        return made[-1].port, bearer(made[-1].access.token)
 
-        def post(body, **headers):
-            return ask(service.port, "/upload", {**key, **headers}, method="POST", body=body)
-
-        assert post(500 * b"x", **{"Content-Length": "500"}).body == b"500"
-        chunk = b"320\r\n" + 800 * b"x" + b"\r\n"
-        chunked = {"Transfer-Encoding": "chunked"}
-        assert post(chunk + b"0\r\n\r\n", **chunked).body == b"800"
-        assert post(chunk + chunk + b"0\r\n\r\n", **chunked).status == 413
-        assert post(b"x", **{"Content-Length": "500"}).status == 408
-    finally:
+    yield make
+    for service in made:
         service.stop()
+
+
+def test_bodies_are_bounded_in_size(upload):
+    port, key = upload(body_bytes=1000)
+
+    def post(body, **headers):
+        return ask(port, "/upload", {**key, **headers}, method="POST", body=body)
+
+    chunk = b"320\r\n" + 800 * b"x" + b"\r\n"
+    chunked = {"Transfer-Encoding": "chunked"}
+    assert post(500 * b"x", **{"Content-Length": "500"}).body == b"500"
+    assert post(chunk + b"0\r\n\r\n", **chunked).body == b"800"
+    assert post(chunk + chunk + b"0\r\n\r\n", **chunked).status == 413
+
+
+def test_bodies_are_bounded_in_time(upload):
+    port, key = upload(body_seconds=0.3, idle_seconds=600)
+    length = {"Content-Length": "900"}
+    assert ask(port, "/upload", {**key, **length}, method="POST", body=b"x").status == 408
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+        lines = {"Host": f"127.0.0.1:{port}", **key, **length}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        slow.sendall(f"POST /upload HTTP/1.1\r\n{head}\r\n".encode())
+        eventually(lambda: not _drips_unanswered(slow))
+        assert b" 408 " in slow.recv(1000)
+
+
+def _drips_unanswered(client):
+    """Sends a byte, and waits a little for an answer."""
+    client.sendall(b"x")
+    return not select.select([client], [], [], 0.1)[0]
 
 
 def test_idle_connections_hold_no_threads_and_keep_nobody_out(small):
@@ -330,18 +359,25 @@ def test_a_client_that_does_not_read_is_cut(small):
     response.close()
 
 
-def test_slow_and_silent_clients_are_cut(small):
-    _page, port, token = small(idle_seconds=0.3)
+def test_silent_and_slow_clients_are_cut(small):
+    _page, port, _token = small(idle_seconds=0.5)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as silent:
         assert silent.recv(1) == b""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
         slow.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Slow: ".encode())
         eventually(lambda: _drips_are_refused(slow))
+
+
+def test_clients_that_dawdle_after_an_answer_are_cut(small):
+    _page, port, token = small(idle_seconds=2)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as kept:
-        request = f"GET /figures HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
-        kept.sendall(request.encode())
+        lines = f"Host: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+        kept.sendall(f"GET /figures HTTP/1.1\r\n{lines}\r\n".encode())
         assert b" 200 " in kept.recv(4000)
-        eventually(lambda: _drips_are_refused(kept))  # after an answer, too
+        eventually(lambda: _drips_are_refused(kept))
+
+
+def test_what_is_no_request_gets_a_400(port):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as rubbish:
         rubbish.sendall(b"\x16\x03\x01 rubbish\r\n\r\n")
         assert b" 400 " in rubbish.recv(4000)
