@@ -52,8 +52,8 @@ def live(
 ) -> int:
     """Paint a camera or a film while it runs, on a web page that only this machine can reach.
 
-    Needs the extra studio. Paintings are applied by the look `instant`. The page switches between looks and shows
-    frames per second, latency, and how many frames were dropped because a newer one had arrived.
+    Needs the extra studio. A painting becomes the style of the look `instant`. The page switches between looks and
+    shows frames per second, latency, and how many frames were dropped because a newer one had arrived.
     """
     from impasto.config import options
     from impasto.pipeline.live import Camera, ClipSource, Live, painters_for
