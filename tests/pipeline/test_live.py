@@ -1,21 +1,16 @@
-"""Live painting: the newest frame, looks that change meanwhile, and the page."""
+"""Live painting: the newest frame, and looks that change meanwhile."""
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-import urllib.error
-import urllib.request
 
 import numpy as np
 import pytest
 from films import film, write_film
 from PIL import Image
 
-from impasto.cli._live_page import Page
 from impasto.config import options
-from impasto.errors import InputError, OutputError, UsageError
+from impasto.errors import InputError, UsageError
 from impasto.pipeline.live import Camera, ClipSource, Live, painters_for
 
 
@@ -36,12 +31,15 @@ class Counted:
     """A source of numbered frames at a steady pace."""
 
     def __init__(self, count, seconds):
-        self.count, self.seconds = count, seconds
+        self.count, self.seconds, self.closed = count, seconds, False
 
     def frames(self):
         for number in range(self.count):
             time.sleep(self.seconds)
             yield np.full((32, 40, 3), number, np.uint8)
+
+    def close(self):
+        self.closed = True
 
 
 def test_frames_are_dropped_and_never_queued():
@@ -89,6 +87,9 @@ def test_a_source_that_fails_is_told():
             yield np.zeros((32, 32, 3), np.uint8)
             raise InputError("the cable is out; put it in.")
 
+        def close(self):
+            pass
+
     with pytest.raises(InputError, match="the cable is out"):
         list(Live(Broken(), {"red": lambda: Tint(0)}, 32))
     with pytest.raises(InputError, match=r"camera 97 cannot be opened; .* --input"):
@@ -104,45 +105,59 @@ def test_paintings_are_painted_by_instant(tmp_path):
     assert last.pixels[..., 0].mean() > last.pixels[..., 2].mean() + 60
 
 
-def get(address):
-    return urllib.request.urlopen(address, timeout=10)
+def test_stopping_ends_a_clip_between_frames_that_are_far_apart(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(3):
+        Image.new("RGB", (40, 32)).save(pictures / f"{number}.png")
+    source = ClipSource(pictures, 32)
+    frames = source.frames()
+    next(frames)
+    source.close()
+    assert list(frames) == []  # it would loop for ever
 
 
-def test_the_page_streams_switches_and_stays_at_home():
-    live = Live(Counted(100_000, 0.01), {"red": lambda: Tint(0), "a <b>": lambda: Tint(2)}, 40)
-    page = Page(live, 0)
-    assert page.address.startswith("http://127.0.0.1:")
-    assert json.load(get(page.address + "figures"))["number"] == 0
+def test_stopping_closes_the_source():
+    source = Counted(100_000, 0.01)
+    live = Live(source, {"red": lambda: Tint(0)}, 40)
+    assert not source.closed
+    live.stop()
+    assert source.closed
 
-    def run():
-        for frame in live:
-            page.show(frame)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        text = get(page.address).read().decode()
-        assert 'data-name="a &lt;b&gt;"' in text
-        assert "http" not in text.replace("http-equiv", "")  # nothing from elsewhere
-        with get(page.address + "stream") as stream:
-            start = stream.read(2000)
-        assert b"image/jpeg" in start
-        assert b"\xff\xd8" in start
-        asked = urllib.request.Request(page.address + "look?name=a%20%3Cb%3E", method="POST")
-        urllib.request.urlopen(asked, timeout=10).close()
-        ends = time.monotonic() + 60
-        while json.load(get(page.address + "figures"))["look"] != "a <b>":
-            assert time.monotonic() < ends
-        foreign = urllib.request.Request(
-            page.address + "look?name=red", method="POST", headers={"Origin": "http://elsewhere"}
-        )
-        for request in (foreign, page.address + "nothing"):
-            with pytest.raises(urllib.error.HTTPError, match="404"):
-                urllib.request.urlopen(request, timeout=10)
-        port = int(page.address.rsplit(":", 1)[1].strip("/"))
-        with pytest.raises(OutputError, match="choose another with --port"):
-            Page(live, port)
-    finally:
-        live.stop()
-        page.close()
-        thread.join(timeout=60)
+def test_a_camera_is_released_once_it_is_closed(monkeypatch):
+    import cv2
+
+    class Capture:
+        opened, taken = True, 0
+
+        def __init__(self, _number):
+            captures.append(self)
+
+        def isOpened(self):
+            return self.opened
+
+        def set(self, *_what):
+            return True
+
+        def read(self):
+            assert self.opened
+            self.taken += 1
+            return True, np.zeros((32, 40, 3), np.uint8)
+
+        def release(self):
+            self.opened = False
+
+    captures = []
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    camera = Camera(0)
+    camera.close()  # before anyone has read from it
+    assert list(camera.frames()) == []
+    camera = Camera(0)
+    live = Live(camera, {"red": lambda: Tint(0)}, 32)
+    for frame in live:
+        if frame.number == 3:
+            break
+    live.stop()
+    assert [capture.opened for capture in captures] == [False, False]
+    assert captures[0].taken == 0

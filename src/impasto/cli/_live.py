@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import time
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from impasto.cli._signals import stopping_on_signal
 from impasto.errors import UsageError
+
+if TYPE_CHECKING:
+    from impasto.pipeline.live import Live, LiveFrame
+    from impasto.server import Page
 
 __all__ = ["live"]
 
@@ -29,11 +37,11 @@ class LiveRun:
     runtime: Literal["torch", "onnx", "openvino", "openvino-bfloat16"] = "torch"
     """Runtime for the network; all but torch need the extra fast, and openvino-bfloat16 trades accuracy for speed."""
     port: int = 8642
-    """Of the page; 0 takes any that is free."""
+    """Port of the page; 0 picks a free one."""
     browser: bool = True
     """Open the page in a browser."""
     seconds: float | None = None
-    """Stop after so long."""
+    """Stop after this many seconds."""
 
 
 def live(
@@ -42,47 +50,72 @@ def live(
     *more_looks: Annotated[Path, Parameter(help="Further ones to switch to.")],
     run: LiveRun | None = None,
 ) -> int:
-    """Paint a camera, or a film, while it runs, on a page of this machine.
+    """Paint a camera or a film while it runs, on a web page that only this machine can reach.
 
-    Paintings are painted by the look instant. The page switches between looks; it shows frames a second, how late each
-    frame is, and how many were dropped because a newer one was there.
+    Needs the extra studio. A painting becomes the style of the look `instant`. The page switches between looks and
+    shows frames per second, latency, and how many frames were dropped because a newer one had arrived.
     """
-    import time
-
-    from impasto.cli._live_page import Page
     from impasto.config import options
     from impasto.pipeline.live import Camera, ClipSource, Live, painters_for
 
     run = run or LiveRun()
     if run.camera is not None and run.input is not None:
-        raise UsageError("--camera and --input were given; leave one of them away.")
+        raise UsageError("--camera and --input are mutually exclusive; remove one of them.")
     if run.size < 32:
-        raise UsageError(f"--size got {run.size}; allowed is at least 32.")
+        raise UsageError(f"--size must be at least 32; got {run.size}.")
+    if run.seconds is not None and not (run.seconds > 0 and math.isfinite(run.seconds)):
+        raise UsageError(f"--seconds must be a positive number; got {run.seconds}.")
+    make_page = _page_maker()
     chosen = options(look=Path("instant"), strength=run.strength, runtime=run.runtime)
     painters = painters_for((look, *more_looks), chosen)
     film = run.input
     source = Camera(run.camera or 0) if film is None else ClipSource(film, run.size)
     running = Live(source, painters, run.size)
-    page = Page(running, run.port)
-    print(f"painting on {page.address} (Ctrl-C stops)", flush=True)
-    if run.browser:
-        import webbrowser
-
-        webbrowser.open(page.address)
-    began = time.monotonic()
-    frame = None
-    try:
-        for frame in running:
-            page.show(frame)
-            if run.seconds is not None and time.monotonic() - began >= run.seconds:
-                break
-    except KeyboardInterrupt:
-        running.stop()
-    finally:
-        page.close()
-    if frame is not None:
+    page = make_page(running, run.port)
+    last = _paint(running, page, run)
+    if last is not None:
         print(
-            f"painted {frame.number} frames, {frame.rate:.1f} a second, {1000 * frame.latency_seconds:.0f} ms late, "
-            f"{frame.dropped} dropped"
+            f"painted {last.number} frames, {last.rate:.1f} a second, {1000 * last.latency_seconds:.0f} ms late, "
+            f"{last.dropped} dropped"
         )
     return 0
+
+
+def _page_maker() -> type[Page]:
+    """The page's class.
+
+    Raises:
+        UsageError: The extra ``studio`` is not installed.
+    """
+    try:
+        from impasto.server import Page
+    except ImportError as error:
+        raise UsageError(
+            "impasto live needs starlette and uvicorn; install them with pip install 'impasto[studio]'."
+        ) from error
+    return Page
+
+
+def _paint(running: Live, page: Page, run: LiveRun) -> LiveFrame | None:
+    """Paints until the source ends, the time is up, or Ctrl-C or SIGTERM; gives the last frame."""
+
+    def stop() -> None:
+        page.close()
+        running.stop()
+
+    ends = math.inf if run.seconds is None else time.monotonic() + run.seconds
+    frame = None
+    try:
+        with stopping_on_signal(stop):
+            print(f"painting on {page.address} (Ctrl-C stops)", flush=True)
+            if run.browser:
+                webbrowser.open(page.address)
+            for frame in running:
+                page.show(frame)
+                if time.monotonic() >= ends:
+                    break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        stop()
+    return frame

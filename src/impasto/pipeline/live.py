@@ -25,6 +25,7 @@ __all__ = ["Camera", "ClipSource", "Live", "LiveFrame", "Source", "painters_for"
 LOOKS = (".look", ".onnx", ".translator", ".pth", ".pt", ".model")
 RATE_WINDOW = 20
 WAIT_SECONDS = 0.5
+CLOSE_SECONDS = 1.0
 
 
 class Source(Protocol):
@@ -32,6 +33,10 @@ class Source(Protocol):
 
     def frames(self) -> Iterator[np.ndarray]:
         """RGB, ``(H, W, 3)`` of uint8."""
+        ...
+
+    def close(self) -> None:
+        """Ends `frames` soon and releases what it reads; from any thread, any number of times."""
         ...
 
 
@@ -57,17 +62,28 @@ class Camera:
                 f"camera {number} cannot be opened; give another number with --camera, or a film with --input."
             )
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        self._closed, self._reading = threading.Event(), threading.Lock()
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Until the camera gives no more."""
+        """Until the camera gives no more, or `close`."""
         try:
             while True:
-                there, pixels = self._capture.read()
+                with self._reading:
+                    if self._closed.is_set():
+                        return
+                    there, pixels = self._capture.read()
                 if not there:
                     return
                 yield np.ascontiguousarray(pixels[..., ::-1])
         finally:
+            self.close()
+
+    def close(self) -> None:
+        """Releases the camera; a camera that hangs in a read is released when the process ends."""
+        self._closed.set()
+        if self._reading.acquire(timeout=CLOSE_SECONDS):
             self._capture.release()
+            self._reading.release()
 
 
 class ClipSource:
@@ -85,20 +101,25 @@ class ClipSource:
         self._clip, self._loops = open_clip(path), loops
         own = max(self._clip.info.width_px, self._clip.info.height_px)
         self._size = painted_size(self._clip.info, min(size, own))
+        self._closed = threading.Event()
 
     def frames(self) -> Iterator[np.ndarray]:
-        """At the times that the film has."""
-        while True:
+        """At the times that the film has, until its end or `close`."""
+        while not self._closed.is_set():
             began, first = time.monotonic(), None
             for frame in self._clip.frames(self._size):
                 first = frame.pts_seconds if first is None else first
                 ahead = began + float(frame.pts_seconds - first) - time.monotonic()
-                if ahead > 0:
-                    time.sleep(ahead)
+                if self._closed.wait(max(0.0, ahead)):
+                    return
                 pixels = frame.pixels
                 yield pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
             if not self._loops:
                 return
+
+    def close(self) -> None:
+        """Ends `frames` at once, even between two frames that are far apart."""
+        self._closed.set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +181,11 @@ class Live:
         self._look = name
 
     def stop(self) -> None:
-        """Ends after the present frame."""
+        """Ends after the present frame, and closes the source; from any thread, any number of times."""
         with self._arrived:
             self._ended = True
             self._arrived.notify_all()
+        self._source.close()
 
     def __iter__(self) -> Iterator[LiveFrame]:
         """Yields painted frames until the source ends, or `stop` is called.

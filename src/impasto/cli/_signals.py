@@ -1,0 +1,49 @@
+"""What Ctrl-C and SIGTERM do to a command that holds a camera, a port or the like."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+__all__ = ["stopping_on_signal"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def stopping_on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Calls `stop` as soon as SIGINT or SIGTERM arrives, and raises KeyboardInterrupt inside the block.
+
+    Python runs signal handlers between two operations of the main thread, and one operation of a network may take
+    seconds. `stop` runs on a thread of its own, which does not wait for that.
+
+    Args:
+        stop: Releases what others may wait for; it must be safe to call from any thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def watch() -> None:
+        while arrived := reader.recv(1):
+            if arrived[0] in SIGNALS:
+                stop()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    handlers = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        writer.close()
+        watcher.join()
+        reader.close()

@@ -1,0 +1,9 @@
+"""Local web pages: access checks, limits on clients, start and stop; needs the extra ``studio``."""
+
+from impasto.server._access import Access
+from impasto.server._app import secured, static_routes
+from impasto.server._limits import Limits
+from impasto.server._live import Page
+from impasto.server._service import Service
+
+__all__ = ["Access", "Limits", "Page", "Service", "secured", "static_routes"]
