@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from impasto.media.strips import in_strips
 
 __all__ = [
+    "LEAST_HALVINGS",
     "Discriminator",
     "GeneratorShape",
     "ResnetGenerator",
@@ -26,6 +27,9 @@ __all__ = [
     "make_generator",
     "multiply_adds",
 ]
+
+LEAST_HALVINGS = 5
+"""Of a unet: four between its widths, and the innermost."""
 
 SLOPE = 0.2
 STRIP_REACH = 8

@@ -1,0 +1,24 @@
+"""Files of weights and other tensors: read safely, and checked against what they should hold before they are used."""
+
+from impasto.weights.fields import Fields
+from impasto.weights.files import Kind, read_safetensors, read_state, write_safetensors
+from impasto.weights.finite import all_finite, check_painted
+from impasto.weights.networks import fill_network, is_published, read_network
+from impasto.weights.training import CHECKPOINT, adam_moments, load_adam_moments, load_generator
+
+__all__ = [
+    "CHECKPOINT",
+    "Fields",
+    "Kind",
+    "adam_moments",
+    "all_finite",
+    "check_painted",
+    "fill_network",
+    "is_published",
+    "load_adam_moments",
+    "load_generator",
+    "read_network",
+    "read_safetensors",
+    "read_state",
+    "write_safetensors",
+]
