@@ -19,7 +19,7 @@ from torch import Tensor
 from impasto.config import PaintOptions, to_mapping
 from impasto.errors import CheckpointError, OutputError
 from impasto.media import replacing
-from impasto.weights import CHECKPOINT, Fields, read_safetensors, write_safetensors
+from impasto.weights import CHECKPOINT, Fields, parse_json, read_safetensors, write_safetensors
 
 __all__ = ["check_checkpoint_place", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
@@ -97,11 +97,8 @@ def load_checkpoint(path: Path, mark: str) -> dict[str, Any]:
     """
     _check_whole(path)
     tensors, metadata = read_safetensors(path, CHECKPOINT)
-    try:
-        plain = json.loads(metadata[KEY][len(UNSIGNED) :])
-    except (KeyError, ValueError, RecursionError) as error:
-        raise CHECKPOINT.refusal(path, "its header is not valid JSON") from error
-    header = Fields(plain, path, CHECKPOINT)
+    text = metadata.get(KEY, "")[len(UNSIGNED) :]
+    header = Fields(parse_json(text, path, CHECKPOINT), path, CHECKPOINT)
     header.integer("format", FORMAT, FORMAT)
     if header.text("fingerprint") != mark:
         raise CheckpointError(

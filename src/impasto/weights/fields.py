@@ -93,7 +93,11 @@ class Fields:
 
     def mapping(self, name: str) -> dict[str, Any]:
         """Plain values under names, as they are."""
-        return dict(self.part(name)._values)
+        return self.part(name).values()
+
+    def values(self) -> dict[str, Any]:
+        """All plain values under names, as they are."""
+        return {name: self._values[name] for name in self.names()}
 
     def text(self, name: str, allowed: Sequence[str] = ()) -> str:
         """A string, one of the allowed ones where there are any."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from impasto.errors import ImpastoError, WeightsError
 from impasto.weights.finite import all_finite
 
-__all__ = ["Kind", "read_safetensors", "read_state", "write_safetensors"]
+__all__ = ["Kind", "read_file", "read_safetensors", "read_state", "write_safetensors"]
 
 MOST_FILE_BYTES = 4 << 30
 MOST_HEADER_BYTES = 4 << 20
@@ -177,6 +177,18 @@ def _check_archive(path: Path, kind: Kind) -> bool:
     if any(entry.file_size > MOST_HEADER_BYTES for entry in pickles):
         raise kind.refusal(path, "it lists more than a state dict")
     return True
+
+
+def read_file(path: Path, kind: Kind, most_bytes: int) -> bytes:
+    """Reads a whole file of bounded size.
+
+    Raises:
+        ImpastoError: Of the kind's class: it is no regular file, cannot be read, or is too large.
+    """
+    if _file_size(path, kind) > most_bytes:
+        raise kind.refusal(path, f"it is larger than {most_bytes >> 20} MiB")
+    with path.open("rb") as stream:
+        return stream.read(most_bytes)
 
 
 def _file_size(path: Path, kind: Kind) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from impasto.weights.fields import Fields
 from impasto.weights.files import Kind, read_safetensors
 
-__all__ = ["fill_network", "is_published", "read_network"]
+__all__ = ["fill_network", "is_published", "parse_json", "read_network"]
 
 PUBLISHED = (".pth", ".pt", ".model")
 """Endings of checkpoints that other projects publish."""
@@ -54,7 +54,7 @@ def read_network(
     return header, tensors
 
 
-def parse_json(text: str, path: Path, kind: Kind) -> Any:
+def parse_json(text: str, source: Path | str, kind: Kind) -> Any:
     """Parses a header.
 
     Raises:
@@ -63,7 +63,7 @@ def parse_json(text: str, path: Path, kind: Kind) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise kind.refusal(path, "its header is not valid JSON") from error
+        raise kind.refusal(source, "its header is not valid JSON") from error
 
 
 def fill_network(
