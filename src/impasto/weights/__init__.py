@@ -2,8 +2,8 @@
 
 from impasto.weights.fields import Fields
 from impasto.weights.files import Kind, read_file, read_safetensors, read_state, write_safetensors
-from impasto.weights.finite import all_finite, check_painted
 from impasto.weights.networks import fill_network, is_published, parse_json, read_network
+from impasto.weights.numbers import all_finite, finite
 from impasto.weights.training import CHECKPOINT, adam_moments, load_adam_moments, load_generator
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "Kind",
     "adam_moments",
     "all_finite",
-    "check_painted",
     "fill_network",
+    "finite",
     "is_published",
     "load_adam_moments",
     "load_generator",

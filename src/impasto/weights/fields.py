@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from impasto.errors import ImpastoError
 from impasto.weights.files import Kind
-from impasto.weights.finite import all_finite
+from impasto.weights.numbers import all_finite
 
 __all__ = ["Fields"]
 

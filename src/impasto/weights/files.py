@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from impasto.errors import ImpastoError, WeightsError
-from impasto.weights.finite import all_finite
+from impasto.weights.numbers import all_finite
 
 __all__ = ["Kind", "read_file", "read_safetensors", "read_state", "write_safetensors"]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from impasto.errors import DivergedError
 
-__all__ = ["all_finite", "check_painted"]
+__all__ = ["all_finite", "finite"]
 
 
 def all_finite(values: Tensor) -> bool:
@@ -22,17 +22,18 @@ def all_finite(values: Tensor) -> bool:
     return bool(total.isfinite()) or bool(values.isfinite().all())
 
 
-def check_painted(raw: Tensor) -> None:
-    """Refuses a network's picture that holds a value that is not finite.
+def finite(painted: Tensor) -> Tensor:
+    """Gives a network's picture back, unless it holds a value that is not finite.
 
     Args:
-        raw: Any shape, before it is clamped, which hides infinite values.
+        painted: Any shape, before it is clamped, which hides infinite values.
 
     Raises:
         DivergedError: A value is infinite or not a number.
     """
-    if not all_finite(raw):
+    if not all_finite(painted):
         raise DivergedError(
             "the network painted values that are not finite, so its weights are damaged or do not suit this picture; "
             "get a whole copy of the model, or use another."
         )
+    return painted
