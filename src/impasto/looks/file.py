@@ -133,11 +133,11 @@ def _read(path: Path) -> Look:
     kind = header.text("kind", KINDS)
     about = header.mapping("about")
     own = {
-        name.removeprefix(PREFIX): tensors.pop(name).float()
+        name.removeprefix(PREFIX): tensors.pop(name)
         for name in list(tensors)
         if name.startswith(PREFIX)
     }
-    extra = Fields({name: value.float() for name, value in tensors.items()}, path, LOOK)
+    extra = Fields(tensors, path, LOOK)
     if kind == "painter":
         shape = _painter_shape(header.part("shape"))
         extra.only(("code", "colors"))

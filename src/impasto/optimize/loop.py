@@ -388,7 +388,7 @@ class Optimisation:
         total_step = saved.integer("total_step", 0, sum(s.steps for s in self.scales))
         retries = saved.integer("retries", 0, MOST_RETRIES)
         losses = saved.numbers("losses")
-        best_loss = saved.number("best_loss", infinite=True)
+        best_loss = saved.number("best_loss", low=0.0, infinite=True)
         shape = (1, 3, present.height_px, present.width_px)
         image, best_image = (saved.tensor(name, shape) for name in ("image", "best_image"))
         average = saved.optional_tensor("average", shape)

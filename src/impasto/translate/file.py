@@ -16,7 +16,7 @@ from impasto.translate.networks import (
     GeneratorShape,
     ResnetGenerator,
     UnetGenerator,
-    make_generator,
+    plain_generator,
     strip_statistics,
 )
 from impasto.weights import (
@@ -170,7 +170,7 @@ def _shape_in(saved: Fields) -> GeneratorShape:
 
 
 def _filled(shape: GeneratorShape, tensors: Mapping[str, Tensor], path: Path) -> Generator:
-    return fill_network(lambda: make_generator(shape), tensors, path, TRANSLATOR)
+    return fill_network(lambda: plain_generator(shape), tensors, path, TRANSLATOR)
 
 
 def _published(path: Path) -> Translator:

@@ -26,6 +26,8 @@ __all__ = [
     "initialise",
     "make_generator",
     "multiply_adds",
+    "plain_generator",
+    "strip_statistics",
 ]
 
 LEAST_HALVINGS = 5
@@ -272,9 +274,14 @@ class Discriminator(nn.Module):
         return self.model(image)
 
 
+def plain_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
+    """A generator whose weights are to be filled in."""
+    return ResnetGenerator(shape) if shape.kind == "resnet" else UnetGenerator(shape)
+
+
 def make_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
     """A generator of random weights."""
-    made = ResnetGenerator(shape) if shape.kind == "resnet" else UnetGenerator(shape)
+    made = plain_generator(shape)
     initialise(made)
     if isinstance(made, ResnetGenerator) and made.skip is not None:
         made.begin_with(torch.eye(3), torch.zeros(3, 1))
