@@ -139,7 +139,7 @@ class Fields:
         value = self._value(name, wanted)
         if not _is_number(value, infinite=infinite) or value < low:
             raise self.refusal(name, wanted, value)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def numbers(self, name: str) -> list[float]:
         """A list of finite numbers."""
@@ -151,10 +151,9 @@ class Fields:
     def records(self, name: str) -> list[dict[str, float]]:
         """A list of mappings from names to finite numbers."""
         value = self._value(name, "a list of figures by name")
-        rows = value if isinstance(value, (list, tuple)) else [None]
-        if not all(map(_is_record, rows)):
+        if not isinstance(value, (list, tuple)) or not all(map(_is_record, value)):
             raise self.refusal(name, "a list of figures by name", value)
-        return [dict(row) for row in rows]
+        return [dict(row) for row in value]
 
     def record(self, name: str) -> dict[str, float]:
         """Finite numbers by name."""
