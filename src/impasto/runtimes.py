@@ -6,17 +6,20 @@ import contextlib
 import io
 import json
 import logging
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from impasto.errors import UsageError, WeightsError
+from impasto.errors import ImpastoError, UsageError
 from impasto.media import pad_to, replacing
+from impasto.weights import Fields, Kind, parse_json, read_file
 
 __all__ = [
     "MULTIPLE",
@@ -24,6 +27,7 @@ __all__ = [
     "Runtime",
     "graph_of_network",
     "largest_difference",
+    "read_model",
     "refuse_bfloat16",
     "write_graph",
 ]
@@ -32,6 +36,19 @@ Runtime = Literal["torch", "onnx", "openvino", "openvino-bfloat16"]
 
 MULTIPLE = 8
 """Pictures whose sides are multiples of this, and 32 at least, suit every graph that says nothing else."""
+
+MODEL = Kind("an ONNX model of a look", "give a model of impasto export")
+
+MOST_FILE_BYTES = 1 << 30
+MOST_MULTIPLE = 2048
+MOST_VALUES = 1 << 28
+"""Of one tensor whose size does not depend on the picture."""
+
+FLOAT32 = 1
+"""As ONNX numbers its types."""
+
+FATAL = 4
+"""As ONNX Runtime numbers the severity of log lines; what fails is raised, too."""
 
 ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 KEY = "impasto-look"
@@ -100,6 +117,15 @@ def largest_difference(network: nn.Module, graph: bytes, image: Tensor) -> float
     return float((Graph(graph, "onnx")(image) - network.eval()(image)).abs().max())
 
 
+def read_model(path: Path) -> bytes:
+    """Reads a file that `write_graph` may have written; `Graph` says whether it is a model.
+
+    Raises:
+        WeightsError: It cannot be read, or is too large.
+    """
+    return read_file(path, MODEL, MOST_FILE_BYTES)
+
+
 def write_graph(path: Path, graph: bytes) -> None:
     """Writes a model; moved into place when whole.
 
@@ -117,24 +143,37 @@ class Graph(nn.Module):
         graph: From `graph_of_network`.
         runtime: Any but torch.
         white: What the network's caller takes white for; that of the graph is 1.
+        source: Name of the file, for errors.
 
     Raises:
         UsageError: The extra ``fast`` is not installed.
         UsageError: The graph needs float32 and the runtime has less.
-        WeightsError: It is no model.
+        WeightsError: It is damaged, needs other files, or does not take pictures to pictures.
     """
 
-    def __init__(self, graph: bytes, runtime: Runtime, white: float = 1.0) -> None:
+    def __init__(
+        self, graph: bytes, runtime: Runtime, white: float = 1.0, source: str = "the model"
+    ) -> None:
         super().__init__()
-        self._white, marks = white, _marks_of(graph)
-        if marks.get("needs_float32"):
+        marks = _marks_of(graph, source)
+        if marks.flag("needs_float32"):
             refuse_bfloat16(runtime)
-        self._multiple = int(marks.get("multiple", MULTIPLE))
-        self._mirrored = bool(marks.get("mirrored", False))
-        self._run: Callable[[Any], Any] = RUNTIMES[runtime](graph)
+        self._white, self._source = white, source
+        self._multiple = marks.integer("multiple", 1, MOST_MULTIPLE)
+        self._mirrored = marks.flag("mirrored")
+        try:
+            self._run: Callable[[Any], Any] = RUNTIMES[runtime](graph)
+        except ImpastoError:
+            raise
+        except Exception as error:  # each runtime has its own exceptions
+            raise MODEL.refusal(source, f"{_runtime_name(runtime)} cannot run it") from error
 
     def forward(self, image: Tensor, *_style: object) -> Tensor:
-        """``(1, 3, H, W)`` of any size."""
+        """``(1, 3, H, W)`` of any size.
+
+        Raises:
+            WeightsError: The model cannot take this size, or its result is no picture of it.
+        """
         height, width = image.shape[-2:]
         padded = pad_to(
             image / self._white,
@@ -142,8 +181,19 @@ class Graph(nn.Module):
             least=max(LEAST_PX, self._multiple),
             mirrored=self._mirrored,
         )
-        found = torch.from_numpy(self._run(padded.float().contiguous().numpy()).copy())
+        found = torch.from_numpy(self._result(padded.float().contiguous().numpy()).copy())
         return self._white * found[..., :height, :width]
+
+    def _result(self, image: np.ndarray) -> np.ndarray:
+        size = f"a picture of {image.shape[3]}x{image.shape[2]} px"
+        try:
+            found = np.asarray(self._run(image))
+        except Exception as error:  # each runtime has its own exceptions
+            raise MODEL.refusal(self._source, f"it cannot take {size}") from error
+        if found.shape != image.shape or found.dtype != image.dtype:
+            got = f"{found.dtype} of shape {found.shape}"
+            raise MODEL.refusal(self._source, f"it makes {got} of {size}")
+        return found
 
 
 def refuse_bfloat16(runtime: Runtime) -> None:
@@ -159,19 +209,67 @@ def refuse_bfloat16(runtime: Runtime) -> None:
         )
 
 
-def _marks_of(graph: bytes) -> dict[str, Any]:
-    """What the file says of itself."""
+def _marks_of(graph: bytes, source: str) -> Fields:
+    """What the file says of itself, once it is known to be a model from one picture to another."""
     try:
         import onnx
     except ImportError as error:
         raise _missing("onnx") from error
     try:
         model = onnx.load_from_string(graph)
-        entries = {entry.key: entry.value for entry in model.metadata_props}
-        marks: dict[str, Any] = json.loads(entries.get(KEY, "{}"))
-    except Exception as error:
-        raise WeightsError("the file is no ONNX model that ONNX Runtime can run.") from error
-    return marks
+    except Exception as error:  # protobuf has its own exceptions
+        raise MODEL.refusal(source, "it is damaged, or not in the ONNX format") from error
+    _check_model(model, source)
+    entries = {entry.key: entry.value for entry in model.metadata_props}
+    marks = Fields(parse_json(entries.get(KEY, "{}"), source, MODEL), source, MODEL)
+    defaults = {"multiple": MULTIPLE, "mirrored": False, "needs_float32": False}
+    return Fields({**defaults, **marks.values()}, source, MODEL)
+
+
+def _check_model(model: Any, source: str) -> None:
+    """Refuses models that read other files, may not end, take huge memory, or are not from picture to picture.
+
+    Raises:
+        WeightsError: With the reason.
+    """
+    import onnx
+
+    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    attributes = [attribute for node in nodes for attribute in node.attribute]
+    tensors = [
+        *model.graph.initializer,
+        *(tensor for sparse in model.graph.sparse_initializer for tensor in (sparse.values, sparse.indices)),
+        *(tensor for attribute in attributes for tensor in (attribute.t, *attribute.tensors)),
+    ]  # fmt: skip
+    if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in tensors):
+        raise MODEL.refusal(source, "it keeps its weights in other files, which are never opened")
+    if any(attribute.HasField("g") or attribute.graphs for attribute in attributes):
+        raise MODEL.refusal(source, "it has loops or branches")
+    try:
+        onnx.checker.check_model(model)
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except Exception as error:  # the checker has its own exceptions
+        raise MODEL.refusal(source, "its operators are unknown, or do not fit together") from error
+    for value in inferred.graph.value_info:
+        dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.dim_value > 0]
+        if math.prod(dims) > MOST_VALUES:
+            raise MODEL.refusal(source, f"it needs a tensor of more than {MOST_VALUES} values")
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    _check_pictures(inputs, "image", "input", source)
+    _check_pictures(list(model.graph.output), "pastiche", "output", source)
+
+
+def _check_pictures(values: list[Any], name: str, end: str, source: str) -> None:
+    """Refuses inputs or outputs other than one of this name, float32, ``(1, 3, H, W)``."""
+    wanted = f"one {end} {name!r}, float32 of shape (1, 3, H, W)"
+    if [value.name for value in values] != [name]:
+        raise MODEL.refusal(source, f"it does not have {wanted}")
+    tensor = values[0].type.tensor_type
+    dims = [dim.dim_value for dim in tensor.shape.dim]
+    shaped = len(dims) == 4 and dims[0] in (0, 1) and dims[1] in (0, 3)
+    if tensor.elem_type != FLOAT32 or not shaped:
+        raise MODEL.refusal(source, f"it does not have {wanted}")
 
 
 def _onnx(graph: bytes) -> Callable[[Any], Any]:
@@ -179,13 +277,11 @@ def _onnx(graph: bytes) -> Callable[[Any], Any]:
         import onnxruntime
     except ImportError as error:
         raise _missing("onnxruntime") from error
+    onnxruntime.set_default_logger_severity(FATAL)
     settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
+    settings.log_severity_level = FATAL
     settings.intra_op_num_threads = torch.get_num_threads()
-    try:
-        session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise WeightsError("the file is no ONNX model that ONNX Runtime can run.") from error
+    session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
     return lambda image: session.run(["pastiche"], {"image": image})[0]
 
 
@@ -225,6 +321,10 @@ RUNTIMES: Mapping[str, Callable[[bytes], Callable[[Any], Any]]] = {
     "openvino-bfloat16": _openvino_bfloat16,
 }
 """Name -> what makes a function from picture to picture of a graph, in float32 where the name says nothing else."""
+
+
+def _runtime_name(runtime: Runtime) -> str:
+    return "ONNX Runtime" if runtime == "onnx" else "OpenVINO"
 
 
 def _missing(name: str) -> UsageError:

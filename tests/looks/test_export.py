@@ -109,7 +109,7 @@ def test_an_exported_file_is_a_look(tmp_path, make):
 
 def test_what_is_no_graph_is_refused(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="no ONNX model"):
+    with pytest.raises(WeightsError, match="as an ONNX model"):
         read_graph(tmp_path / "x.onnx")
     with pytest.raises(MissingFileError, match="make one with impasto export"):
         look_of(options(look=tmp_path / "y.onnx"))

@@ -91,7 +91,7 @@ def test_a_real_published_look_paints_like_candy():
         ({"layer.weight": torch.zeros(3)}, "is no look of fast_neural_style"),
         (
             {k: v for k, v in Johnson((8, 8, 8)).state_dict().items() if "res5" not in k},
-            "another architecture",
+            "lacks the tensor .res5",
         ),
     ],
 )
@@ -104,10 +104,10 @@ def test_another_checkpoint_is_refused(tmp_path, content, message):
 def test_what_is_no_look_is_refused(tmp_path):
     header = {"format": 1, "kind": "painter", "shape": {"breadth": 3}, "about": {}}
     save_file({"code": torch.zeros(1)}, tmp_path / "z.look", {"impasto-look": json.dumps(header)})
-    with pytest.raises(WeightsError, match="header of another version"):
+    with pytest.raises(WeightsError, match=r"field shape\.breadth is 3, not a field"):
         load_look(tmp_path / "z.look")
     (tmp_path / "x.look").write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="cannot be read as a look"):
+    with pytest.raises(WeightsError, match="cannot be read safely as a look"):
         load_look(tmp_path / "x.look")
     with pytest.raises(MissingFileError, match="there is no look"):
         load_look(tmp_path / "y.look")

@@ -201,7 +201,7 @@ def test_raft_loads_its_published_names(tmp_path):
     assert {"fnet.layer2.0.downsample.0.weight", "cnet.norm1.running_mean", "update_block.mask.2.bias",
             "update_block.gru.convz1.weight"} <= names.keys()  # fmt: skip
     (tmp_path / "bad.pth").write_bytes(b"no")
-    with pytest.raises(WeightsError, match="not a checkpoint of RAFT"):
+    with pytest.raises(WeightsError, match="as a checkpoint of RAFT"):
         load_raft(tmp_path / "bad.pth")
     with pytest.raises(MissingFileError):
         load_raft(tmp_path / "none.pth")

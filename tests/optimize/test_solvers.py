@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from impasto.optimize import LBFGS, SGD, Adam, make_solver
+from impasto.weights import CHECKPOINT, Fields
 
 CURVATURE = torch.logspace(0, 3, 48, dtype=torch.float64).view(1, 3, 4, 4)
 TARGET = torch.linspace(0.2, 0.8, 48, dtype=torch.float64).view(1, 3, 4, 4)
@@ -46,7 +47,7 @@ def test_state_goes_through_a_dictionary_exactly(name):
     first = make_solver(name, rate)
     image = descend(first, 7)
     second = make_solver(name, rate)
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(Fields(first.state_dict(), "file", CHECKPOINT), image)
     one, other = image, image
     for _ in range(5):
         one, other = first.update(one, valley(one)), second.update(other, valley(other))

@@ -130,7 +130,7 @@ def test_a_translator_is_written_and_read_again(tmp_path):
         assert float((pair[0] - pair[1]).abs().max()) < 3e-2
     assert not list(tmp_path.glob("*.part"))
     path.write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="cannot be read as a translator"):
+    with pytest.raises(WeightsError, match="cannot be read safely as a translator"):
         load_translator(path)
 
 

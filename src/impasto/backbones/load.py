@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from impasto.backbones.alexnet import make_alexnet
@@ -18,10 +14,12 @@ from impasto.backbones.fetch import locate
 from impasto.backbones.metric_net import load_metric_net
 from impasto.backbones.registry import DEFAULT, SHIPPED, entry_for
 from impasto.backbones.resnet import ResNet50
+from impasto.backbones.shipped import WEIGHTS
 from impasto.backbones.vgg import VARIANTS, make_vgg, vgg_keys
 from impasto.backbones.vgg19_lite import load_vgg19_lite
 from impasto.errors import MissingFileError, UsageError, WeightsError, unknown_name
 from impasto.types import Backbone
+from impasto.weights import read_state as read_tensors
 
 __all__ = ["load_backbone", "read_state"]
 
@@ -76,15 +74,15 @@ def load_backbone(
 
 def _shipped(name: str, weights: Path | None, pooling: str | None) -> Backbone:
     """A network whose weights are part of the package, with those or the user's own."""
-    if weights is not None and not weights.exists():
-        raise MissingFileError(f"there is no file of weights {weights}; check the name.")
     if name != DEFAULT and pooling not in (None, "average"):
         raise UsageError(f"{name} supports average pooling only; got {pooling}. Remove --pooling.")
+    if weights is not None and not weights.exists():
+        raise MissingFileError(f"there is no file of weights {weights}; check the name.")
     try:
         if name != DEFAULT:
             return load_metric_net(weights)
         network = load_vgg19_lite(weights)
-    except (RuntimeError, SafetensorError, OSError) as error:
+    except RuntimeError as error:  # names or shapes of tensors differ
         raise WeightsError(
             f"{weights} does not hold weights of {name}; leave --weights away for those that ship."
         ) from error
@@ -97,27 +95,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     Raises:
         MissingFileError: There is no such file.
-        WeightsError: It is damaged, or holds something else than tensors by name.
+        WeightsError: It is damaged, or holds something else than finite tensors by name.
     """
     if not path.exists():
         raise MissingFileError(f"there is no file of weights {path}; check the name.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            safe = path.suffix == ".safetensors"
-            state: Any = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # torch's reader lets damaged files raise anything
-        raise WeightsError(
-            f"{path} is not a file of weights that can be read safely (damaged, or it holds more than tensors)."
-        ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{path} does not hold tensors by name; give a state dict.")
-    return {
-        str(key).removeprefix("module."): value.float() if value.is_floating_point() else value
-        for key, value in state.items()
-    }
+    return read_tensors(path, WEIGHTS)
 
 
 def _fill(network: nn.Module, state: dict[str, Tensor], name: str, path: Path) -> None:

@@ -91,7 +91,7 @@ def load_metric_net(path: Path | None = None, dtype: torch.dtype = torch.float32
     """Loads the network, frozen, with the weights that ship with impasto.
 
     Args:
-        path: A safetensors file with other weights of the same shapes.
+        path: A file with other weights of the same shapes.
         dtype: Of the parameters.
     """
     return with_weights(MetricNet(), "metric_net.safetensors", path, dtype)

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
-from safetensors.torch import load, load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from impasto.backbones.layers import resolve_layers
 from impasto.errors import InputError
+from impasto.weights import Kind, read_state
 
-__all__ = ["SMALLEST_PX", "collect", "with_weights"]
+__all__ = ["SMALLEST_PX", "WEIGHTS", "collect", "with_weights"]
+
+WEIGHTS = Kind("weights", "give a state dict saved by torch, or a safetensors file")
 
 SMALLEST_PX = 32
 """Least side of a picture, two positions of the deepest layer."""
@@ -79,11 +82,15 @@ def with_weights(network: Network, packaged: str, path: Path | None, dtype: torc
     Args:
         network: Of the weights' shapes.
         packaged: Name of the safetensors file in the package.
-        path: Another safetensors file instead.
+        path: Another file of weights instead.
         dtype: Of the parameters.
+
+    Raises:
+        WeightsError: The file is damaged, or holds values that are not finite.
+        RuntimeError: It holds tensors of other names or shapes.
     """
     data = files("impasto.backbones") / "data"
-    state = load((data / packaged).read_bytes()) if path is None else load_file(path)
+    state = load((data / packaged).read_bytes()) if path is None else read_state(path, WEIGHTS)
     network.load_state_dict({key: value.to(dtype) for key, value in state.items()})
     network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.requires_grad_(False).eval()

@@ -107,7 +107,7 @@ def load_vgg19_lite(path: Path | None = None, dtype: torch.dtype = torch.float32
     """Loads the network with the weights that ship, frozen.
 
     Args:
-        path: Other weights of the same shape, as safetensors.
+        path: A file with other weights of the same shapes.
         dtype: Of the parameters.
     """
     return with_weights(Vgg19Lite(), "vgg19_lite.safetensors", path, dtype)

@@ -61,11 +61,13 @@ def train(
     from impasto.looks.train import Training
     from impasto.machine import join_processes
     from impasto.media import read_image
+    from impasto.optimize import check_checkpoint_place
 
     run = run or TrainRun()
     settled = train_options(**given(options, TrainOptions))
     if out.suffix != ".look":
         raise UsageError(f"a look is written to a .look, not to {out.name}; change --out.")
+    check_checkpoint_place(_checkpoint(out))
     writes = join_processes()
     lessons = gather_lessons(_paths(run.photos), _paths(run.clips))
     styles = [read_image(path).to_tensor() for path in (style, *more_styles)]

@@ -55,6 +55,7 @@ def train_translator(
     """
     from impasto.machine import join_processes
     from impasto.media import make_folder
+    from impasto.optimize import check_checkpoint_place
     from impasto.translate.train import TranslatorTraining
     from impasto.translate.worlds import gather_world
 
@@ -62,6 +63,7 @@ def train_translator(
     settled = translate_options(**given(options, TranslateOptions))
     if out.suffix and not out.is_dir():
         raise UsageError(f"a translator is written into a folder, not to {out.name}; change --out.")
+    check_checkpoint_place(out / "checkpoint")
     writes = join_processes()
     worlds = [gather_world(path, str(path), settled.size) for path in (a, b)]
     training = TranslatorTraining(worlds[0], worlds[1], settled)

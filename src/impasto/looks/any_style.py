@@ -15,6 +15,7 @@ from impasto.media import resize, size_to_fit
 from impasto.motion.hold import held_to_motion
 from impasto.runtimes import Runtime, refuse_bfloat16
 from impasto.types import FrameContext, Painted, Region
+from impasto.weights import finite
 
 __all__ = ["AnyStylePainter"]
 
@@ -79,6 +80,9 @@ class AnyStylePainter:
 
         Returns:
             Of the same shape.
+
+        Raises:
+            DivergedError: The network painted a value that is not finite.
         """
         height, width = image.shape[-2:]
         padded = pad_to_eight(image).to(self._device, memory_format=torch.channels_last)
@@ -88,7 +92,7 @@ class AnyStylePainter:
             raw = self._session(manners[0], (height, width), tuple(blend))(padded)
         else:
             raw = self._network(padded, manners, rows=rows)
-        pastiche = raw[..., :height, :width].float().cpu().clamp(0, 1)
+        pastiche = finite(raw[..., :height, :width].float().cpu()).clamp(0, 1)
         return image + self._strength * (pastiche - image)
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:

@@ -13,7 +13,14 @@ from impasto.looks.networks import FOLD, Painter
 from impasto.looks.transport import Gaussian, inverse_root
 from impasto.losses.wasserstein import sqrtm
 from impasto.media import color_moments
-from impasto.runtimes import MULTIPLE, Graph, Runtime, graph_of_network, refuse_bfloat16
+from impasto.runtimes import (
+    MULTIPLE,
+    Graph,
+    Runtime,
+    graph_of_network,
+    read_model,
+    refuse_bfloat16,
+)
 
 __all__ = ["WholeLook", "graph_look", "graph_of", "on_runtime", "read_graph"]
 
@@ -123,11 +130,9 @@ def read_graph(path: Path, runtime: Runtime = "onnx") -> Look:
         MissingFileError: There is no such file.
         WeightsError: The file is no model.
     """
-    try:
-        graph = path.read_bytes()
-    except OSError as error:
-        raise MissingFileError(f"there is no look {path}; make one with impasto export.") from error
-    return graph_look(graph, runtime, path.name)
+    if not path.exists():
+        raise MissingFileError(f"there is no look {path}; make one with impasto export.")
+    return graph_look(read_model(path), runtime, path.name)
 
 
 def graph_look(graph: bytes, runtime: Runtime, source: str) -> Look:
@@ -138,5 +143,5 @@ def graph_look(graph: bytes, runtime: Runtime, source: str) -> Look:
         runtime: Which.
         source: Where it comes from.
     """
-    network = Graph(graph, "onnx" if runtime == "torch" else runtime, 255.0)
+    network = Graph(graph, "onnx" if runtime == "torch" else runtime, 255.0, source)
     return Look(network, about={"source": source})

@@ -11,15 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from impasto.errors import MissingFileError, WeightsError
-from impasto.looks.instant import Instant, Manner
+from impasto.looks.instant import CHANNELS, Instant, Manner
 from impasto.looks.networks import Johnson, Painter, PainterShape
 from impasto.looks.transport import Gaussian
 from impasto.media import replacing
+from impasto.weights import (
+    Fields,
+    Kind,
+    fill_network,
+    is_published,
+    read_network,
+    read_state,
+    write_safetensors,
+)
 
 __all__ = ["INSTANT", "Look", "load_look", "save_look"]
 
@@ -27,6 +34,15 @@ FORMAT = 1
 KEY = "impasto-look"
 INSTANT = "instant"
 """The look that ships, for any style; everywhere where a file is asked for, its name will do."""
+
+LOOK = Kind("a look", "train it again, or give a checkpoint of fast_neural_style")
+KINDS = ("painter", "johnson", INSTANT)
+PREFIX = "painter."
+
+LEAST_WIDTH, MOST_WIDTH = 4, 256
+"""Channels that `TrainOptions` allow."""
+
+MOST_BLOCKS, MOST_DILATION = 32, 64
 
 SINGLE = ("code", "colors", "manner")
 """What is kept in single precision."""
@@ -75,9 +91,7 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
         for number, level in enumerate(look.manner.levels):
             tensors |= {f"manner.{number}.mean": level.mean, f"manner.{number}.root": level.root}
     halves = {
-        name: value.detach()
-        .to("cpu", torch.float32 if name.split(".")[0] in SINGLE else torch.float16)
-        .contiguous()
+        name: value.to(torch.float32 if name.split(".")[0] in SINGLE else torch.float16)
         for name, value in tensors.items()
     }
     header: dict[str, Any] = {"format": FORMAT, "about": dict(about or look.about)}
@@ -88,7 +102,7 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
     else:
         header |= {"kind": "johnson", "widths": list(look.painter.widths)}  # type: ignore[arg-type]
     with replacing(path) as beside:
-        save_file(halves, beside, metadata={KEY: json.dumps(header)})
+        write_safetensors(beside, halves, {KEY: json.dumps(header)})
 
 
 def load_look(path: Path) -> Look:
@@ -111,75 +125,72 @@ def load_look(path: Path) -> Look:
             f"there is no look {path}; train one with impasto train, or give instant, or a checkpoint of "
             f"fast_neural_style.{hint}"
         )
-    return _published(path) if path.suffix in (".pth", ".pt", ".model") else _read(path)
+    return _published(path) if is_published(path) else _read(path)
 
 
 def _read(path: Path) -> Look:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(KEY, "null"))
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read as a look ({error}); train it anew.") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise WeightsError(f"{path} is no look of this version of impasto; train it anew.")
-    try:
-        painter = _network(header)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} has a header of another version; train it anew.") from error
-    _fill(painter, tensors, "painter.", path)
-    code, colors = tensors.get("code"), tensors.get("colors")
-    return Look(painter.eval(), code, colors, header["about"], _manner(tensors))
+    header, tensors = read_network(path, LOOK, KEY, FORMAT)
+    kind = header.text("kind", KINDS)
+    about = header.mapping("about")
+    own = {
+        name.removeprefix(PREFIX): tensors.pop(name)
+        for name in list(tensors)
+        if name.startswith(PREFIX)
+    }
+    extra = Fields(tensors, path, LOOK)
+    if kind == "painter":
+        shape = _painter_shape(header.part("shape"))
+        extra.only(("code", "colors"))
+        code, colors = extra.tensor("code", (1, shape.codes)), extra.tensor("colors", (1, 3, 4))
+        return Look(fill_network(lambda: Painter(shape), own, path, LOOK), code, colors, about)
+    if kind == "johnson":
+        a, b, c = header.integers("widths", 1, MOST_WIDTH, (3, 3))
+        extra.only(())
+        return Look(fill_network(lambda: Johnson((a, b, c)), own, path, LOOK), about=about)
+    return Look(_instant(own, path), about=about, manner=_manner(extra))
 
 
-def _manner(tensors: Mapping[str, Tensor]) -> Manner | None:
-    count = sum(1 for name in tensors if name.startswith("manner.") and name.endswith(".mean"))
+def _painter_shape(saved: Fields) -> PainterShape:
+    saved.only(("width", "dilations"))
+    return PainterShape(
+        saved.integer("width", LEAST_WIDTH, MOST_WIDTH),
+        saved.integers("dilations", 1, MOST_DILATION, (1, MOST_BLOCKS)),
+    )
+
+
+def _instant(tensors: Mapping[str, Tensor], path: Path) -> Instant:
+    """The network, with the encoder that ships."""
+    network = Instant()
+    own = {f"encoder.{name}": value for name, value in network.encoder.state_dict().items()}
+    return fill_network(lambda: network, {**tensors, **own}, path, LOOK)
+
+
+def _manner(saved: Fields) -> Manner | None:
+    """The style that an instant look was trained for, with every level of it."""
+    if not saved.names():
+        return None
+    names = [(f"manner.{number}.mean", f"manner.{number}.root") for number in range(len(CHANNELS))]
+    saved.only([name for pair in names for name in pair])
     levels = [
-        Gaussian(tensors[f"manner.{number}.mean"], tensors[f"manner.{number}.root"])
-        for number in range(count)
+        Gaussian(saved.tensor(mean, (1, size, 1)), saved.tensor(root, (1, size, size)))
+        for (mean, root), size in zip(names, CHANNELS, strict=True)
     ]
-    return Manner(tuple(levels)) if levels else None
-
-
-def _network(header: Mapping[str, Any]) -> nn.Module:
-    if header["kind"] == "johnson":
-        return Johnson(tuple(header["widths"]))
-    if header["kind"] == INSTANT:
-        return Instant()
-    shape = header["shape"]
-    return Painter(PainterShape(**{**shape, "dilations": tuple(shape["dilations"])}))
-
-
-def _fill(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> None:
-    own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-    if isinstance(network, Instant):
-        own |= {f"encoder.{name}": value for name, value in network.encoder.state_dict().items()}
-    try:
-        network.load_state_dict(own)
-    except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit its own header; train it anew.") from error
+    return Manner(tuple(levels))
 
 
 def _published(path: Path) -> Look:
     """A `TransformerNet` of the PyTorch examples, of half or full precision, with or without old statistics."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(
-            f"{path} cannot be read safely as a checkpoint; give a state dict saved by torch."
-        ) from error
-    state = {name: value.float() for name, value in state.items() if "running_" not in name}
+    state = {
+        name: value for name, value in read_state(path, LOOK).items() if "running_" not in name
+    }
     missing = {"conv1.conv2d.weight", "deconv3.conv2d.weight", "in1.weight"} - set(state)
     if missing:
         raise WeightsError(
             f"{path} is no look of fast_neural_style (it lacks {', '.join(sorted(missing))}); give one, or a .look."
         )
-    widths = tuple(state[f"conv{n}.conv2d.weight"].shape[0] for n in (1, 2, 3))
-    network = Johnson(widths)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{path} is of another architecture than fast_neural_style's."
-        ) from error
-    return Look(network.eval(), about={"source": path.name, "kind": "published fast_neural_style"})
+    firsts = (state.get(f"conv{number}.conv2d.weight") for number in (1, 2, 3))
+    a, b, c = (1 if first is None or first.ndim != 4 else first.shape[0] for first in firsts)
+    if max(a, b, c) > MOST_WIDTH:
+        raise LOOK.refusal(path, f"it has {max(a, b, c)} channels, and {MOST_WIDTH} are allowed")
+    network = fill_network(lambda: Johnson((a, b, c)), state, path, LOOK)
+    return Look(network, about={"source": path.name, "kind": "published fast_neural_style"})

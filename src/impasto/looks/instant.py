@@ -21,9 +21,12 @@ from impasto.looks.transport import Gaussian, blended, gaussian_of, moments, tra
 from impasto.media import pad_to
 from impasto.media.strips import in_strips
 
-__all__ = ["LEVELS", "Instant", "Manner", "Stage", "blend_manners", "pad_to_eight"]
+__all__ = ["CHANNELS", "LEVELS", "Instant", "Manner", "Stage", "blend_manners", "pad_to_eight"]
 
 LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+CHANNELS = (3, 16, 32, 64, 80)
+"""Of the colours, and of the encoder's features at each level."""
+
 SLOPE = 0.1
 """Of the decoder's leaky ReLUs; with plain ones whole channels of relu1_1 stayed dark for good."""
 

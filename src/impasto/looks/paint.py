@@ -14,6 +14,7 @@ from impasto.media import color_map, color_moments, pad_to
 from impasto.motion.hold import held_to_motion
 from impasto.runtimes import Graph
 from impasto.types import FrameContext, Painted
+from impasto.weights import finite
 
 __all__ = ["LookPainter"]
 
@@ -47,6 +48,9 @@ class LookPainter:
 
         Returns:
             Of the same shape.
+
+        Raises:
+            DivergedError: The network painted a value that is not finite.
         """
         height, width = image.shape[-2:]
         if self.look.colors is None:
@@ -57,7 +61,7 @@ class LookPainter:
             matrix, offset = color_map(moments, (colors[..., :1], colors[..., 1:]))
             colored = (matrix.float() @ image.flatten(2) + offset.float()).view_as(image)
             raw = self.look.painter(self._padded(colored.clamp(0, 1)).to(self._device), self._code)
-        pastiche = raw[..., :height, :width].float().cpu().clamp(0, 1)
+        pastiche = finite(raw[..., :height, :width].float().cpu()).clamp(0, 1)
         return image + self._strength * (pastiche - image)
 
     def _padded(self, image: Tensor) -> Tensor:

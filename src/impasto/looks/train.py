@@ -25,6 +25,7 @@ from impasto.losses import total_variation_loss
 from impasto.machine import process_and_count, resolve_device, share_gradients
 from impasto.media import color_moments, resize_to_fit, shifted
 from impasto.motion import warp
+from impasto.weights import CHECKPOINT, Fields, adam_moments, load_adam_moments, load_generator
 
 __all__ = ["TrainStep", "Training"]
 
@@ -33,6 +34,9 @@ VALIDATED = 8
 
 LEAST_GAIN = 1e-3
 """Share by which the loss must fall from one validation to another to count as a gain."""
+
+MOST_STEPS = 10_000_000
+"""As many as the options allow."""
 
 MOVE_PX = 7
 """Farthest that a photograph is moved; the networks' strides are 4 and 8."""
@@ -289,7 +293,7 @@ class Training:
         return {
             "network": self.network.state_dict(),
             "code": None if self.code is None else self.code.detach(),
-            "solver": self._solver.state_dict(),
+            "solver": adam_moments(self._solver),
             "generator": self._generator.get_state(),
             "step": self.step,
             "history": self.history,
@@ -302,16 +306,19 @@ class Training:
         """Goes on where another run was; only ``steps`` may differ, and then the learning rate does.
 
         Raises:
-            CheckpointError: The run had other options.
+            CheckpointError: The run had other options, or a field is missing or does not fit this run.
         """
-        if state["options"] != str(to_mapping(self.options) | {"steps": 0}):
+        saved = Fields(state, "the file", CHECKPOINT, device=self.device)
+        if saved.text("options") != str(to_mapping(self.options) | {"steps": 0}):
             raise CheckpointError(
                 "the checkpoint is of a training with other options; give those again, or leave --resume away."
             )
-        self.network.load_state_dict(state["network"])
+        step = saved.integer("step", 0, MOST_STEPS)
+        history = saved.records("history")
+        best, stale = saved.number("best", infinite=True), saved.integer("stale", 0, MOST_STEPS)
         if self.code is not None:
-            self.code.data.copy_(state["code"])
-        self._solver.load_state_dict(state["solver"])
-        self._generator.set_state(state["generator"])
-        self.step, self.history = state["step"], list(state["history"])
-        self._best, self._stale = state["best"], state["stale"]
+            self.code.data.copy_(saved.tensor("code", self.code.shape))
+        saved.fill("network", self.network)
+        load_adam_moments(self._solver, saved.part("solver"))
+        load_generator(self._generator, saved, "generator")
+        self.step, self.history, self._best, self._stale = step, history, best, stale

@@ -44,6 +44,7 @@ FORMATS = {
 }
 DEEP = (".png", ".tif", ".tiff")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+PROFILE_DATE = (2000, 1, 1, 0, 0, 0)
 MARK = "impasto:"
 """Stands before the settings in EXIF and TIFF texts, so that they are told from other people's."""
 
@@ -165,7 +166,14 @@ def replacing(path: Path, remedy: str = "choose another place") -> Iterator[Path
 
 @functools.cache
 def _srgb() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    """The sRGB profile, with a fixed date and no ID in its header, so that equal pictures are equal files.
+
+    ICC.1:2022, section 7.2: the date and time of creation are bytes 24 to 35, the profile ID is bytes 84 to 99.
+    """
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = struct.pack(">6H", *PROFILE_DATE)
+    profile[84:100] = bytes(16)
+    return bytes(profile)
 
 
 def _encode(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
+import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from impasto.errors import InputError, MissingFileError, UsageError
@@ -18,6 +24,14 @@ __all__ = ["FlowCache", "FlowFiles", "read_flow", "write_flow"]
 
 FLO_MAGIC = 202021.25
 FLO_UNKNOWN = 1e9
+FLO_HEADER_BYTES = 12
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+PNG_HEADER = struct.Struct(f">{len(PNG_START)}sIIBB")
+PNG_RGB = 2
+PNG_MOST_BYTES_A_PIXEL, PNG_MOST_EXTRA_BYTES = 7, 1 << 20
+MOST_VECTORS = 64_000_000
+"""Of one field; twice a frame of 8K."""
+
 FIELDS = 2
 """Raised when estimators find other fields than before, so that a cache of old ones is not read."""
 
@@ -46,26 +60,71 @@ def read_flow(path: str | Path) -> tuple[Tensor, Tensor]:
 
 
 def _read_flo(path: Path) -> np.ndarray:
-    data = path.read_bytes()
-    if len(data) < 12 or np.frombuffer(data, "<f4", 1)[0] != np.float32(FLO_MAGIC):
-        raise InputError(
-            f"{path} is not a .flo file; allowed are Middlebury's .flo and KITTI's .png."
-        )
-    width, height = (int(n) for n in np.frombuffer(data, "<i4", 2, 4))
-    if width < 1 or height < 1 or len(data) < 12 + 8 * width * height:
-        raise InputError(f"{path} is cut short; it should hold {width}x{height} vectors.")
-    return np.frombuffer(data, "<f4", 2 * width * height, 12).reshape(height, width, 2)
+    with _opened(path) as stream:
+        head = stream.read(FLO_HEADER_BYTES)
+        if len(head) < FLO_HEADER_BYTES or head[:4] != np.array(FLO_MAGIC, "<f4").tobytes():
+            raise InputError(
+                f"{path} is not a .flo file; allowed are Middlebury's .flo and KITTI's .png."
+            )
+        width, height = (int(n) for n in np.frombuffer(head, "<i4", 2, 4))
+        _check_pixels(path, width, height)
+        wanted = 8 * width * height
+        if path.stat().st_size < FLO_HEADER_BYTES + wanted:
+            raise InputError(f"{path} is cut short; it should hold {width}x{height} vectors.")
+        return np.frombuffer(stream.read(wanted), "<f4").reshape(height, width, 2)
 
 
 def _read_kitti(path: Path) -> np.ndarray:
-    cv2 = _cv2()
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise InputError(f"{path} is not a flow of KITTI (a 16-bit PNG in colour).")
-    valid, vertical, horizontal = (pixels[..., i].astype(np.float32) for i in range(3))
+    import imagecodecs
+
+    with _opened(path) as stream:
+        head = stream.read(PNG_HEADER.size)
+        if len(head) < PNG_HEADER.size or head[: len(PNG_START)] != PNG_START:
+            raise _not_kitti(path)
+        _start, width, height, bits, color = PNG_HEADER.unpack(head)
+        if (bits, color) != (16, PNG_RGB):
+            raise _not_kitti(path)
+        _check_pixels(path, width, height)
+        data = head + stream.read(PNG_MOST_BYTES_A_PIXEL * width * height + PNG_MOST_EXTRA_BYTES)
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            image.verify()  # its checksums; the decoder would print what is wrong
+        pixels = imagecodecs.png_decode(data)
+    except Exception as error:  # the decoder has its own exceptions
+        raise InputError(f"{path} is damaged or cut short; get a whole copy of it.") from error
+    if pixels.shape != (height, width, 3) or pixels.dtype != np.uint16:
+        raise _not_kitti(path)
+    horizontal, vertical, valid = (pixels[..., i].astype(np.float32) for i in range(3))
     field = (np.stack([horizontal, vertical], -1) - 2**15) / 64
     field[valid == 0] = 2 * FLO_UNKNOWN
     return field
+
+
+def _not_kitti(path: Path) -> InputError:
+    return InputError(
+        f"{path} is not a flow of KITTI (a 16-bit PNG in color); give one, or a .flo."
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        if not path.is_file():
+            raise InputError(f"{path} is not a regular file; give a .flo or .png with flow.")
+        with path.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); check its permissions."
+        ) from error
+
+
+def _check_pixels(path: Path, width: int, height: int) -> None:
+    """Refuses a size that no film has, before memory is taken for it."""
+    if width < 1 or height < 1 or width * height > MOST_VECTORS:
+        raise InputError(
+            f"{path} says that it holds {width}x{height} vectors; allowed are 1 to {MOST_VECTORS / 1e6:g} million."
+        )
 
 
 def write_flow(path: str | Path, flow: Tensor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.errors import MissingFileError, WeightsError
+from impasto.errors import MissingFileError
 from impasto.media.picture import pixels_to_tensor
 from impasto.types import Frame
+from impasto.weights import Kind, fill_network, read_state
 
 __all__ = ["RAFT", "load_raft"]
+
+CHECKPOINT = Kind("a checkpoint of RAFT, small or large", "give raft-small.pth or raft-things.pth")
 
 LEVELS = 4
 STRIDE = 8
@@ -328,15 +330,9 @@ def load_raft(path: str | Path, *, iterations: int = 12) -> RAFT:
     path = Path(path)
     if not path.exists():
         raise MissingFileError(f"there is no checkpoint {path}; check the name.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loaded: Any = torch.load(path, "cpu", weights_only=True)
-        state = {str(k).removeprefix("module."): v for k, v in loaded.items()}
-        network = RAFT(small="fnet.layer1.0.conv3.weight" in state, iterations=iterations)
-        network.load_state_dict(state)
-    except Exception as error:  # torch's reader lets damaged files raise anything
-        raise WeightsError(
-            f"{path} is not a checkpoint of RAFT, small or large; give raft-small.pth or raft-things.pth."
-        ) from error
-    return network.requires_grad_(False).eval()
+    state = read_state(path, CHECKPOINT)
+    small = "fnet.layer1.0.conv3.weight" in state
+    network = fill_network(
+        lambda: RAFT(small=small, iterations=iterations), state, path, CHECKPOINT
+    )
+    return network.requires_grad_(False)

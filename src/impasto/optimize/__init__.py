@@ -1,6 +1,11 @@
 """The one optimisation loop: objective, pyramid, solvers, checkpoint. It yields iterates."""
 
-from impasto.optimize.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from impasto.optimize.checkpoint import (
+    check_checkpoint_place,
+    fingerprint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from impasto.optimize.film import FilmOptimiser
 from impasto.optimize.loop import InFilm, Optimisation
 from impasto.optimize.memory import Estimator, Forecast, Plan, choose_plan
@@ -24,6 +29,7 @@ __all__ = [
     "Solver",
     "Term",
     "build_objective",
+    "check_checkpoint_place",
     "choose_plan",
     "fingerprint",
     "load_checkpoint",

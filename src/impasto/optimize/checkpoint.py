@@ -1,11 +1,15 @@
-"""A run on disk, so that one that was stopped goes on where it was."""
+"""A run on disk, so that one that was stopped goes on where it was.
+
+The file is safetensors: tensors under dotted names, and in the header one text that holds a SHA-256 of the file and the
+plain values as JSON.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import warnings
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +17,24 @@ import torch
 from torch import Tensor
 
 from impasto.config import PaintOptions, to_mapping
-from impasto.errors import CheckpointError
+from impasto.errors import CheckpointError, OutputError
 from impasto.media import replacing
+from impasto.weights import CHECKPOINT, Fields, parse_json, read_safetensors, write_safetensors
 
-__all__ = ["fingerprint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["check_checkpoint_place", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = 1
+FORMAT = 2
+KEY = "impasto-checkpoint"
+SIZE_BYTES = 8
+START = b'{"__metadata__":{"impasto-checkpoint":"'
+"""How the header begins, after its size; what tells a checkpoint from every other file."""
+
+UNSIGNED = "0" * 64
+"""Stands for the digest while the digest of the file is computed."""
+
+CHUNK_BYTES = 1 << 20
+TENSOR = "$tensor"
+CHANNELS_LAST = "$channels_last"
 FREE_TO_CHANGE = (
     "checkpointing", "memory_gib", "device", "download", "weights", "start_file", "content_regions", "style_regions",
 )  # fmt: skip
@@ -36,34 +52,156 @@ def fingerprint(pictures: Sequence[Tensor], options: PaintOptions) -> str:
     return digest.hexdigest()
 
 
-def save_checkpoint(path: Path, state: dict[str, Any], mark: str) -> None:
-    """Writes tensors and plain values, moved into place when whole.
+def check_checkpoint_place(path: Path) -> None:
+    """Refuses to replace a file that is not a checkpoint; reads a few bytes of it.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: There is a file or folder that impasto did not write as a checkpoint.
     """
-    with replacing(path) as beside, beside.open("wb") as stream:
-        torch.save({"format": FORMAT, "fingerprint": mark, "state": state}, stream)
+    if path.is_symlink() or path.exists():
+        if path.is_file() and (_is_checkpoint(path) or _is_of_version_1(path)):
+            return
+        raise OutputError(
+            f"{path} exists and is not a checkpoint of impasto, so it is not replaced; give another name."
+        )
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any], mark: str) -> None:
+    """Writes tensors and plain values, moved into place when whole.
+
+    Args:
+        path: Where to.
+        state: Nested dicts with string keys and lists of finite tensors, numbers, texts and None.
+        mark: The run that it is of.
+
+    Raises:
+        OutputError: The file cannot be written, or would replace one that is not a checkpoint.
+    """
+    check_checkpoint_place(path)
+    tensors: dict[str, Tensor] = {}
+    plain = _packed(state, "", tensors, {})
+    body = json.dumps({"format": FORMAT, "fingerprint": mark, "state": plain})
+    with replacing(path) as beside:
+        write_safetensors(beside, tensors, {KEY: UNSIGNED + body})
+        _sign(beside)
 
 
 def load_checkpoint(path: Path, mark: str) -> dict[str, Any]:
     """Reads what `save_checkpoint` wrote, for the same pictures and options only.
 
+    Returns:
+        The state, which still has to be checked against the run that takes it up.
+
     Raises:
-        CheckpointError: The file is damaged, or of another run.
+        CheckpointError: The file is damaged, of another version, or of another run.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            saved = torch.load(path, weights_only=True, map_location="cpu")
-        matches = saved["format"] == FORMAT and saved["fingerprint"] == mark
-        state: dict[str, Any] = saved["state"]
-    except Exception as error:  # torch's reader lets damaged files raise anything
+    _check_whole(path)
+    tensors, metadata = read_safetensors(path, CHECKPOINT)
+    text = metadata.get(KEY, "")[len(UNSIGNED) :]
+    header = Fields(parse_json(text, path, CHECKPOINT), path, CHECKPOINT)
+    header.integer("format", FORMAT, FORMAT)
+    if header.text("fingerprint") != mark:
         raise CheckpointError(
-            f"{path} is not a whole checkpoint of impasto; delete it to start anew."
-        ) from error
-    if not matches:
-        raise CheckpointError(
-            f"{path} belongs to other pictures or options; give those again, or delete it to start anew."
+            f"{path} belongs to other pictures or options; give those again, or start again without --resume."
         )
+    state: dict[str, Any] = _unpacked(header.mapping("state"), tensors, path)
     return state
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(SIZE_BYTES + len(START))[SIZE_BYTES:] == START
+    except OSError:
+        return False
+
+
+def _is_of_version_1(path: Path) -> bool:
+    """Whether a file is a checkpoint as torch saved it before safetensors; only its names are looked at."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("archive/data.pkl") as pickled:
+            start = pickled.read(1024)
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
+        return False
+    return b"format" in start and b"fingerprint" in start
+
+
+def _digests(path: Path) -> tuple[bytes, bytes]:
+    """The digest that a file holds, and the one that it should hold, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        head = stream.read(SIZE_BYTES + len(START) + len(UNSIGNED))
+        digest = hashlib.sha256(head[: -len(UNSIGNED)] + UNSIGNED.encode())
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return head[-len(UNSIGNED) :], digest.hexdigest().encode()
+
+
+def _sign(path: Path) -> None:
+    """Puts the digest of a file into it."""
+    assert _is_checkpoint(path), "safetensors writes its metadata first"
+    _held, digest = _digests(path)
+    with path.open("r+b") as stream:
+        stream.seek(SIZE_BYTES + len(START))
+        stream.write(digest)
+
+
+def _check_whole(path: Path) -> None:
+    try:
+        if _is_checkpoint(path):
+            held, digest = _digests(path)
+            if held != digest:
+                raise CHECKPOINT.refusal(path, "it is damaged, its checksum does not match")
+            return
+    except OSError as error:
+        raise CHECKPOINT.refusal(path, error.strerror or "it cannot be read") from error
+    if _is_of_version_1(path):
+        raise CHECKPOINT.refusal(path, "it was saved by an earlier version of impasto")
+    raise CHECKPOINT.refusal(path, "it is not a whole checkpoint of impasto")
+
+
+def _packed(
+    value: Any, name: str, tensors: dict[str, Tensor], known: dict[tuple[Any, ...], Any]
+) -> Any:
+    """Plain values, with each tensor replaced by its dotted name; a tensor that occurs twice is kept once."""
+    if isinstance(value, Mapping):
+        inner = ((key, f"{name}.{key}".strip(".")) for key in value)
+        return {key: _packed(value[key], dotted, tensors, known) for key, dotted in inner}
+    if isinstance(value, (list, tuple)):
+        return [_packed(v, f"{name}.{n}", tensors, known) for n, v in enumerate(value)]
+    if not isinstance(value, Tensor):
+        return value
+    place = (value.data_ptr(), value.dtype, tuple(value.shape), value.stride(), value.device)
+    if place not in known:
+        tensors[name] = value
+        known[place] = {TENSOR: name, CHANNELS_LAST: _is_channels_last(value)}
+    return known[place]
+
+
+def _is_channels_last(value: Tensor) -> bool:
+    """Sums over a picture depend on its layout in the last bits, so it is kept."""
+    return (
+        value.ndim == 4
+        and not value.is_contiguous()
+        and value.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def _unpacked(value: Any, tensors: Mapping[str, Tensor], path: Path) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(inner, tensors, path) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if TENSOR not in value:
+        return {key: _unpacked(inner, tensors, path) for key, inner in value.items()}
+    reference = Fields(value, path, CHECKPOINT)
+    name = reference.text(TENSOR)
+    if name not in tensors:
+        raise CHECKPOINT.refusal(path, f"it lacks the tensor {name[:80]!r}")
+    found = tensors[name]
+    if reference.flag(CHANNELS_LAST):
+        if found.ndim != 4:
+            raise CHECKPOINT.refusal(
+                path, f"its tensor {name[:80]!r} has {found.ndim} dimensions, not 4"
+            )
+        return found.contiguous(memory_format=torch.channels_last)
+    return found

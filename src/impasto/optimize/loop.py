@@ -25,6 +25,7 @@ from impasto.optimize.pyramid import plan_scales
 from impasto.optimize.solvers import Solver, make_solver
 from impasto.optimize.start import RECOLORED, first_picture
 from impasto.types import Backbone, Iterate, Region
+from impasto.weights import CHECKPOINT, Fields
 
 __all__ = ["InFilm", "Optimisation"]
 
@@ -301,14 +302,15 @@ class Optimisation:
         return before - now < self.options.tolerance * before
 
     def _leave_scale(self) -> None:
-        self.scale += 1
-        if self.scale >= len(self.scales):
+        if self.scale + 1 >= len(self.scales):
+            self.scale += 1
             return
-        self.step, self.losses, self.best_loss = 0, [], math.inf
-        following = self.scales[self.scale]
+        following = self.scales[self.scale + 1]
         size = (following.height_px, following.width_px)
-        self.image = self._enlarged(size)
-        self.best_image, self.average = self.image, None
+        image = self._enlarged(size)  # takes the time, so an interruption leaves the state whole
+        self.scale, self.step, self.losses, self.best_loss = self.scale + 1, 0, [], math.inf
+        self.image = self.best_image = image
+        self.average = None
         if self.options.carry_state:
             self.solver.resize(*size)
         else:
@@ -373,12 +375,26 @@ class Optimisation:
         state["losses"] = list(self.losses)
         return state | {"solver": self.solver.state_dict(), "style_weight": self.balancer.weight}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up what `state_dict` gave, for the same pictures and options."""
-        for name in self.NUMBERS:
-            setattr(self, name, state[name])
-        for name in self.PICTURES:
-            value = state[name]
-            setattr(self, name, None if value is None else value.to(self.device))
-        self.solver.load_state_dict(state["solver"])
-        self.balancer.weight = state["style_weight"]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave, for the same pictures and options.
+
+        Raises:
+            CheckpointError: A field is missing or does not fit this run.
+        """
+        saved = Fields(state, "the file", CHECKPOINT, device=self.device)
+        scale = saved.integer("scale", 0, len(self.scales))
+        present = self.scales[min(scale, len(self.scales) - 1)]
+        step = saved.integer("step", 0, present.steps)
+        total_step = saved.integer("total_step", 0, sum(s.steps for s in self.scales))
+        retries = saved.integer("retries", 0, MOST_RETRIES)
+        losses = saved.numbers("losses")
+        best_loss = saved.number("best_loss", low=0.0, infinite=True)
+        shape = (1, 3, present.height_px, present.width_px)
+        image, best_image = (saved.tensor(name, shape) for name in ("image", "best_image"))
+        average = saved.optional_tensor("average", shape)
+        weight = saved.number("style_weight", low=0.0)
+        self.solver.load_state_dict(saved.part("solver"), image)
+        self.scale, self.step, self.total_step, self.retries = scale, step, total_step, retries
+        self.losses, self.best_loss = losses, best_loss
+        self.image, self.best_image, self.average = image, best_image, average
+        self.balancer.weight = weight

@@ -12,9 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.weights import Fields
+
 __all__ = ["LBFGS", "SGD", "Adam", "Solver", "SolverName", "make_solver"]
 
 SolverName = Literal["lbfgs", "adam", "sgd"]
+MOST_STEPS = 2**31
 
 
 class Solver(Protocol):
@@ -44,8 +47,12 @@ class Solver(Protocol):
         """Everything needed to go on exactly, tensors and numbers."""
         ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up what `state_dict` gave."""
+    def load_state_dict(self, saved: Fields, like: Tensor) -> None:
+        """Takes up what `state_dict` gave, for pictures of the shape and dtype of one.
+
+        Raises:
+            CheckpointError: A field is missing or of another shape.
+        """
         ...
 
 
@@ -179,11 +186,15 @@ class LBFGS:
             "gradient": self._gradient,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: Fields, like: Tensor) -> None:
         """See `Solver.load_state_dict`."""
-        self.learning_rate = state["learning_rate"]
-        self.steps, self.changes = list(state["steps"]), list(state["changes"])
-        self._image, self._gradient = state["image"], state["gradient"]
+        self.learning_rate = saved.number("learning_rate", low=0.0)
+        self.steps = saved.tensors("steps", self.history, like.shape, like.dtype)
+        self.changes = saved.tensors("changes", self.history, like.shape, like.dtype)
+        if len(self.steps) != len(self.changes):
+            raise saved.refusal("changes", f"a list of {len(self.steps)} tensors", self.changes)
+        self._image = saved.optional_tensor("image", like.shape, like.dtype)
+        self._gradient = saved.optional_tensor("gradient", like.shape, like.dtype)
 
 
 class Adam:
@@ -244,10 +255,12 @@ class Adam:
             "square": self.square,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: Fields, like: Tensor) -> None:
         """See `Solver.load_state_dict`."""
-        self.learning_rate, self.count = state["learning_rate"], state["count"]
-        self.mean, self.square = state["mean"], state["square"]
+        self.learning_rate = saved.number("learning_rate", low=0.0)
+        self.count = saved.integer("count", 0, MOST_STEPS)
+        self.mean = saved.optional_tensor("mean", like.shape, like.dtype)
+        self.square = saved.optional_tensor("square", like.shape, like.dtype)
 
 
 class SGD:
@@ -303,7 +316,8 @@ class SGD:
             "velocity": self.velocity,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: Fields, like: Tensor) -> None:
         """See `Solver.load_state_dict`."""
-        self.learning_rate, self.scale = state["learning_rate"], state["scale"]
-        self.velocity = state["velocity"]
+        self.learning_rate = saved.number("learning_rate", low=0.0)
+        self.scale = saved.number("scale", low=0.0)
+        self.velocity = saved.optional_tensor("velocity", like.shape, like.dtype)

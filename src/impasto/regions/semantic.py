@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.errors import InputError, UsageError
+from impasto.errors import ImpastoError, InputError, UsageError
 from impasto.media import resize, size_to_fit
 from impasto.regions.auto import drawn_to_edges
+from impasto.weights import Kind, all_finite, parse_json, read_file, read_safetensors
 
 __all__ = ["KINDS", "Segmenter", "kind_of"]
 
@@ -36,6 +41,13 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Kinds with the words of class names that belong to them (those of ADE20K, COCO-Stuff and Cityscapes); all others
 are ``rest``."""
+
+NETWORK = Kind(
+    "a network for segmentation", "give a folder of transformers, such as SegFormer's", InputError
+)
+MOST_SETTINGS_BYTES = 1 << 20
+MOST_LAYERS, MOST_NUMBER = 256, 1 << 16
+"""Bounds of the numbers in config.json; published networks stay far below them."""
 
 LONG_EDGE_PX = 512
 SMALLEST = 0.005
@@ -69,21 +81,23 @@ class Segmenter:
             raise UsageError(
                 "--regions semantic needs transformers; install it with pip install 'impasto[semantic]'."
             ) from error
-        if not (folder / "config.json").is_file():
-            raise InputError(
-                f"{folder} is no network for segmentation; give a folder with config.json and model.safetensors."
-            )
+        _check_files(folder)
         try:
-            network: Any = AutoModelForSemanticSegmentation.from_pretrained(
-                folder, local_files_only=True
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{folder} is no network for segmentation ({reason}); give one of transformers, such as SegFormer."
-            ) from error
-        self._network = network.eval()
-        self.kinds = [kind_of(name) for _number, name in sorted(network.config.id2label.items())]
+            with _quiet():
+                network, report = AutoModelForSemanticSegmentation.from_pretrained(
+                    folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+                    output_loading_info=True,
+                )  # fmt: skip
+            if report["missing_keys"] or report["mismatched_keys"]:
+                raise NETWORK.refusal(folder, "config.json describes other weights than it holds")
+            labels = [str(name) for _number, name in sorted(network.config.id2label.items())]
+        except ImpastoError:
+            raise
+        except Exception as error:  # each architecture checks its settings in its own way
+            reason = "transformers cannot build it from these files"
+            raise NETWORK.refusal(folder, reason) from error
+        self._folder, self._network = folder, network.eval()
+        self.kinds = [kind_of(label) for label in labels]
 
     @torch.no_grad()
     def masks(self, image: Tensor) -> dict[str, Tensor]:
@@ -94,11 +108,14 @@ class Segmenter:
 
         Returns:
             ``(1, 1, H, W)`` in ``[0, 1]`` by kind, adding up to 1.
+
+        Raises:
+            InputError: The network cannot take the picture, or its result is not one finite map per class.
         """
         size = size_to_fit((image.shape[-2], image.shape[-1]), LONG_EDGE_PX)
         seen = resize(image.cpu(), size)
         mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, DEVIATION))
-        logits = self._network(pixel_values=(seen - mean) / deviation).logits
+        logits = self._logits((seen - mean) / deviation)
         shares = F.interpolate(logits, seen.shape[-2:], mode="bilinear").softmax(1)
         masks: dict[str, Tensor] = {}
         for number, kind in enumerate(self.kinds):
@@ -110,3 +127,65 @@ class Segmenter:
         ]
         kept = {kind: masks[kind] for n, kind in enumerate(masks) if n in large}
         return drawn_to_edges(kept, seen, image)
+
+    def _logits(self, pixels: Tensor) -> Tensor:
+        try:
+            logits: Tensor = self._network(pixel_values=pixels).logits
+        except Exception as error:  # settings that do not fit together raise anything
+            raise NETWORK.refusal(self._folder, "it cannot take this picture") from error
+        if logits.ndim != 4 or logits.shape[:2] != (1, len(self.kinds)) or not all_finite(logits):
+            reason = f"its result is not a finite map for each of its {len(self.kinds)} classes"
+            raise NETWORK.refusal(self._folder, reason)
+        return logits
+
+
+def _check_files(folder: Path) -> None:
+    """Refuses settings that would build huge networks, and damaged weights.
+
+    Raises:
+        InputError: With the reason.
+    """
+    settings = folder / "config.json"
+    if not settings.is_file():
+        raise InputError(
+            f"{folder} is no network for segmentation; give a folder with config.json and model.safetensors."
+        )
+    text = read_file(settings, NETWORK, MOST_SETTINGS_BYTES).decode(errors="replace")
+    for name, value in _numbers_in(parse_json(text, settings, NETWORK)):
+        most = MOST_LAYERS if re.search(r"depth|layers|blocks|stages", name) else MOST_NUMBER
+        if abs(value) > most:
+            reason = f"its setting {name[:40]!r} is larger than {most}"
+            raise NETWORK.refusal(settings, reason)
+    for path in sorted(folder.glob("*.safetensors")):
+        read_safetensors(path, NETWORK)
+
+
+def _numbers_in(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of a nested setting, with the name that it is under."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _numbers_in(inner, str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _numbers_in(inner, name)
+    elif isinstance(value, (int, float)):
+        yield name, value
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences transformers, whose reports are many lines, while a network is loaded."""
+    from transformers.utils import logging as reports
+
+    progress: Any = reports
+    level, bars = reports.get_verbosity(), reports.is_progress_bar_enabled()
+    reports.set_verbosity(logging.CRITICAL)
+    progress.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        reports.set_verbosity(level)
+        if bars:
+            progress.enable_progress_bar()

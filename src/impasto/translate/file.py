@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-from zipfile import is_zipfile
-
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from impasto.errors import MissingFileError, WeightsError
 from impasto.media import replacing
 from impasto.translate.networks import (
+    LEAST_HALVINGS,
     GeneratorShape,
     ResnetGenerator,
     UnetGenerator,
-    make_generator,
+    plain_generator,
     strip_statistics,
 )
+from impasto.weights import (
+    Fields,
+    Kind,
+    fill_network,
+    is_published,
+    read_network,
+    read_state,
+    write_safetensors,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Direction", "Translator", "is_translator", "load_translator", "save_translator"]
 
@@ -33,7 +40,18 @@ Generator = ResnetGenerator | UnetGenerator
 FORMAT = 1
 KEY = "impasto-translator"
 SUFFIX = ".translator"
-PUBLISHED = (".pth", ".pt")
+TRANSLATOR = Kind(
+    "a translator", "train it again, or give a generator of pytorch-CycleGAN-and-pix2pix"
+)
+DIRECTIONS = ("ab", "ba")
+
+MOST_CHANNELS = 256
+BLOCKS = {"resnet": (1, 32), "unet": (LEAST_HALVINGS, 11)}
+"""Least and most that `TranslateOptions` allow; a unet of more halvings needs crops larger than those allow."""
+
+SHOWN = 40
+"""Characters of a tensor's name that an error quotes."""
+
 FIRST_RESNET, FIRST_UNET = "model.1.weight", "model.model.0.weight"
 
 
@@ -72,29 +90,27 @@ def save_translator(path: Path, translator: Translator) -> None:
         OutputError: The file cannot be written.
     """
     tensors = {
-        f"{direction}.{name}": (value.half() if value.is_floating_point() else value)
-        .cpu()
-        .contiguous()
+        f"{direction}.{name}": value.half() if value.is_floating_point() else value
         for direction, generator in translator.generators.items()
         for name, value in generator.state_dict().items()
     }
     shapes = {name: g.shape.to_header() for name, g in translator.generators.items()}
     header = {"format": FORMAT, "shapes": shapes, "about": dict(translator.about)}
     with replacing(path) as beside:
-        save_file(tensors, beside, metadata={KEY: json.dumps(header)})
+        write_safetensors(beside, tensors, {KEY: json.dumps(header)})
 
 
 def is_translator(path: Path) -> bool:
     """Whether a file is a translator and not a look, by its name, or by its keys where that is not enough."""
     if path.suffix == SUFFIX:
         return True
-    if path.suffix not in PUBLISHED or not path.is_file():
+    if not is_published(path) or not path.is_file():
         return False
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
-    except Exception:  # whoever loads it says what is wrong
+        state = read_state(path, TRANSLATOR)
+    except WeightsError:  # whoever loads it says what is wrong
         return False
-    return isinstance(state, Mapping) and any(name in state for name in (FIRST_RESNET, FIRST_UNET))
+    return any(name in state for name in (FIRST_RESNET, FIRST_UNET))
 
 
 def load_translator(path: Path) -> Translator:
@@ -112,72 +128,82 @@ def load_translator(path: Path) -> Translator:
         raise MissingFileError(
             f"there is no translator {path}; make one with impasto train-translator, or give a published checkpoint."
         )
-    return _published(path) if path.suffix in PUBLISHED else _read(path)
+    return _published(path) if is_published(path) else _read(path)
 
 
 def _read(path: Path) -> Translator:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(KEY, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path} cannot be read as a translator ({error}); train it anew."
-        ) from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise WeightsError(f"{path} is no translator of this version of impasto; train it anew.")
+    header, tensors = read_network(path, TRANSLATOR, KEY, FORMAT)
+    about, shapes = header.mapping("about"), header.part("shapes")
+    shapes.only(DIRECTIONS)
+    if "ab" not in shapes.names():
+        raise TRANSLATOR.refusal(path, "it has no direction ab")
     generators: dict[str, Generator] = {}
-    for direction, shape in header["shapes"].items():
-        generator = make_generator(GeneratorShape(**shape))
+    for direction in shapes.names():
+        shape = _shape_in(shapes.part(direction))
+        prefix = direction + "."
         own = {
-            name.partition(".")[2]: value.float() if value.is_floating_point() else value
-            for name, value in tensors.items()
-            if name.startswith(direction + ".")
+            name.removeprefix(prefix): tensors.pop(name)
+            for name in list(tensors)
+            if name.startswith(prefix)
         }
-        try:
-            generator.load_state_dict(own)
-        except RuntimeError as error:
-            raise WeightsError(f"{path} does not fit its own header; train it anew.") from error
-        generators[direction] = generator.eval()
-    return Translator(generators, header["about"])
+        generators[direction] = _filled(shape, own, path)
+    if tensors:
+        raise TRANSLATOR.refusal(path, "it holds tensors of no direction")
+    return Translator(generators, about)
+
+
+def _shape_in(saved: Fields) -> GeneratorShape:
+    """The shape in a header, within what `TranslateOptions` allow."""
+    saved.only([each.name for each in fields(GeneratorShape)])
+    kind: Any = saved.text("kind", ("resnet", "unet"))
+    norm: Any = saved.text("norm", ("instance", "batch"))
+    low, high = BLOCKS[kind]
+    return GeneratorShape(
+        kind=kind,
+        channels=saved.integer("channels", 1, MOST_CHANNELS),
+        blocks=saved.integer("blocks", low, high),
+        norm=norm,
+        dropout=saved.flag("dropout"),
+        resized=saved.flag("resized"),
+        skip=saved.flag("skip"),
+    )
+
+
+def _filled(shape: GeneratorShape, tensors: Mapping[str, Tensor], path: Path) -> Generator:
+    return fill_network(lambda: plain_generator(shape), tensors, path, TRANSLATOR)
 
 
 def _published(path: Path) -> Translator:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(
-            f"{path} cannot be read safely as a checkpoint; give a state dict saved by torch."
-        ) from error
-    if not isinstance(state, Mapping):
-        raise WeightsError(
-            f"{path} holds no state dict; give a generator such as latest_net_G_A.pth."
-        )
-    if hasattr(state, "_metadata"):
-        state = dict(state)
+    state = read_state(path, TRANSLATOR)
     shape = _shape_of(state, path)
-    generator = make_generator(shape)
+    low, high = BLOCKS[shape.kind]
+    if not (1 <= shape.channels <= MOST_CHANNELS and low <= shape.blocks <= high):
+        raise _unlike(shape, path)
     try:
-        generator.load_state_dict(strip_statistics(state))
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{path} looks like a {shape.kind} of {shape.channels} channels and {shape.blocks} blocks, and has other "
-            "weights; give a generator of pytorch-CycleGAN-and-pix2pix."
-        ) from error
-    return Translator({"ab": generator.eval()}, {"source": path.name, "kind": "published"})
+        generator = _filled(shape, strip_statistics(state), path)
+    except WeightsError as error:
+        raise _unlike(shape, path) from error
+    return Translator({"ab": generator}, {"source": path.name, "kind": "published"})
+
+
+def _unlike(shape: GeneratorShape, path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path} looks like a {shape.kind} of {shape.channels} channels and {shape.blocks} blocks, and has other "
+        "weights; give a generator of pytorch-CycleGAN-and-pix2pix."
+    )
 
 
 def _shape_of(state: Mapping[str, Tensor], path: Path) -> GeneratorShape:
     """Tells kind, width, depth, norm and dropout by the keys."""
     if FIRST_RESNET in state:
         blocks = {
-            int(m[1]) for name in state if (m := re.match(r"model\.(\d+)\.conv_block\.", name))
+            int(m[1]) for name in state if (m := re.match(r"model\.(\d{1,4})\.conv_block\.", name))
         }
         batch = "model.2.weight" in state
         dropout = any(re.search(r"conv_block\.6\.weight", name) for name in state)
         return GeneratorShape(
             "resnet",
-            state[FIRST_RESNET].shape[0],
+            state[FIRST_RESNET].shape[0] if state[FIRST_RESNET].ndim else 0,
             len(blocks),
             "batch" if batch else "instance",
             dropout,
@@ -186,9 +212,12 @@ def _shape_of(state: Mapping[str, Tensor], path: Path) -> GeneratorShape:
         depth = max(name.count("model.") for name in state) - 1
         batch = any(name.endswith("model.2.weight") and state[name].ndim == 1 for name in state)
         return GeneratorShape(
-            "unet", state[FIRST_UNET].shape[0], depth, "batch" if batch else "instance"
+            "unet",
+            state[FIRST_UNET].shape[0] if state[FIRST_UNET].ndim else 0,
+            depth,
+            "batch" if batch else "instance",
         )
-    inside = ", ".join(sorted(state)[:3])
+    inside = ", ".join(name[:SHOWN] for name in sorted(state)[:3])
     raise WeightsError(
         f"{path} is no generator of pytorch-CycleGAN-and-pix2pix (its first weights are {inside}); allowed are its "
         "resnet and unet generators, and a .translator."

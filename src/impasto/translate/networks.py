@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from impasto.media.strips import in_strips
 
 __all__ = [
+    "LEAST_HALVINGS",
     "Discriminator",
     "GeneratorShape",
     "ResnetGenerator",
@@ -25,7 +26,12 @@ __all__ = [
     "initialise",
     "make_generator",
     "multiply_adds",
+    "plain_generator",
+    "strip_statistics",
 ]
+
+LEAST_HALVINGS = 5
+"""Of a unet: four between its widths, and the innermost."""
 
 SLOPE = 0.2
 STRIP_REACH = 8
@@ -268,9 +274,14 @@ class Discriminator(nn.Module):
         return self.model(image)
 
 
+def plain_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
+    """A generator whose weights are to be filled in."""
+    return ResnetGenerator(shape) if shape.kind == "resnet" else UnetGenerator(shape)
+
+
 def make_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
     """A generator of random weights."""
-    made = ResnetGenerator(shape) if shape.kind == "resnet" else UnetGenerator(shape)
+    made = plain_generator(shape)
     initialise(made)
     if isinstance(made, ResnetGenerator) and made.skip is not None:
         made.begin_with(torch.eye(3), torch.zeros(3, 1))

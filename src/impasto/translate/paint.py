@@ -11,6 +11,7 @@ from impasto.media import pad_to
 from impasto.motion.hold import held_to_motion
 from impasto.translate.file import Translator
 from impasto.types import FrameContext, Painted
+from impasto.weights import finite
 
 __all__ = ["TranslatorPainter"]
 
@@ -56,6 +57,7 @@ class TranslatorPainter:
 
         Raises:
             InputError: It is too small for the network.
+            DivergedError: The network painted a value that is not finite.
         """
         height, width = image.shape[-2:]
         multiple = self._network.shape.multiple
@@ -67,7 +69,7 @@ class TranslatorPainter:
         padded = pad_to(2 * image - 1, multiple, mirrored=True).to(self._device)
         large = height * width > WHOLE_PX
         found = self._network(padded, rows=max(32, STRIP_PX // width // 4 * 4) if large else 0)
-        made = ((found[..., :height, :width].float().cpu() + 1) / 2).clamp(0, 1)
+        made = ((finite(found[..., :height, :width].float().cpu()) + 1) / 2).clamp(0, 1)
         return image + self._strength * (made - image)
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:

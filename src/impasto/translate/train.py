@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from impasto.backbones import load_backbone
 from impasto.config import TranslateOptions, to_mapping
-from impasto.errors import CheckpointError, DivergedError
+from impasto.errors import CheckpointError, DivergedError, UsageError
 from impasto.losses import gram_loss, gram_matrix
 from impasto.machine import process_and_count, resolve_device, share_gradients
 from impasto.media import color_map
 from impasto.translate.file import Translator
 from impasto.translate.losses import ImagePool, adversarial_loss
 from impasto.translate.networks import (
+    LEAST_HALVINGS,
     Discriminator,
     GeneratorShape,
     initialise,
@@ -31,6 +32,7 @@ from impasto.translate.networks import (
 )
 from impasto.translate.worlds import World, along, check_worlds, crop_of, pairs_of, small_move
 from impasto.types import Backbone
+from impasto.weights import CHECKPOINT, Fields, adam_moments, load_adam_moments, load_generator
 
 __all__ = ["TranslateStep", "TranslatorTraining"]
 
@@ -40,6 +42,8 @@ HALF = 0.5
 """Share of the discriminator's loss, as published, which slows it down beside the generator."""
 
 OTHER = {"ab": "ba", "ba": "ab"}
+
+MOST_STEPS = 2**31
 
 CHANGING = ("steps", "decay_steps", "learning_rate", "steady_weight")
 """Options that a run which goes on may change: steadiness costs time, and is wanted late."""
@@ -358,7 +362,7 @@ class TranslatorTraining:
             "generators": {d: g.state_dict() for d, g in self.generators.items()},
             "averages": {d: g.state_dict() for d, g in self._averages.items()},
             "judges": {d: j.state_dict() for d, j in self.judges.items()},
-            "solvers": [solver.state_dict() for solver in self._solvers],
+            "solvers": [adam_moments(solver) for solver in self._solvers],
             "pools": {d: pool.images for d, pool in self._pools.items()},
             "generator": self._generator.get_state(),
             "step": self.step,
@@ -375,23 +379,31 @@ class TranslatorTraining:
         """Goes on where another run was; only steps, learning rate and the weight of steadiness may differ.
 
         Raises:
-            CheckpointError: The run had other options.
+            CheckpointError: The run had other options, or a field is missing or does not fit this run.
         """
-        if state["options"] != self._mark():
+        saved = Fields(state, "the file", CHECKPOINT, device=self.device)
+        if saved.text("options") != self._mark():
             raise CheckpointError(
                 "the checkpoint is of a training with other options; give those again, or leave --resume away."
             )
-        for direction in self.generators:
-            self.generators[direction].load_state_dict(state["generators"][direction])
-            self.judges[direction].load_state_dict(state["judges"][direction])
-            if self._averages:
-                self._averages[direction].load_state_dict(state["averages"][direction])
-            self._pools[direction].images = list(state["pools"][direction])
-        for solver, kept in zip(self._solvers, state["solvers"], strict=True):
-            solver.load_state_dict(kept)
-        self._generator.set_state(state["generator"])
-        self.step, self.history = state["step"], list(state["history"])
-        self._sums = dict(state["sums"])
+        step, history = saved.integer("step", 0, MOST_STEPS), saved.records("history")
+        sums = saved.record("sums")
+        for name, modules in (
+            ("generators", self.generators), ("averages", self._averages), ("judges", self.judges),
+        ):  # fmt: skip
+            for direction, module in modules.items():
+                saved.part(name).fill(direction, module)
+        side, channels = self.options.crop, 6 if self.options.paired else 3
+        for direction, pool in self._pools.items():
+            pool.images = saved.part("pools").tensors(
+                direction, pool.size, (1, channels, side, side)
+            )
+        for solver, moments in zip(
+            self._solvers, saved.parts("solvers", len(self._solvers)), strict=True
+        ):
+            load_adam_moments(solver, moments)
+        load_generator(self._generator, saved, "generator")
+        self.step, self.history, self._sums = step, history, sums
 
     def seconds_a_step(self) -> float:
         """A trial on copies: the second of two steps of the generators' work, forward and backward."""
@@ -409,6 +421,10 @@ class TranslatorTraining:
 
 
 def _shape(options: TranslateOptions) -> GeneratorShape:
+    if options.network == "unet" and options.depth < LEAST_HALVINGS:
+        raise UsageError(
+            f"--blocks got {options.depth}; a unet has at least {LEAST_HALVINGS} halvings, so give more."
+        )
     small = options.network == "small"
     return GeneratorShape(
         kind="unet" if options.network == "unet" else "resnet",

@@ -1,0 +1,56 @@
+"""What trainings keep in their checkpoints beside networks: Adam's moments, and random generators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from impasto.errors import CheckpointError
+from impasto.weights.fields import Fields
+from impasto.weights.files import Kind
+
+__all__ = ["CHECKPOINT", "adam_moments", "load_adam_moments", "load_generator"]
+
+CHECKPOINT = Kind(
+    "a checkpoint of this run",
+    "give the checkpoint of this run, or start again without --resume",
+    CheckpointError,
+)
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def adam_moments(solver: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+    """Adam's state by the number of the parameter; the options of its groups are the run's own."""
+    return {str(number): dict(own) for number, own in solver.state_dict()["state"].items()}
+
+
+def load_adam_moments(solver: torch.optim.Optimizer, saved: Fields) -> None:
+    """Gives Adam what `adam_moments` gave, for the same parameters.
+
+    Raises:
+        CheckpointError: A moment is missing, or does not have its parameter's shape.
+    """
+    weights = [weight for group in solver.param_groups for weight in group["params"]]
+    saved.only([str(number) for number in range(len(weights))])
+    state = {}
+    for name in saved.names():
+        part, weight = saved.part(name), weights[int(name)]
+        part.only(("step", *MOMENTS))
+        moments = {moment: part.tensor(moment, weight.shape, weight.dtype) for moment in MOMENTS}
+        state[int(name)] = {"step": part.tensor("step", ()).cpu(), **moments}
+    solver.load_state_dict({"state": state, "param_groups": solver.state_dict()["param_groups"]})
+
+
+def load_generator(generator: torch.Generator, saved: Fields, name: str) -> None:
+    """Gives a generator the state in a field.
+
+    Raises:
+        CheckpointError: It is no state of a generator.
+    """
+    state = saved.tensor(name, generator.get_state().shape, torch.uint8).cpu()
+    try:
+        generator.set_state(state)
+    except RuntimeError as error:
+        raise saved.refusal(name, "the state of a random generator", state) from error
