@@ -44,11 +44,12 @@ def test_faults_of_sentences_are_seen():
     ("reader", "what"),
     [
         ("raises", "KeyError: 'a field'"), ("babbles", "is not printable"), ("dies", "the process died"),
-        ("hangs", "no answer in 2 s"), ("grows", "memory grew by 20"), ("escapes", "outside of its folder"),
+        ("hangs", "no answer in 2 s"), ("grows", "memory grew by"), ("escapes", "outside of its folder"),
     ],
 )  # fmt: skip
 def test_a_reader_that_fails_is_found(reader, what):
-    counts = campaign(2, names=[reader], most_seconds=2)[reader]
+    most = 2 if reader == "hangs" else 60
+    counts = campaign(2, names=[reader], most_seconds=most)[reader]
     assert counts.inputs == 2
     assert len(counts.failures) == 2
     assert all(what in failure.what for failure in counts.failures)
