@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from impasto.backbones import load_backbone
-from impasto.config import options
+from impasto.config import options, train_options, translate_options
 from impasto.errors import (
     CheckpointError,
     DivergedError,
@@ -43,6 +43,8 @@ from impasto.looks import (
     read_graph,
     save_look,
 )
+from impasto.looks.lessons import Lessons
+from impasto.looks.train import Training
 from impasto.media import Picture, write_image
 from impasto.motion import read_flow, write_flow
 from impasto.motion.raft import RAFT, load_raft
@@ -61,6 +63,8 @@ from impasto.translate import (
     make_generator,
     save_translator,
 )
+from impasto.translate.train import TranslatorTraining
+from impasto.translate.worlds import World
 from impasto.weights import CHECKPOINT, Fields, Kind, read_safetensors, read_state
 
 KIND = Kind("a test", "give another")
@@ -206,6 +210,57 @@ def test_not_a_number_does_not_pass_for_a_field():
         with pytest.raises(CheckpointError) as caught:
             read()
         assert one_sentence(caught.value)
+
+
+def look_training():
+    photos = [(255 * photograph(48, 48)[0]).to(torch.uint8)]
+    quick = {"batch": 1, "crop": 32, "style_size": 48, "width": 8, "steps": 3, "flow_weight": 0.0}
+    return Training([painting(48, 48)], Lessons(photos, photos, []), train_options(**quick))
+
+
+def translator_training():
+    worlds = [
+        World(name, [torch.full((3, 40, 40), 60 * n, dtype=torch.uint8)], [name], [], frozenset([n]))
+        for n, name in enumerate("ab")
+    ]  # fmt: skip
+    quick = {"steps": 3, "decay_steps": 0, "crop": 32, "size": 40, "channels": 4, "blocks": 1,
+             "judge_channels": 4, "judge_layers": 1, "device": "cpu"}  # fmt: skip
+    return TranslatorTraining(worlds[0], worlds[1], translate_options(**quick))
+
+
+@pytest.mark.parametrize("make", [look_training, translator_training])
+def test_a_training_goes_on_from_its_file_and_checks_every_field(tmp_path, make):
+    whole = make()
+    list(whole)
+    half = make()
+    next(iter(half))
+    save_checkpoint(tmp_path / "c", half.state_dict(), "mark")
+    state = load_checkpoint(tmp_path / "c", "mark")
+    going = make()
+    going.load_state_dict(state)
+    list(going)
+    wanted, found = (flat(training.state_dict()) for training in (whole, going))
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(value, found[name]) for name, value in wanted.items())
+    wrong = ("text", -1, [[]], {"x": "y"}, torch.ones(1))
+    states = [{k: v for k, v in state.items() if k != gone} for gone in state]
+    states += [{**state, name: bad} for name in state for bad in wrong]
+    for bad in states:
+        with pytest.raises(CheckpointError) as caught:
+            going.load_state_dict(bad)
+        assert one_sentence(caught.value)
+
+
+def flat(value, name: str = "") -> dict[str, torch.Tensor]:
+    """The tensors of a state under dotted names."""
+    if isinstance(value, torch.Tensor):
+        return {name: value}
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value if isinstance(value, list) else [])
+    )
+    return {k: v for key, each in inner for k, v in flat(each, f"{name}.{key}").items()}
 
 
 # --- looks and translators --------------------------------------------------------------------------------
@@ -553,10 +608,6 @@ def test_a_picture_that_is_not_finite_is_refused():
 
 
 def test_a_unet_of_too_few_halvings_is_not_trained():
-    from impasto.config import translate_options
-    from impasto.translate.train import TranslatorTraining
-    from impasto.translate.worlds import World
-
     worlds = [
         World(n, [torch.zeros(3, 64, 64, dtype=torch.uint8)], [n], [], frozenset([hash(n)]))
         for n in "ab"
