@@ -114,25 +114,16 @@ def state_of(solver: str):
     return begun.state_dict()
 
 
-@functools.cache
-def checkpoint_bytes() -> bytes:
-    path = Path(os.environ["PYTEST_TMP"]) / "run"
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("checkpoint") / "run"
     save_checkpoint(path, state_of("lbfgs"), "mark")
     return path.read_bytes()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _folder(tmp_path_factory):
-    os.environ["PYTEST_TMP"] = str(tmp_path_factory.mktemp("models"))
-    yield
-    del os.environ["PYTEST_TMP"]
-    checkpoint_bytes.cache_clear()
-    valid_files.cache_clear()
-
-
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.3, 0.6, 0.999])
-def test_a_flipped_bit_in_a_checkpoint_is_found(tmp_path, share):
-    data = bytearray(checkpoint_bytes())
+def test_a_flipped_bit_in_a_checkpoint_is_found(tmp_path, checkpoint, share):
+    data = bytearray(checkpoint)
     data[int(share * (len(data) - 1))] ^= 4
     (tmp_path / "run").write_bytes(data)
     with pytest.raises(CheckpointError) as caught:
@@ -693,9 +684,10 @@ def test_pictures_written_at_different_times_are_equal_files(tmp_path, monkeypat
 
 
 # --- seeded damage ----------------------------------------------------------------------------------------
-@functools.cache
-def valid_files() -> dict[str, bytes]:
-    folder = Path(os.environ["PYTEST_TMP"])
+@pytest.fixture(scope="module")
+def valid(tmp_path_factory, checkpoint) -> dict[str, bytes]:
+    """Files that are read, by name."""
+    folder = tmp_path_factory.mktemp("valid")
     save_look(folder / "x.look", own_look())
     save_look(folder / "j.look", Look(Johnson((4, 4, 4))))
     save_translator(folder / "x.translator", own_translator())
@@ -706,19 +698,8 @@ def valid_files() -> dict[str, bytes]:
     torch.save(make_generator(TINY).state_dict(), folder / "g.pt")
     write_flow(folder / "x.flo", torch.rand(1, 2, 6, 7))
     write_flow(folder / "x.png", torch.rand(1, 2, 6, 7))
-    (folder / "run.checkpoint").write_bytes(checkpoint_bytes())
-    names = [
-        "x.look",
-        "j.look",
-        "x.translator",
-        "l.pth",
-        "l.model",
-        "g.pt",
-        "x.flo",
-        "x.png",
-        "run.checkpoint",
-    ]
-    return {name: (folder / name).read_bytes() for name in names}
+    (folder / "run.checkpoint").write_bytes(checkpoint)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def complaint(read, path: Path) -> bool:
@@ -749,8 +730,8 @@ READERS = {
 @pytest.mark.parametrize(
     "name", ["x.look", "j.look", "x.translator", "l.pth", "l.model", "g.pt", "x.flo", "x.png", "run.checkpoint"]
 )  # fmt: skip
-def test_damaged_files_raise_our_errors_alone(tmp_path, name, capfd):
-    data, path = valid_files()[name], tmp_path / name
+def test_damaged_files_raise_our_errors_alone(tmp_path, valid, name, capfd):
+    data, path = valid[name], tmp_path / name
     read = READERS[name.rpartition(".")[2]]
     path.write_bytes(data)
     read(path)
