@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from impasto.backbones import load_backbone
-from impasto.config import options
+from impasto.config import options, train_options, translate_options
 from impasto.errors import (
     CheckpointError,
     DivergedError,
@@ -43,6 +43,8 @@ from impasto.looks import (
     read_graph,
     save_look,
 )
+from impasto.looks.lessons import Lessons
+from impasto.looks.train import Training
 from impasto.media import Picture, write_image
 from impasto.motion import read_flow, write_flow
 from impasto.motion.raft import RAFT, load_raft
@@ -61,6 +63,8 @@ from impasto.translate import (
     make_generator,
     save_translator,
 )
+from impasto.translate.train import TranslatorTraining
+from impasto.translate.worlds import World
 from impasto.weights import CHECKPOINT, Fields, Kind, read_safetensors, read_state
 
 KIND = Kind("a test", "give another")
@@ -110,25 +114,16 @@ def state_of(solver: str):
     return begun.state_dict()
 
 
-@functools.cache
-def checkpoint_bytes() -> bytes:
-    path = Path(os.environ["PYTEST_TMP"]) / "run"
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("checkpoint") / "run"
     save_checkpoint(path, state_of("lbfgs"), "mark")
     return path.read_bytes()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _folder(tmp_path_factory):
-    os.environ["PYTEST_TMP"] = str(tmp_path_factory.mktemp("models"))
-    yield
-    del os.environ["PYTEST_TMP"]
-    checkpoint_bytes.cache_clear()
-    valid_files.cache_clear()
-
-
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.3, 0.6, 0.999])
-def test_a_flipped_bit_in_a_checkpoint_is_found(tmp_path, share):
-    data = bytearray(checkpoint_bytes())
+def test_a_flipped_bit_in_a_checkpoint_is_found(tmp_path, checkpoint, share):
+    data = bytearray(checkpoint)
     data[int(share * (len(data) - 1))] ^= 4
     (tmp_path / "run").write_bytes(data)
     with pytest.raises(CheckpointError) as caught:
@@ -206,6 +201,57 @@ def test_not_a_number_does_not_pass_for_a_field():
         with pytest.raises(CheckpointError) as caught:
             read()
         assert one_sentence(caught.value)
+
+
+def look_training():
+    photos = [(255 * photograph(48, 48)[0]).to(torch.uint8)]
+    quick = {"batch": 1, "crop": 32, "style_size": 48, "width": 8, "steps": 3, "flow_weight": 0.0}
+    return Training([painting(48, 48)], Lessons(photos, photos, []), train_options(**quick))
+
+
+def translator_training():
+    worlds = [
+        World(name, [torch.full((3, 40, 40), 60 * n, dtype=torch.uint8)], [name], [], frozenset([n]))
+        for n, name in enumerate("ab")
+    ]  # fmt: skip
+    quick = {"steps": 3, "decay_steps": 0, "crop": 32, "size": 40, "channels": 4, "blocks": 1,
+             "judge_channels": 4, "judge_layers": 1, "device": "cpu"}  # fmt: skip
+    return TranslatorTraining(worlds[0], worlds[1], translate_options(**quick))
+
+
+@pytest.mark.parametrize("make", [look_training, translator_training])
+def test_a_training_goes_on_from_its_file_and_checks_every_field(tmp_path, make):
+    whole = make()
+    list(whole)
+    half = make()
+    next(iter(half))
+    save_checkpoint(tmp_path / "c", half.state_dict(), "mark")
+    state = load_checkpoint(tmp_path / "c", "mark")
+    going = make()
+    going.load_state_dict(state)
+    list(going)
+    wanted, found = (flat(training.state_dict()) for training in (whole, going))
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(value, found[name]) for name, value in wanted.items())
+    wrong = ("text", -1, [[]], {"x": "y"}, torch.ones(1))
+    states = [{k: v for k, v in state.items() if k != gone} for gone in state]
+    states += [{**state, name: bad} for name in state for bad in wrong]
+    for bad in states:
+        with pytest.raises(CheckpointError) as caught:
+            going.load_state_dict(bad)
+        assert one_sentence(caught.value)
+
+
+def flat(value, name: str = "") -> dict[str, torch.Tensor]:
+    """The tensors of a state under dotted names."""
+    if isinstance(value, torch.Tensor):
+        return {name: value}
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value if isinstance(value, list) else [])
+    )
+    return {k: v for key, each in inner for k, v in flat(each, f"{name}.{key}").items()}
 
 
 # --- looks and translators --------------------------------------------------------------------------------
@@ -553,10 +599,6 @@ def test_a_picture_that_is_not_finite_is_refused():
 
 
 def test_a_unet_of_too_few_halvings_is_not_trained():
-    from impasto.config import translate_options
-    from impasto.translate.train import TranslatorTraining
-    from impasto.translate.worlds import World
-
     worlds = [
         World(n, [torch.zeros(3, 64, 64, dtype=torch.uint8)], [n], [], frozenset([hash(n)]))
         for n in "ab"
@@ -642,9 +684,10 @@ def test_pictures_written_at_different_times_are_equal_files(tmp_path, monkeypat
 
 
 # --- seeded damage ----------------------------------------------------------------------------------------
-@functools.cache
-def valid_files() -> dict[str, bytes]:
-    folder = Path(os.environ["PYTEST_TMP"])
+@pytest.fixture(scope="module")
+def valid(tmp_path_factory, checkpoint) -> dict[str, bytes]:
+    """Files that are read, by name."""
+    folder = tmp_path_factory.mktemp("valid")
     save_look(folder / "x.look", own_look())
     save_look(folder / "j.look", Look(Johnson((4, 4, 4))))
     save_translator(folder / "x.translator", own_translator())
@@ -655,19 +698,8 @@ def valid_files() -> dict[str, bytes]:
     torch.save(make_generator(TINY).state_dict(), folder / "g.pt")
     write_flow(folder / "x.flo", torch.rand(1, 2, 6, 7))
     write_flow(folder / "x.png", torch.rand(1, 2, 6, 7))
-    (folder / "run.checkpoint").write_bytes(checkpoint_bytes())
-    names = [
-        "x.look",
-        "j.look",
-        "x.translator",
-        "l.pth",
-        "l.model",
-        "g.pt",
-        "x.flo",
-        "x.png",
-        "run.checkpoint",
-    ]
-    return {name: (folder / name).read_bytes() for name in names}
+    (folder / "run.checkpoint").write_bytes(checkpoint)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def complaint(read, path: Path) -> bool:
@@ -698,8 +730,8 @@ READERS = {
 @pytest.mark.parametrize(
     "name", ["x.look", "j.look", "x.translator", "l.pth", "l.model", "g.pt", "x.flo", "x.png", "run.checkpoint"]
 )  # fmt: skip
-def test_damaged_files_raise_our_errors_alone(tmp_path, name, capfd):
-    data, path = valid_files()[name], tmp_path / name
+def test_damaged_files_raise_our_errors_alone(tmp_path, valid, name, capfd):
+    data, path = valid[name], tmp_path / name
     read = READERS[name.rpartition(".")[2]]
     path.write_bytes(data)
     read(path)

@@ -315,7 +315,10 @@ class Training:
             )
         step = saved.integer("step", 0, MOST_STEPS)
         history = saved.records("history")
-        best, stale = saved.number("best", infinite=True), saved.integer("stale", 0, MOST_STEPS)
+        best, stale = (
+            saved.number("best", low=0.0, infinite=True),
+            saved.integer("stale", 0, MOST_STEPS),
+        )
         if self.code is not None:
             self.code.data.copy_(saved.tensor("code", self.code.shape))
         saved.fill("network", self.network)

@@ -391,13 +391,13 @@ class TranslatorTraining:
         for name, modules in (
             ("generators", self.generators), ("averages", self._averages), ("judges", self.judges),
         ):  # fmt: skip
+            part = saved.part(name)
+            part.only(list(modules))
             for direction, module in modules.items():
-                saved.part(name).fill(direction, module)
-        side, channels = self.options.crop, 6 if self.options.paired else 3
+                part.fill(direction, module)
+        shape = (1, 6 if self.options.paired else 3, self.options.crop, self.options.crop)
         for direction, pool in self._pools.items():
-            pool.images = saved.part("pools").tensors(
-                direction, pool.size, (1, channels, side, side)
-            )
+            pool.images = saved.part("pools").tensors(direction, pool.size, shape)
         for solver, moments in zip(
             self._solvers, saved.parts("solvers", len(self._solvers)), strict=True
         ):
