@@ -66,10 +66,11 @@ class PaintFolder:
             raise OutputError(
                 f"{path} is {what}, and a folder for painted frames is needed there; choose another name for the film."
             )
-        if fresh and not self._is_new():
+        new = self._is_new()
+        if fresh and not new:
             self._check_own()
             self._clear()
-        if self._is_new():
+        if fresh or new:
             self._begin()
         else:
             self._take_up(resume=resume)
