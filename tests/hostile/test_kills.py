@@ -27,9 +27,7 @@ def killer(tmp_path, request):
     return Killer(tmp_path, *SCENARIOS[request.param])
 
 
-@pytest.mark.parametrize(
-    ("killer", "count"), [(name, count) for name, count in FEW.items()], indirect=["killer"]
-)
+@pytest.mark.parametrize(("killer", "count"), list(FEW.items()), indirect=["killer"])
 def test_a_few_kills_at_write_boundaries(killer, count):
     assert killer.boundaries > 20
     chosen = random.Random(killer.boundaries).sample(range(1, killer.boundaries), count)
