@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from impasto.media import (
 )
 from impasto.media.video import (
     check_film,
+    choose_format,
     open_clip,
     painted_size,
 )
@@ -116,40 +118,45 @@ def prepare_film(
     out = Path(out)
     check_film(out)
     check_film_inputs(out, Path(clip), (), paint, film)
-    lock = OutputLock(out)
-    opened = open_clip(clip, rate=film.fps)
-    _check_request(styles, paint, film)
-    film = film.for_look() if paint.paints_at_once else film
-    size = painted_size(opened.info, paint.size)
-    first = None
-    if paint.keep_colors != "none" and paint.keep_colors_when == "before":
-        first = pixels_to_tensor(next(iter(opened.frames(size))).pixels)
-    images = [style.to_tensor() for style in styles]
-    if first is not None:
-        images = [recolored(image, first, paint) for image in images]
-    network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
-    stylizer = _stylizer(images, network, paint, film, size)
-    mark = _mark(Path(clip), images, paint, film)
-    store = PaintStore(sibling(out, ".frames"), mark, resume=resume, fresh=fresh, lock=lock)
-    try:
-        finisher = Finisher(paint, make_estimator("dis"))
-        job = FilmJob(
-            opened,
-            stylizer,
-            store,
-            film,
-            out=out,
-            size=size,
-            settings={"options": to_mapping(paint), "film": to_mapping(film)},
-            finish=finisher if finisher.does_anything else None,
+    with contextlib.ExitStack() as undo:
+        lock = undo.enter_context(OutputLock(out))
+        opened = open_clip(clip, rate=film.fps)
+        _check_request(styles, paint, film)
+        film = film.for_look() if paint.paints_at_once else film
+        size = painted_size(opened.info, paint.size)
+        choose_format(  # refuses what cannot be written before --fresh throws anything away
+            out, opened.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
-        if paint.has_regions:
-            job.regions = _film_regions(job, paint, images, network)
-        return job
-    except BaseException:
-        if not store.painted():
-            store.remove()
-        raise
+        first = None
+        if paint.keep_colors != "none" and paint.keep_colors_when == "before":
+            first = pixels_to_tensor(next(iter(opened.frames(size))).pixels)
+        images = [style.to_tensor() for style in styles]
+        if first is not None:
+            images = [recolored(image, first, paint) for image in images]
+        network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
+        stylizer = _stylizer(images, network, paint, film, size)
+        mark = _mark(Path(clip), images, paint, film)
+        store = PaintStore(sibling(out, ".frames"), mark, resume=resume, fresh=fresh, lock=lock)
+        try:
+            finisher = Finisher(paint, make_estimator("dis"))
+            job = FilmJob(
+                opened,
+                stylizer,
+                store,
+                film,
+                out=out,
+                size=size,
+                settings={"options": to_mapping(paint), "film": to_mapping(film)},
+                finish=finisher if finisher.does_anything else None,
+            )
+            if paint.has_regions:
+                job.regions = _film_regions(job, paint, images, network)
+            undo.pop_all()
+            return job
+        except BaseException:
+            if not store.painted():
+                store.remove()
+            raise
 
 
 def _check_request(styles: Sequence[Picture], paint: PaintOptions, film: FilmOptions) -> None:
