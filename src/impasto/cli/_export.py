@@ -45,6 +45,7 @@ def export(
         Literal["ab", "ba"] | None,
         Parameter(help="Of a translator: from world A to B, which is the default, or back."),
     ] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace a file that impasto did not make.")] = False,
 ) -> int:
     """Write LOOK as an ONNX model for pictures of any size.
 
@@ -54,11 +55,14 @@ def export(
     """
     import torch
 
+    from impasto.media import check_outputs, check_place
     from impasto.runtimes import largest_difference, write_graph
     from impasto.translate import is_translator
 
     if out.suffix != f".{to}":
         raise UsageError(f"a model is written to a .{to}, not to {out.name}; change --out.")
+    check_place(out, "model")
+    check_outputs([out], [look, style], overwrite=overwrite)
     if is_translator(look):
         if style is not None:
             raise UsageError("a translator has no style; leave --style away.")

@@ -30,6 +30,15 @@ class View:
     """Length in pixels that is shown in full colour; each field's own when not given."""
     fields: Literal["none", "flo", "png"] = "none"
     """Write the fields too: .flo, or KITTI's .png."""
+    overwrite: bool = False
+    """Replace files that impasto did not make; fields of motion have no place for its mark, and count as such."""
+
+
+def _names(view: View) -> tuple[str, ...]:
+    """Of what is written, with places for the numbers of frames."""
+    fields = f"from_%06d_to_%06d.{view.fields}"
+    pictures = ("%06d_flow.png", "%06d_reliability.png")
+    return pictures if view.fields == "none" else (*pictures, fields)
 
 
 def flow(
@@ -45,7 +54,13 @@ def flow(
     000001_reliability.png (white is trusted). With --fields, from_000001_to_000000.flo and back, for --flow files.
     """
     from impasto.errors import InputError
-    from impasto.media import Picture, make_folder, pixels_to_tensor, write_image
+    from impasto.media import (
+        Picture,
+        check_outputs,
+        make_folder,
+        pixels_to_tensor,
+        write_image,
+    )
     from impasto.media.video import open_clip, painted_size, select_frames
     from impasto.motion import color_flow, make_estimator, reliability, write_flow
 
@@ -53,6 +68,8 @@ def flow(
     opened = open_clip(clip)
     find = make_estimator(view.flow, weights=view.flow_weights)
     make_folder(out)
+    outs = [out / name for name in _names(view)]
+    check_outputs(outs, [clip, view.flow_weights], overwrite=view.overwrite)
     before = None
     count = 0
     frames = opened.frames(painted_size(opened.info, view.size))

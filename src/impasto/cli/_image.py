@@ -54,8 +54,8 @@ class Run:
     """Print one JSON object a step instead of a progress bar."""
     quiet: bool = False
     """Print nothing but errors."""
-    overwrite: bool = True
-    """Replace pictures that are there already; --no-overwrite leaves them and goes on."""
+    overwrite: bool | None = None
+    """Replace files that impasto did not make, too; --no-overwrite leaves pictures that are there and goes on."""
     quality: int = 92
     """Quality of JPEG, WebP and AVIF, 1 to 100."""
     subsampling: str = "4:4:4"
@@ -101,6 +101,7 @@ def image(
         raise UsageError("no style was given; give a painting, or a look with --look.")
     tasks = plan_tasks(content, styles, out, blended=bool(paint.blend))
     check_run(run, tasks)
+    check_targets(run, tasks, paint)
     if paint.paints_at_once:
         check_at_once(run)
     if run.save_config is not None:
@@ -171,6 +172,30 @@ def check_run(run: Run, tasks: list[Task]) -> None:
         check_timelapse(run.timelapse)
 
 
+def check_targets(run: Run, tasks: list[Task], paint: PaintOptions) -> None:
+    """Refuses to write over what is read, or over what impasto did not make.
+
+    Raises:
+        UsageError: An output is an input.
+        OutputError: A file is somebody else's.
+    """
+    from impasto.media import check_outputs
+    from impasto.pipeline import files_read
+
+    outs = [path for path in (run.timelapse, run.checkpoint) if path is not None]
+    if run.overwrite is not False:
+        outs += [task.out for task in tasks]
+    if run.save_every:
+        outs += [_step_path(task.out, "%05d") for task in tasks]
+    inputs = [path for task in tasks for path in (task.content, *task.styles)]
+    read = [*dict.fromkeys(inputs), run.config, *files_read(paint)]
+    check_outputs(outs, read, overwrite=bool(run.overwrite))
+
+
+def _step_path(out: Path, number: str) -> Path:
+    return out.with_name(f"{out.stem}.step{number}{out.suffix}")
+
+
 def check_at_once(run: Run) -> None:
     """Refuses what a look, which has no steps, cannot do."""
     asked = {
@@ -189,7 +214,7 @@ def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> i
     """Paints one after another with one loaded backbone."""
     from impasto.pipeline import backbone_for
 
-    if not run.overwrite:
+    if run.overwrite is False:
         tasks = [task for task in tasks if not task.out.exists()]
     if paint.paints_at_once:
         return look_at_all(tasks, paint, run, show)
@@ -250,12 +275,16 @@ class Keeper:
     """What of a run goes to disk, and when."""
 
     def __init__(self, job: Job, task: Task, run: Run) -> None:
+        from impasto.media import OutputLock, hash_files
         from impasto.optimize import fingerprint
+        from impasto.pipeline import files_read
 
+        self._lock = None if run.checkpoint is None else OutputLock(run.checkpoint)
         self.job, self.task, self.run = job, task, run
         optimisation = job.optimisation
         masks = [mask for region in optimisation.regions for mask in (region.content, region.style)]
-        self._mark = fingerprint([optimisation.content, *optimisation.styles, *masks], job.options)
+        mark = fingerprint([optimisation.content, *optimisation.styles, *masks], job.options)
+        self._mark = hash_files(files_read(job.options), mark)
         self._frames: Any = None
         if run.timelapse is not None:
             from impasto.media.timelapse import Timelapse
@@ -280,8 +309,7 @@ class Keeper:
         if self._frames is not None:
             self._frames.add(self.job.finish())
         if run.save_every and step % run.save_every == 0:
-            out = self.task.out
-            self.write(out.with_name(f"{out.stem}.step{step:05d}{out.suffix}"), self.job.finish())
+            self.write(_step_path(self.task.out, f"{step:05d}"), self.job.finish())
         if step % run.checkpoint_every == 0:
             self.checkpoint()
 
@@ -301,6 +329,8 @@ class Keeper:
         if self._frames is not None:
             with contextlib.suppress(KeyboardInterrupt):
                 self._frames.close()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def write_picture(path: Path, picture: Picture, task: Task, paint: PaintOptions, run: Run) -> None:

@@ -35,6 +35,8 @@ class Finding:
     """Cut one thing from its background: left,top,width,height in pixels of CONTENT."""
     scribble: Path | None = None
     """The same from strokes: a grey picture with the thing marked in white and the background in black."""
+    overwrite: bool = False
+    """Replace files that impasto did not make, such as masks that were edited."""
 
 
 def regions(
@@ -49,9 +51,17 @@ def regions(
 
     Writes content_regions.png and style_regions.png, one colour a region, and overlay.png to look at.
     """
-    from impasto.media import make_folder, read_image, write_image
+    from impasto.media import (
+        check_outputs,
+        make_folder,
+        read_image,
+        write_image,
+    )
 
     finding = finding or Finding()
+    masks = ("content_regions",) if style is None else ("content_regions", "style_regions")
+    outs = [out / f"{name}.png" for name in (*masks, "overlay")]
+    check_outputs(outs, [content, style, finding.scribble], overwrite=finding.overwrite)
     pictures = [read_image(content)] + ([] if style is None else [read_image(style)])
     found = _find(pictures, finding)
     make_folder(out)

@@ -85,7 +85,7 @@ def study(
     if not plan.contents:
         raise UsageError("this study has no contents of its own; give some with --contents.")
     count = sum(1 for _cell in plan.cells())
-    open_folder(out, plan)
+    lock = open_folder(out, plan)
     missing = count - sum("error" not in values for _cell, values in read_results(out, plan))
     hours = estimated_hours(plan, missing) if missing else 0.0
     if hours > LONG_HOURS and not run.yes:
@@ -108,6 +108,7 @@ def study(
         show.say(
             f"{failed} of {count} runs failed; the page says why, and the same command tries them again"
         )
+    lock.release()
     return INTERRUPTED if interrupted else FAILED if failed else 0
 
 
@@ -180,6 +181,9 @@ def tune(
     preset: Annotated[
         str | None, Parameter(name=["--preset", "-p"], help="Where the tries start from.")
     ] = None,
+    overwrite: Annotated[
+        bool, Parameter(help="Replace a sheet that impasto did not make.")
+    ] = False,
     options: Annotated[Overrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
     """Try strengths and sizes of strokes at 224 px, show them on a sheet, and choose; --size is for OUT.
@@ -188,12 +192,21 @@ def tune(
     of .toml, shows all with their values, and you may choose another.
     """
     from impasto.cli._bar import make_bar, make_console
-    from impasto.media import check_place, read_image, write_image
+    from impasto.media import (
+        check_not_input,
+        check_place,
+        check_replaceable,
+        read_image,
+        write_image,
+    )
     from impasto.study import suggest
 
     if out.suffix != ".toml":
         raise UsageError(f"the choice is written to a .toml, not to {out.name}; change --out.")
     check_place(out, "choice")
+    sheet_path = out.with_suffix(".png")
+    check_not_input([out, sheet_path], [content, style, *more_styles])
+    check_replaceable(sheet_path, overwrite=overwrite)
     paint = settle(preset, None, options)
     if paint.paints_at_once:
         raise UsageError("tune is of the optimiser; leave --look away.")
@@ -207,14 +220,14 @@ def tune(
         )  # fmt: skip
     best = tries[0]
     write_config(out, to_mapping(best.options))
-    write_image(out.with_suffix(".png"), sheet)
+    write_image(sheet_path, sheet)
     for one in tries:
         console.print(
             f"{one.label}: score {one.score:.3f}, style {one.figures.style:.4f}, content {one.figures.content:.3f}, "
             f"structure {one.figures.structure:.2f}", markup=False, soft_wrap=True,
         )  # fmt: skip
     console.print(
-        f"chose {best.label}; wrote {out} and {out.with_suffix('.png')}",
+        f"chose {best.label}; wrote {out} and {sheet_path}",
         markup=False,
         soft_wrap=True,
     )

@@ -38,6 +38,8 @@ class TrainRun:
     """Films, or folders of them, separated by commas: for steadiness, and their frames as photographs."""
     resume: bool = False
     """Go on from OUT.checkpoint."""
+    overwrite: bool = False
+    """Replace files that impasto did not make."""
     json: bool = False
     """Print one JSON object a step instead of a progress bar."""
     quiet: bool = False
@@ -60,7 +62,12 @@ def train(
     from impasto.looks.lessons import gather_lessons
     from impasto.looks.train import Training
     from impasto.machine import join_processes
-    from impasto.media import read_image
+    from impasto.media import (
+        OutputLock,
+        check_outputs,
+        check_place,
+        read_image,
+    )
     from impasto.optimize import check_checkpoint_place
 
     run = run or TrainRun()
@@ -68,8 +75,13 @@ def train(
     if out.suffix != ".look":
         raise UsageError(f"a look is written to a .look, not to {out.name}; change --out.")
     check_checkpoint_place(_checkpoint(out))
+    check_place(out, "look")
+    photos, clips = _paths(run.photos), _paths(run.clips)
+    outs = [out, _checkpoint(out), _samples(out), _curves(out)]
+    check_outputs(outs, [style, *more_styles, *photos, *clips], overwrite=run.overwrite)
     writes = join_processes()
-    lessons = gather_lessons(_paths(run.photos), _paths(run.clips))
+    lock = OutputLock(out) if writes else None
+    lessons = gather_lessons(photos, clips)
     styles = [read_image(path).to_tensor() for path in (style, *more_styles)]
     training = Training(styles, lessons, settled)
     if run.resume:
@@ -91,6 +103,8 @@ def train(
     if writes:
         _keep(training, out, (style, *more_styles))
         show.done(out, training.step, time.monotonic() - began, interrupted=interrupted)
+    if lock is not None:
+        lock.release()
     return INTERRUPTED if interrupted else 0
 
 
@@ -102,6 +116,14 @@ def _checkpoint(out: Path) -> Path:
     return out.with_name(out.name + ".checkpoint")
 
 
+def _samples(out: Path) -> Path:
+    return out.with_name(out.name + ".samples.png")
+
+
+def _curves(out: Path) -> Path:
+    return out.with_name(out.name + ".curves.png")
+
+
 def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
     """Writes look, checkpoint, samples and curves, each beside and moved into place."""
     from impasto.looks import save_look
@@ -110,6 +132,6 @@ def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
 
     save_look(out, training.look(styles=[path.name for path in styles]))
     save_checkpoint(_checkpoint(out), training.state_dict(), MARK)
-    write_image(out.with_name(out.name + ".samples.png"), draw_rows(training.samples()))
+    write_image(_samples(out), draw_rows(training.samples()))
     if len(training.history) > 1:
-        write_image(out.with_name(out.name + ".curves.png"), draw_curves(training.history))
+        write_image(_curves(out), draw_curves(training.history))

@@ -21,6 +21,7 @@ __all__ = ["train_translator"]
 
 INTERRUPTED = 130
 MARK = "translator"
+WRITTEN = ("model.translator", "checkpoint", "samples.png", "curves.png")
 LONG_HOURS = 6.0
 """A training that would take longer is warned of."""
 
@@ -34,6 +35,8 @@ class TranslateRun:
 
     resume: bool = False
     """Go on from OUT/checkpoint."""
+    overwrite: bool = False
+    """Replace files that impasto did not make."""
     json: bool = False
     """Print one JSON object a step instead of a progress bar."""
     quiet: bool = False
@@ -54,7 +57,7 @@ def train_translator(
     back again) and curves.png, anew at every sample. Start it with torchrun to use several GPUs.
     """
     from impasto.machine import join_processes
-    from impasto.media import make_folder
+    from impasto.media import OutputLock, check_outputs, make_folder
     from impasto.optimize import check_checkpoint_place
     from impasto.translate.train import TranslatorTraining
     from impasto.translate.worlds import gather_world
@@ -64,7 +67,9 @@ def train_translator(
     if out.suffix and not out.is_dir():
         raise UsageError(f"a translator is written into a folder, not to {out.name}; change --out.")
     check_checkpoint_place(out / "checkpoint")
+    check_outputs([out / name for name in WRITTEN], [a, b], overwrite=run.overwrite)
     writes = join_processes()
+    lock = OutputLock(out) if writes else None
     worlds = [gather_world(path, str(path), settled.size) for path in (a, b)]
     training = TranslatorTraining(worlds[0], worlds[1], settled)
     make_folder(out)
@@ -96,6 +101,8 @@ def train_translator(
     show.done(
         out / "model.translator", training.step, time.monotonic() - began, interrupted=interrupted
     )
+    if lock is not None:
+        lock.release()
     return INTERRUPTED if interrupted else 0
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from impasto.cli._image import Run, paint_all, plan_tasks
+from impasto.cli._image import Run, check_targets, paint_all, plan_tasks
 from impasto.cli._options import FILMS
 from impasto.cli._show import make_show
 from impasto.cli._show_film import make_film_show
@@ -65,8 +65,10 @@ def translate(
     if run.resume or run.preview:
         raise UsageError("--resume and --preview are of films; leave them away.")
     tasks = plan_tasks(source, (), out, blended=False)
+    kept = Run(json=run.json, quiet=run.quiet, config=run.config, overwrite=run.overwrite or None)
+    check_targets(kept, tasks, painting)
     with make_show(json_lines=run.json, quiet=run.quiet) as shown:
-        return paint_all(tasks, painting, Run(json=run.json, quiet=run.quiet), shown)
+        return paint_all(tasks, painting, kept, shown)
 
 
 def _is_film(source: str) -> bool:

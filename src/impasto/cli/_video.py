@@ -62,6 +62,8 @@ class FilmRun:
     """Paint a second and a half, small, to OUT.preview, and stop."""
     keep_frames: bool = False
     """Keep the folder OUT.frames with every pastiche as PNG."""
+    overwrite: bool = False
+    """Replace files that impasto did not make."""
     json: bool = False
     """Print one JSON object a frame instead of a progress bar."""
     quiet: bool = False
@@ -145,13 +147,15 @@ def paint_film(
     show: FilmShow,
 ) -> int:
     """Paints, writes the film, and tidies up; what is painted is kept when anything goes wrong."""
-    from impasto.media import read_image
-    from impasto.pipeline import prepare_film
+    from impasto.media import check_replaceable, read_image
+    from impasto.pipeline import check_film_inputs, prepare_film
 
     if run.resume and run.fresh:
         raise UsageError(
             "--resume goes on with what is painted and --fresh throws it away; give one."
         )
+    check_film_inputs(out, clip, (*styles, run.config), painting, filming)
+    check_replaceable(out, overwrite=run.overwrite)
     began = time.monotonic()
     job = prepare_film(
         clip,
@@ -173,7 +177,7 @@ def paint_film(
         _say_kept(job, show)
         raise
     frames = job.store.done()
-    if frames == 0:
+    if not job.store.painted():
         show.say("interrupted before the first frame was painted; nothing was written")
         job.store.remove()
         return INTERRUPTED
@@ -192,7 +196,7 @@ def paint_film(
 
 
 def _say_kept(job: FilmJob, show: FilmShow) -> None:
-    frames = job.store.done()
+    frames = len(job.store.painted())
     if frames:
         show.say(
             f"{frames} painted frames are kept in {job.store.folder}; --resume goes on with them"

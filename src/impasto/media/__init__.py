@@ -12,8 +12,17 @@ from impasto.media.color import (
 )
 from impasto.media.drawing import draw_curves, draw_rows
 from impasto.media.find import find_images, is_image
+from impasto.media.lock import OutputLock
 from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
+from impasto.media.places import (
+    check_not_input,
+    check_outputs,
+    check_replaceable,
+    files_of,
+    hash_files,
+)
 from impasto.media.read import read_image
+from impasto.media.replace import is_partial, replacing, sibling
 from impasto.media.resize import (
     box_mean,
     over_windows,
@@ -28,25 +37,31 @@ from impasto.media.write import (
     check_place,
     make_folder,
     read_metadata,
-    replacing,
     write_image,
 )
 
 __all__ = [
+    "OutputLock",
     "Picture",
     "apply_affine",
     "box_mean",
+    "check_not_input",
     "check_output",
+    "check_outputs",
     "check_paintable",
     "check_place",
+    "check_replaceable",
     "color_map",
     "color_moments",
     "draw_curves",
     "draw_rows",
+    "files_of",
     "find_images",
     "fit_affine",
     "guided_filter",
+    "hash_files",
     "is_image",
+    "is_partial",
     "keep_luminance_only",
     "luminance",
     "make_folder",
@@ -60,6 +75,7 @@ __all__ = [
     "resize",
     "resize_to_fit",
     "shifted",
+    "sibling",
     "size_to_fit",
     "to_lab",
     "transfer_affinely",

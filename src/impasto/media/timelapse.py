@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from impasto._version import __version__
 from impasto.errors import OutputError, UsageError
+from impasto.media.replace import move_into_place, partial_path, remove_partials
+from impasto.media.write import MARK, OWN
 from impasto.media.x264 import repeatable_x264
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ class Timelapse:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._beside = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._beside = partial_path(path)
         self._gif: list[Image.Image] = []
         self._container: Any = None
         self._stream: Any = None
@@ -73,7 +76,9 @@ class Timelapse:
         import av
 
         if self._container is None:
+            remove_partials(self._path)
             self._container = av.open(f"file:{self._beside}", "w", format="mp4")
+            self._container.metadata["comment"] = json.dumps({"impasto": __version__})
             self._stream = self._container.add_stream("libx264", rate=FRAMES_PER_SECOND)
             self._stream.height, self._stream.width = frame.shape[:2]
             self._stream.pix_fmt, self._stream.options = (
@@ -93,13 +98,16 @@ class Timelapse:
         """Writes the film; the last picture is held for a second."""
         if self._gif:
             held = [1000 // FRAMES_PER_SECOND] * (len(self._gif) - 1) + [1000]
+            remove_partials(self._path)
+            comment = MARK + json.dumps(OWN)
             self._gif[0].save(
-                self._beside, save_all=True, append_images=self._gif[1:], duration=held, loop=0
-            )
+                self._beside, save_all=True, append_images=self._gif[1:], duration=held, loop=0,
+                comment=comment.encode(),
+            )  # fmt: skip
         elif self._container is not None:
             for packet in self._stream.encode():
                 self._container.mux(packet)
             self._container.close()
         else:
             return
-        os.replace(self._beside, self._path)
+        move_into_place(self._beside, self._path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import functools
 import io
@@ -10,7 +9,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from impasto.errors import OutputError, UsageError
 from impasto.media.picture import Picture
 from impasto.media.read import opened_picture
+from impasto.media.replace import replacing
 
 __all__ = [
     "WRITABLE",
@@ -27,7 +27,6 @@ __all__ = [
     "check_suffix",
     "make_folder",
     "read_metadata",
-    "replacing",
     "write_image",
 ]
 
@@ -46,7 +45,13 @@ DEEP = (".png", ".tif", ".tiff")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 PROFILE_DATE = (2000, 1, 1, 0, 0, 0)
 MARK = "impasto:"
-"""Stands before the settings in EXIF and TIFF texts, so that they are told from other people's."""
+"""Stands before the settings in EXIF, GIF and TIFF texts, so that they are told from other people's."""
+
+OWN = {"impasto": "{}"}
+"""What a picture without settings carries, so that the next run knows that it may replace it."""
+
+MARKED = ("PNG", "GIF", "TIFF", "JPEG", "WEBP", "AVIF")
+"""Formats that have a place for texts, by Pillow's names."""
 
 
 def check_output(path: str | Path) -> None:
@@ -113,7 +118,7 @@ def write_image(
         quality: 1 to 100, of JPEG, WebP and AVIF.
         subsampling: Of JPEG: ``4:4:4``, ``4:2:2`` or ``4:2:0``.
         bits: 8, or 16 for PNG and TIFF; the picture's own where the format can when not given.
-        metadata: Texts by name, to be read back by `read_metadata`.
+        metadata: Texts by name, to be read back by `read_metadata`; when not given, only impasto's mark.
 
     Returns:
         The path.
@@ -135,33 +140,10 @@ def write_image(
     if suffix not in WITH_ALPHA and picture.alpha is not None:
         cover = picture.alpha[..., None]
         picture = Picture(rgb=picture.rgb * cover + (1 - cover), bits=picture.bits)
-    text = json.dumps(dict(metadata)) if metadata else None
+    text = json.dumps(dict(metadata or OWN))
     with replacing(path) as beside:
         _encode(beside, suffix, picture.quantised(depth), quality, subsampling, text)
     return path
-
-
-@contextlib.contextmanager
-def replacing(path: Path, remedy: str = "choose another place") -> Iterator[Path]:
-    """Gives a file beside to write to, and moves it into place when it is whole.
-
-    Args:
-        path: Where to.
-        remedy: What to do where that cannot be written.
-
-    Raises:
-        OutputError: The place cannot be written; nothing half-written is left.
-    """
-    beside = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
-    try:
-        yield beside
-        os.replace(beside, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path} cannot be written ({reason}); {remedy}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
 
 
 @functools.cache
@@ -177,7 +159,7 @@ def _srgb() -> bytes:
 
 
 def _encode(
-    path: Path, suffix: str, pixels: np.ndarray, quality: int, subsampling: str, text: str | None
+    path: Path, suffix: str, pixels: np.ndarray, quality: int, subsampling: str, text: str
 ) -> None:
     if suffix in (".tif", ".tiff"):
         _write_tiff(path, pixels, text)
@@ -188,7 +170,7 @@ def _encode(
 
 
 def _write_pil(
-    path: Path, suffix: str, image: Image.Image, quality: int, subsampling: str, text: str | None
+    path: Path, suffix: str, image: Image.Image, quality: int, subsampling: str, text: str
 ) -> None:
     options: dict[str, object] = {}
     if suffix in (".jpg", ".jpeg"):
@@ -197,8 +179,7 @@ def _write_pil(
         options = {"quality": quality}
     if suffix in (".jpg", ".jpeg", ".png", ".webp", ".avif"):
         options["icc_profile"] = _srgb()
-    if text is not None:
-        options |= _text_options(suffix, text)
+    options |= _text_options(suffix, text)
     with path.open("wb") as file:
         image.save(file, format=FORMATS[suffix], **options)
 
@@ -218,17 +199,17 @@ def _text_options(suffix: str, text: str) -> dict[str, object]:
     return {"exif": exif}
 
 
-def _write_tiff(path: Path, pixels: np.ndarray, text: str | None) -> None:
+def _write_tiff(path: Path, pixels: np.ndarray, text: str) -> None:
     import tifffile
 
     extra = ["unassalpha"] if pixels.shape[2] == 4 else None
     tifffile.imwrite(
         path, pixels, photometric="rgb", extrasamples=extra, compression="zlib", predictor=True,
-        iccprofile=_srgb(), description=MARK + text if text else None, metadata=None, software="impasto",
+        iccprofile=_srgb(), description=MARK + text, metadata=None, software="impasto",
     )  # fmt: skip
 
 
-def _deep_png(pixels: np.ndarray, text: str | None) -> bytes:
+def _deep_png(pixels: np.ndarray, text: str) -> bytes:
     """16 bits a channel, which Pillow does not write in colour; each row is stored as differences (filter 1)."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)  # (H, W * channels * 2)
@@ -238,8 +219,7 @@ def _deep_png(pixels: np.ndarray, text: str | None) -> bytes:
     filtered = np.concatenate([np.ones((height, 1), np.uint8), differences], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 16, 6 if channels == 4 else 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"iCCP", b"sRGB\0\0" + zlib.compress(_srgb()))]
-    if text is not None:
-        chunks.append((b"iTXt", b"impasto\0\0\0\0\0" + text.encode()))
+    chunks.append((b"iTXt", b"impasto\0\0\0\0\0" + text.encode()))
     chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b"")]
     out = io.BytesIO(b"\x89PNG\r\n\x1a\n")
     out.seek(0, io.SEEK_END)
@@ -271,9 +251,13 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         InputError: The file is no picture that can be read.
     """
     with opened_picture(Path(path)) as image:
+        OSError: It is no picture of a format that has a place for them.
+    """
+    with Image.open(path, formats=MARKED) as image:
         if image.format == "PNG":
-            image.load()  # texts may stand after the pixels
-            text = getattr(image, "text", {}).get("impasto", "")
+            if "impasto" not in image.info:
+                image.load()  # texts may stand after the pixels
+            text = image.info.get("impasto", "")
         elif image.format == "GIF":
             text = _marked(image.info.get("comment", b"").decode(errors="replace"))
         elif image.format == "TIFF":
@@ -286,7 +270,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         return {}
     if not isinstance(values, dict):
         return {}
-    return {str(key): str(value) for key, value in values.items()}
+    return {str(k): str(v) for k, v in values.items()} if isinstance(values, dict) else {}
 
 
 def _marked(text: str) -> str:

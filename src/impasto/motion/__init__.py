@@ -18,10 +18,11 @@ from impasto.motion.reliability import (
 )
 from impasto.motion.shots import ShotFinder
 from impasto.motion.show import color_flow
-from impasto.motion.track import Motion, Tracker, trusted_flow
+from impasto.motion.track import ANCHOR_FRAMES, Motion, Tracker, trusted_flow
 from impasto.motion.warp import warp
 
 __all__ = [
+    "ANCHOR_FRAMES",
     "DIS",
     "RAFT",
     "Farneback",

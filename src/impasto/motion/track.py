@@ -14,7 +14,7 @@ from impasto.motion.reliability import find_still, reliability
 from impasto.motion.warp import warp
 from impasto.types import Frame
 
-__all__ = ["Motion", "Tracker", "trusted_flow"]
+__all__ = ["ANCHOR_FRAMES", "Motion", "Tracker", "trusted_flow"]
 
 ANCHOR_FRAMES = 10
 """How far back the frame lies that the way is checked against."""

@@ -8,6 +8,7 @@ from impasto.pipeline.at_once import look_of, look_painter
 from impasto.pipeline.image import (
     Job,
     backbone_for,
+    files_read,
     paint_at_once,
     prepare,
     stylize,
@@ -15,13 +16,21 @@ from impasto.pipeline.image import (
 )
 
 if TYPE_CHECKING:
-    from impasto.pipeline.video import FilmJob, FrameDone, prepare_film, stylize_video
+    from impasto.pipeline.video import (
+        FilmJob,
+        FrameDone,
+        check_film_inputs,
+        prepare_film,
+        stylize_video,
+    )
 
 __all__ = [
     "FilmJob",
     "FrameDone",
     "Job",
     "backbone_for",
+    "check_film_inputs",
+    "files_read",
     "look_of",
     "look_painter",
     "paint_at_once",
@@ -32,7 +41,7 @@ __all__ = [
     "stylize_video",
 ]
 
-_FILM = ("FilmJob", "FrameDone", "prepare_film", "stylize_video")
+_FILM = ("FilmJob", "FrameDone", "check_film_inputs", "prepare_film", "stylize_video")
 
 
 def __getattr__(name: str) -> Any:

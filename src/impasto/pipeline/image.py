@@ -20,6 +20,7 @@ from impasto.looks import AnyStylePainter, Look
 from impasto.media import (
     Picture,
     check_paintable,
+    files_of,
     keep_luminance_only,
     match_histogram,
     read_image,
@@ -40,6 +41,7 @@ __all__ = [
     "Source",
     "affine_finish",
     "backbone_for",
+    "files_read",
     "finish_picture",
     "keep_colors",
     "matched_regions",
@@ -116,6 +118,16 @@ def backbone_for(
         allow_download=options.download,
         progress=progress,
     )
+
+
+def files_read(options: PaintOptions) -> list[Path]:
+    """Files that the options name, and that decide what is painted: masks, looks, weights, the initial image."""
+    start = options.start_file if options.start == "file" else None
+    named = (options.content_regions, options.style_regions, options.look, options.weights, start)
+    files = [file for path in named if path is not None for file in files_of(path)]
+    if options.segmenter is not None and options.segmenter.is_dir():
+        files += sorted(file for file in options.segmenter.iterdir() if file.is_file())
+    return files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

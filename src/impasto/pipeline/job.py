@@ -24,7 +24,7 @@ from impasto.media.video import (
     select_frames,
     video_times,
 )
-from impasto.motion import FlowEstimator, RememberedFlow, make_estimator
+from impasto.motion import ANCHOR_FRAMES, FlowEstimator, RememberedFlow, make_estimator
 from impasto.pipeline.ahead import ahead
 from impasto.pipeline.finish import Finisher
 from impasto.pipeline.follow import FilmRegions
@@ -32,6 +32,7 @@ from impasto.pipeline.image import (
     within,
 )
 from impasto.pipeline.neighbours import Neighbours, blend_at
+from impasto.pipeline.repair import repair, without_motion
 from impasto.pipeline.store import PaintStore
 from impasto.types import Frame, FrameContext, Painted, Region, Stylizer
 
@@ -113,6 +114,10 @@ class FilmJob:
             out, clip.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
         self.notes: list[str] = list(self.format.notes)
+        self.notes += [
+            str(damage)
+            for damage in repair(store, film.passes, loop=film.loop, steps=film.iterate_weight > 0)
+        ]
         self._deep = clip.info.bits > 8
         self.flow = self._estimator()
         self._neighbours = Neighbours(film, self.flow, store)
@@ -161,22 +166,23 @@ class FilmJob:
             self.store.settle()
 
     def _first_pass(self) -> Iterator[FrameDone]:
-        done = self.store.done()
+        painted = self.store.painted()
+        followed = self._without_motion(painted)
         state: Mapping[str, float] = {}
-        painted = 0
-        for frame in ahead(self._with_motion(done)):
+        count = 0
+        for frame in ahead(self._with_motion(painted - followed)):
             began = time.monotonic()
+            index, known = frame.index, frame.index in painted
             image = pixels_to_tensor(frame.pixels)
             opens = self._neighbours.take(
-                frame, image, painted=frame.index < done, total=self.frames
+                frame, image, painted=known and index not in followed, total=self.frames
             )
-            painted = frame.index + 1
+            count = index + 1
             regions: tuple[Region, ...] = ()
             if self.regions is not None:
-                regions = self.regions.take(frame, image, opens=opens, painted=frame.index < done)
-            if frame.index < done:
-                if frame.index == done - 1:
-                    state = self.store.record(frame.index)["state"]
+                regions = self.regions.take(frame, image, opens=opens, painted=known)
+            if known:
+                state = self._pass_over(frame, painted, state)
                 continue
             context = self._neighbours.context(
                 frame, image, self._blend(frame), {} if opens else state
@@ -185,20 +191,41 @@ class FilmJob:
             result = self.stylizer.paint(image, context)
             state = result.state
             pixels = self._keep(frame, result, opens)
-            yield self._event(frame.index, 1, opens, result, began, pixels)
-        if painted == 0:
+            yield self._event(index, 1, opens, result, began, pixels)
+        if count == 0:
             raise InputError(
                 f"{self.clip.path} has no frame between --start {self.film.start:g} and --end {self.film.end}; "
                 "choose an earlier start."
             )
-        self.frames = painted
+        self.frames = count
 
-    def _with_motion(self, done: int) -> Iterator[Frame]:
+    def _without_motion(self, painted: frozenset[int]) -> frozenset[int]:
+        """Painted frames whose motion has to be found again for those that are not."""
+        if self.flow is None or not self.film.anchor:
+            return frozenset()
+        opens = [
+            index in painted and bool(self.store.record(index)["opens"])
+            for index in range(max(painted, default=-1) + 1)
+        ]
+        return without_motion(self.store, opens, painted, ANCHOR_FRAMES - 1)
+
+    def _pass_over(
+        self, frame: Frame, painted: frozenset[int], state: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Passes over a frame that is painted; gives what the next one is told, where that is not painted."""
+        if self.film.passes > 1 and not self.store.has_source(frame.index):
+            self.store.keep_source(frame.index, frame.pixels)
+        if frame.index + 1 in painted:
+            return state
+        known: Mapping[str, float] = self.store.record(frame.index)["state"]
+        return known
+
+    def _with_motion(self, known: frozenset[int]) -> Iterator[Frame]:
         """The frames that are painted; their motion is found in the thread that reads them, before it is asked for."""
         before: Frame | None = None
         find = self.flow if self.film.flow in FOUND_EARLY else None
         for frame in self.selected():
-            if find is not None and before is not None and frame.index >= done:
+            if find is not None and before is not None and frame.index not in known:
                 find(frame, before)
                 find(before, frame)
             before = frame

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
-import json
-import shutil
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from impasto.errors import CheckpointError, OutputError, UsageError
-from impasto.media import replacing
+from impasto.errors import CheckpointError
+from impasto.media import OutputLock, replacing
+from impasto.pipeline.folder import PaintFolder, sealed, unsealed
 
-__all__ = ["PaintStore"]
+__all__ = ["PaintStore", "StoredMasks"]
 
-FORMAT = 3
 KEPT_FLOWS = 12
 
 
@@ -32,61 +33,40 @@ class PaintStore:
     """A folder beside the film: a lossless picture a frame, and what the next frame is told.
 
     A frame's picture is moved into place last; where it stands, everything of the frame stands. It is written while the
-    next one is painted; whoever reads waits for it.
+    next one is painted; whoever reads waits for it. The record of a frame holds checksums of all its files and of
+    itself; `whole` compares.
 
     Args:
         folder: Made when it is not there.
         mark: Of clip, styles and options; another run's folder is not touched.
         resume: Go on with what is there.
         fresh: Throw away what is there.
+        lock: Of the film; released when the paint is removed.
 
     Raises:
         UsageError: There is paint of an earlier run, and it was not said what to do with it.
         CheckpointError: The paint is of another run.
+        OutputError: The folder cannot be made, or was not made by impasto.
     """
 
     def __init__(
-        self, folder: Path, mark: str, *, resume: bool = False, fresh: bool = False
+        self,
+        folder: Path,
+        mark: str,
+        *,
+        resume: bool = False,
+        fresh: bool = False,
+        lock: OutputLock | None = None,
     ) -> None:
-        self.folder = folder
+        self.folder, self._mark, self._lock = folder, mark, lock
+        self._place = PaintFolder(folder, mark, resume=resume, fresh=fresh)
         self._worker = ThreadPoolExecutor(1, "paint")
         self._writing: Future[None] | None = None
         self._latest: tuple[Path, np.ndarray] | None = None
-        if fresh and folder.exists():
-            shutil.rmtree(folder)
-        if folder.exists():
-            self._take_up(mark, resume=resume)
-            return
-        try:
-            folder.mkdir()
-        except OSError as error:
-            raise OutputError(
-                f"{folder} cannot be made ({error.strerror}); choose another place for the film."
-            ) from error
-        self._write(folder / "run.json", json.dumps({"format": FORMAT, "mark": mark}).encode())
+        self._written: tuple[int, dict[str, str]] = (-1, {})
 
-    def _take_up(self, mark: str, *, resume: bool) -> None:
-        try:
-            run = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-            same = run["format"] == FORMAT and run["mark"] == mark
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{self.folder} is not a whole run of impasto; --fresh throws it away and starts anew."
-            ) from error
-        frames = self.done()
-        if not same:
-            raise CheckpointError(
-                f"{self.folder} holds {frames} frames of another clip, style or options; give those again, or --fresh "
-                "to throw them away."
-            )
-        if not resume and frames > 0:
-            raise UsageError(
-                f"{self.folder} holds {frames} painted frames of this film; --resume goes on with them, --fresh throws "
-                "them away."
-            )
-
-    def _write(self, path: Path, data: bytes) -> None:
-        with replacing(path, "make room there and go on with --resume") as beside:
+    def _write(self, name: str, data: bytes) -> None:
+        with replacing(self.folder / name, "make room there and go on with --resume") as beside:
             beside.write_bytes(data)
 
     def settle(self) -> None:
@@ -106,6 +86,11 @@ class PaintStore:
     def path(self, index: int, turn: int = 1) -> Path:
         """The picture of a frame after a pass."""
         return self.folder / f"{index:06d}.{turn}.png"
+
+    def painted(self) -> frozenset[int]:
+        """Numbers of the frames that went through the first pass."""
+        self.settle()
+        return self._place.painted()
 
     def done(self, turn: int = 1) -> int:
         """How many frames are painted, without a gap from the first."""
@@ -138,93 +123,206 @@ class PaintStore:
         self.settle()
         pixels = pixels.copy()  # whoever is told of the frame may do with it what they like
         self._latest = (self.path(index, turn), pixels)
-        told = dict(record) if turn == 1 else None
+        known = self._written[1] if turn == 1 and self._written[0] == index else {}
         self._writing = self._worker.submit(
-            self._save, index, pixels, told, turn, flow, list(iterates)
+            self._save, index, pixels, {**record, "sha256": known}, turn, flow, list(iterates)
         )
 
     def _save(
         self,
         index: int,
         pixels: np.ndarray,
-        record: Mapping[str, Any] | None,
+        record: Mapping[str, Any],
         turn: int,
         flow: np.ndarray | None,
         iterates: Sequence[np.ndarray],
     ) -> None:
+        known = dict(record["sha256"])
         if flow is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, flow)
-            self._write(self.folder / f"{index:06d}.flow.npy", buffer.getvalue())
-            (self.folder / f"{index - KEPT_FLOWS:06d}.flow.npy").unlink(missing_ok=True)
+            known["flow.npy"] = self._write_part(index, "flow.npy", _npy(flow))
+            self._file(index - KEPT_FLOWS, "flow.npy").unlink(missing_ok=True)
         if iterates:
-            buffer = io.BytesIO()
-            named: Any = {f"{i:04d}": picture for i, picture in enumerate(iterates)}
-            np.savez(buffer, **named)
-            self._write(self.folder / f"{index:06d}.steps.npz", buffer.getvalue())
-            (self.folder / f"{index - 2:06d}.steps.npz").unlink(missing_ok=True)
-        if record is not None:
-            self._write(self.folder / f"{index:06d}.json", json.dumps(record).encode())
-        self._write(self.path(index, turn), _png(pixels, paint=True))
+            data = _npz({f"{i:04d}": picture for i, picture in enumerate(iterates)})
+            known["steps.npz"] = self._write_part(index, "steps.npz", data)
+            self._file(index - 2, "steps.npz").unlink(missing_ok=True)
+        picture = _png(pixels, paint=True)
+        known[f"{turn}.png"] = _digest(picture)
+        values = {**record, "index": index, "turn": turn, "sha256": known}
+        self._write(_record_name(index, turn), sealed(values, self._mark))
+        self._write(self.path(index, turn).name, picture)
+
+    def _file(self, index: int, part: str) -> Path:
+        return self.folder / f"{index:06d}.{part}"
+
+    def _write_part(self, index: int, part: str, data: bytes) -> str:
+        """Writes one of the files beside a frame's picture; gives its checksum."""
+        self._write(self._file(index, part).name, data)
+        return _digest(data)
+
+    def _remember(self, index: int, part: str, digest: str) -> None:
+        """Keeps a checksum for the record of a frame, should that be saved next."""
+        if self._written[0] != index:
+            self._written = (index, {})
+        self._written[1][part] = digest
 
     def save_masks(self, index: int, shot: int, masks: Mapping[str, np.ndarray]) -> None:
         """Keeps the regions of a frame, ``(H, W)`` of uint8 by name, before the frame itself."""
-        buffer = io.BytesIO()
-        named: Any = dict(masks)
-        np.savez_compressed(
-            buffer, shot=np.int64(shot), **{f"mask_{n}": m for n, m in named.items()}
-        )
-        self._write(self.folder / f"{index:06d}.masks.npz", buffer.getvalue())
+        named = {f"mask_{name}": mask for name, mask in masks.items()}
+        data = _npz({"shot": np.array(shot, np.int64), **named}, packed=True)
+        self._remember(index, "masks.npz", self._write_part(index, "masks.npz", data))
 
     def masks(self, index: int) -> StoredMasks | None:
         """The regions of a frame; None where none were kept."""
-        path = self.folder / f"{index:06d}.masks.npz"
-        if not path.exists():
+        named = self._arrays(index, "masks.npz")
+        if named is None:
             return None
-        with np.load(path) as kept:
-            named = {name[5:]: kept[name] for name in kept.files if name.startswith("mask_")}
-            return StoredMasks(int(kept["shot"]), named)
+        shot = int(named.pop("shot"))
+        return StoredMasks(shot, {name.removeprefix("mask_"): mask for name, mask in named.items()})
 
     def keep_source(self, index: int, pixels: np.ndarray) -> None:
-        """Keeps a frame of the clip, for passes that go backward."""
-        path = self.folder / f"{index:06d}.source.png"
-        if not path.exists():
-            self._write(path, _png(pixels))
+        """Keeps a frame of the clip, for passes that go backward, before the frame itself."""
+        self._remember(index, "source.png", self._write_part(index, "source.png", _png(pixels)))
+
+    def has_source(self, index: int) -> bool:
+        """Whether a frame of the clip is kept."""
+        return self._file(index, "source.png").exists()
 
     def source(self, index: int) -> np.ndarray:
         """A frame of the clip that was kept."""
-        return _read_png(self.folder / f"{index:06d}.source.png")
+        return _read_png(self._file(index, "source.png"))
 
     def pixels(self, index: int, turn: int = 1) -> np.ndarray:
         """A painted frame, ``(H, W, 3)``."""
         path, latest = self.path(index, turn), self._latest
         return latest[1] if latest is not None and latest[0] == path else _read_png(path)
 
-    def record(self, index: int) -> dict[str, Any]:
-        """What was kept beside a frame."""
+    def record(self, index: int, turn: int = 1) -> dict[str, Any]:
+        """What was kept beside a frame.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
         self.settle()
-        values: dict[str, Any] = json.loads((self.folder / f"{index:06d}.json").read_text())
+        values = self._record(index, turn)
+        if values is None:
+            raise _damaged(self.folder / _record_name(index, turn))
         return values
+
+    def _record(self, index: int, turn: int) -> dict[str, Any] | None:
+        with contextlib.suppress(OSError):
+            values = unsealed((self.folder / _record_name(index, turn)).read_bytes(), self._mark)
+            if values is not None and (values.get("index"), values.get("turn")) == (index, turn):
+                return values
+        return None
 
     def flow(self, index: int) -> np.ndarray | None:
         """The motion of a frame, while it is kept."""
         self.settle()
-        path = self.folder / f"{index:06d}.flow.npy"
-        return np.load(path) if path.exists() else None
+        return _read(self._file(index, "flow.npy"), _read_npy)
+
+    def has_flow(self, index: int) -> bool:
+        """Whether the motion of a frame is kept."""
+        return self._file(index, "flow.npy").exists()
 
     def iterates(self, index: int) -> list[np.ndarray]:
         """The pictures of a frame step by step, while they are kept."""
         self.settle()
-        path = self.folder / f"{index:06d}.steps.npz"
-        if not path.exists():
-            return []
-        with np.load(path) as kept:
-            return [kept[name] for name in sorted(kept.files)]
+        named = self._arrays(index, "steps.npz") or {}
+        return [named[name] for name in sorted(named)]
+
+    def has_iterates(self, index: int) -> bool:
+        """Whether the pictures of a frame step by step are kept."""
+        return self._file(index, "steps.npz").exists()
+
+    def _arrays(self, index: int, part: str) -> dict[str, np.ndarray] | None:
+        return _read(self._file(index, part), _read_npz)
+
+    def whole(self, index: int, turn: int = 1) -> dict[str, Any] | None:
+        """The record of a frame whose picture is what was written; None where it is not.
+
+        What can be found again from the clip or the frames before (motion, masks, steps, the clip's own frame) is
+        removed where it is damaged.
+        """
+        values = self._record(index, turn)
+        if values is None:
+            return None
+        for part, digest in values["sha256"].items():
+            path = self._file(index, part)
+            try:
+                same = _digest(path.read_bytes()) == digest
+            except OSError:
+                same = False
+            if not same and part == f"{turn}.png":
+                return None
+            if not same:
+                path.unlink(missing_ok=True)
+        return values
+
+    def drop(self, index: int, turn: int = 1) -> None:
+        """Removes a frame as a pass left it; with the first pass everything of it."""
+        self.path(index, turn).unlink(missing_ok=True)
+        (self.folder / _record_name(index, turn)).unlink(missing_ok=True)
+        if turn == 1:
+            for part in ("flow.npy", "steps.npz", "masks.npz", "source.png"):
+                self._file(index, part).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Throws everything away."""
+        """Throws everything away that is ours, and gives the film free to other runs."""
         self._worker.shutdown(cancel_futures=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._place.remove()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _record_name(index: int, turn: int) -> str:
+    return f"{index:06d}.json" if turn == 1 else f"{index:06d}.{turn}.json"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} is damaged; go on with --resume, which paints it anew.")
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _npz(arrays: Mapping[str, np.ndarray], *, packed: bool = False) -> bytes:
+    """Like `numpy.savez`, without the time of day, so that the same arrays are the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+            archive.writestr(entry, _npy(array))
+    return buffer.getvalue()
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    found = np.load(path, allow_pickle=False)
+    if not isinstance(found, np.ndarray):
+        raise ValueError("no array")
+    return found
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as kept:
+        return {name: kept[name] for name in kept.files}
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    """What a file holds; None where there is none."""
+    if not path.exists():
+        return None
+    try:
+        return reader(path)
+    except Exception as error:  # numpy's readers let damaged files raise anything
+        raise _damaged(path) from error
 
 
 def _png(pixels: np.ndarray, *, paint: bool = False) -> bytes:
@@ -242,7 +340,11 @@ def _png(pixels: np.ndarray, *, paint: bool = False) -> bytes:
 def _read_png(path: Path) -> np.ndarray:
     import cv2
 
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    except (OSError, cv2.error) as error:
+        raise _damaged(path) from error
     if pixels is None:
-        raise CheckpointError(f"{path} is damaged; delete it and go on with --resume.")
+        raise _damaged(path)
     return np.ascontiguousarray(pixels[..., ::-1])

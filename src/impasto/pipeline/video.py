@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,19 @@ from impasto.backbones import load_backbone
 from impasto.config import FilmOptions, PaintOptions, film_options, to_mapping
 from impasto.config import options as make_options
 from impasto.errors import UsageError
-from impasto.media import Picture, check_paintable, is_image, pixels_to_tensor
+from impasto.media import (
+    OutputLock,
+    Picture,
+    check_not_input,
+    check_paintable,
+    files_of,
+    hash_files,
+    pixels_to_tensor,
+    sibling,
+)
 from impasto.media.video import (
     check_film,
+    choose_format,
     open_clip,
     painted_size,
 )
@@ -27,6 +36,7 @@ from impasto.pipeline.follow import FilmRegions, is_film_of_masks
 from impasto.pipeline.image import (
     Source,
     backbone_for,
+    files_read,
     picture_of,
     recolored,
 )
@@ -38,7 +48,7 @@ from impasto.types import Backbone, Stylizer
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FilmJob", "FrameDone", "prepare_film", "stylize_video"]
+__all__ = ["FilmJob", "FrameDone", "check_film_inputs", "prepare_film", "stylize_video"]
 
 WRITTEN_ONLY = ("codec", "crf", "pixel_format", "sound", "flow_cache", "flow_files", "flow_weights")
 """Options that do not decide what is painted, or that are told from files' own bytes."""
@@ -46,25 +56,37 @@ WRITTEN_ONLY = ("codec", "crf", "pixel_format", "sound", "flow_cache", "flow_fil
 
 def _mark(path: Path, styles: Sequence[Tensor], paint: PaintOptions, film: FilmOptions) -> str:
     """SHA-256 of everything that decides what is painted."""
-    digest = hashlib.sha256(fingerprint(styles, paint).encode())
     chosen = {k: v for k, v in to_mapping(film).items() if k not in WRITTEN_ONLY}
-    digest.update(json.dumps(chosen, sort_keys=True).encode())
-    read = [path, paint.content_regions, paint.style_regions, paint.look]
-    for file in (file for one in read if one is not None for file in _files(one)):
-        digest.update(file.name.encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    told = fingerprint(styles, paint) + json.dumps(chosen, sort_keys=True)
+    return hash_files([*files_of(path), *_files_read(paint, film)], told)
 
 
-def _files(path: Path) -> list[Path]:
-    """What is read of a file, a folder of pictures, or numbered ones; nothing of a name such as ``instant``."""
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if is_image(file))
-    return sorted(path.parent.glob(re.sub(r"%\d*d", "*", path.name))) if "%" in path.name else []
+def _files_read(paint: PaintOptions, film: FilmOptions) -> list[Path]:
+    """Files that the options name, and that decide what is painted."""
+    files = files_read(paint)
+    if film.flow == "raft" and film.flow_weights is not None:
+        files += files_of(film.flow_weights)
+    if film.flow == "files" and film.flow_files is not None:
+        files += sorted(film.flow_files.glob("from_*_to_*.*"))
+    return files
+
+
+def check_film_inputs(
+    out: Path, clip: Path, others: Iterable[Path | None], paint: PaintOptions, film: FilmOptions
+) -> None:
+    """Refuses to write a film over what it is painted from.
+
+    Args:
+        out: The film to write.
+        clip: What is painted.
+        others: Files of the paintings, and what else is read.
+        paint: With masks, weights and looks.
+        film: With fields of motion.
+
+    Raises:
+        UsageError: It is one of them.
+    """
+    check_not_input([out], [clip, *others, *_files_read(paint, film)])
 
 
 def prepare_film(
@@ -95,39 +117,46 @@ def prepare_film(
     """
     out = Path(out)
     check_film(out)
-    opened = open_clip(clip, rate=film.fps)
-    _check_request(styles, paint, film)
-    film = film.for_look() if paint.paints_at_once else film
-    size = painted_size(opened.info, paint.size)
-    first = None
-    if paint.keep_colors != "none" and paint.keep_colors_when == "before":
-        first = pixels_to_tensor(next(iter(opened.frames(size))).pixels)
-    images = [style.to_tensor() for style in styles]
-    if first is not None:
-        images = [recolored(image, first, paint) for image in images]
-    network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
-    stylizer = _stylizer(images, network, paint, film, size)
-    folder = out.with_name(out.name + ".frames")
-    store = PaintStore(folder, _mark(Path(clip), images, paint, film), resume=resume, fresh=fresh)
-    try:
-        finisher = Finisher(paint, make_estimator("dis"))
-        job = FilmJob(
-            opened,
-            stylizer,
-            store,
-            film,
-            out=out,
-            size=size,
-            settings={"options": to_mapping(paint), "film": to_mapping(film)},
-            finish=finisher if finisher.does_anything else None,
+    check_film_inputs(out, Path(clip), (), paint, film)
+    with contextlib.ExitStack() as undo:
+        lock = undo.enter_context(OutputLock(out))
+        opened = open_clip(clip, rate=film.fps)
+        _check_request(styles, paint, film)
+        film = film.for_look() if paint.paints_at_once else film
+        size = painted_size(opened.info, paint.size)
+        choose_format(  # refuses what cannot be written before --fresh throws anything away
+            out, opened.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
-        if paint.has_regions:
-            job.regions = _film_regions(job, paint, images, network)
-        return job
-    except BaseException:
-        if store.done() == 0:
-            store.remove()
-        raise
+        first = None
+        if paint.keep_colors != "none" and paint.keep_colors_when == "before":
+            first = pixels_to_tensor(next(iter(opened.frames(size))).pixels)
+        images = [style.to_tensor() for style in styles]
+        if first is not None:
+            images = [recolored(image, first, paint) for image in images]
+        network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
+        stylizer = _stylizer(images, network, paint, film, size)
+        mark = _mark(Path(clip), images, paint, film)
+        store = PaintStore(sibling(out, ".frames"), mark, resume=resume, fresh=fresh, lock=lock)
+        try:
+            finisher = Finisher(paint, make_estimator("dis"))
+            job = FilmJob(
+                opened,
+                stylizer,
+                store,
+                film,
+                out=out,
+                size=size,
+                settings={"options": to_mapping(paint), "film": to_mapping(film)},
+                finish=finisher if finisher.does_anything else None,
+            )
+            if paint.has_regions:
+                job.regions = _film_regions(job, paint, images, network)
+            undo.pop_all()
+            return job
+        except BaseException:
+            if not store.painted():
+                store.remove()
+            raise
 
 
 def _check_request(styles: Sequence[Picture], paint: PaintOptions, film: FilmOptions) -> None:
@@ -205,14 +234,12 @@ def stylize_video(
     """
     several = isinstance(style, Sequence) and not isinstance(style, str)
     sources: Sequence[Source] = style if several else [style]  # type: ignore[assignment, list-item]
-    job = prepare_film(
-        clip,
-        [picture_of(source) for source in sources],
-        out,
-        make_options(preset, **{"size": 0, **overrides}),
-        film_options(method, **dict(film or {})),
-        resume=resume,
-    )
+    paint = make_options(preset, **{"size": 0, **overrides})
+    filming = film_options(method, **dict(film or {}))
+    paths = [Path(source) for source in sources if isinstance(source, (str, Path))]
+    check_film_inputs(Path(out), Path(clip), paths, paint, filming)
+    pictures = [picture_of(source) for source in sources]
+    job = prepare_film(clip, pictures, out, paint, filming, resume=resume)
     for event in job:
         if on_frame is not None:
             on_frame(event)

@@ -21,7 +21,16 @@ from impasto.backbones import load_backbone
 from impasto.config import to_mapping
 from impasto.errors import ImpastoError, InputError, OutputError, UsageError
 from impasto.measure import FilmMeter, measure_against, measure_film, same_frames
-from impasto.media import Picture, read_image, replacing, resize_to_fit, write_image
+from impasto.media import (
+    OutputLock,
+    Picture,
+    check_not_input,
+    is_partial,
+    read_image,
+    replacing,
+    resize_to_fit,
+    write_image,
+)
 from impasto.pipeline import backbone_for, prepare
 from impasto.study.plan import Cell, Plan
 from impasto.types import Backbone
@@ -53,33 +62,66 @@ class CellDone:
     known: bool
 
 
-def open_folder(out: Path, plan: Plan) -> None:
+def open_folder(out: Path, plan: Plan) -> OutputLock:
     """Takes a folder for this study.
 
+    Returns:
+        What keeps other runs from it, until it is released.
+
     Raises:
-        UsageError: It holds another study.
-        OutputError: It cannot be made.
+        UsageError: It holds another study, or a picture in it that the study would overwrite is to be read.
+        OutputError: It cannot be made, or another run holds it.
     """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; give a folder with --out.")
     mark = out / MARK
     told = {"name": plan.name, "title": plan.title}
-    if mark.exists():
-        try:
-            other = json.loads(mark.read_text(encoding="utf-8"))
-        except ValueError:
-            other = {}
+    if mark.exists() and mark.stat().st_size > 0:
+        other = _read(mark) or {}
         if other.get("name") != plan.name:
             raise UsageError(
                 f"{out} holds the study {other.get('name', 'of another kind')}; give another folder with --out."
             )
-    elif out.exists() and any(out.iterdir()):
+    elif not _is_new(out):
         raise UsageError(f"{out} holds other files; give an empty folder with --out.")
+    results = [
+        _cell_file(out, cell, ending) for cell in plan.cells() for ending in (".png", ".mp4")
+    ]
+    sources = [Path(source) for source in (*plan.contents, *plan.styles)]
+    check_not_input(results, sources)
     try:
-        (out / "cells").mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
+        lock = OutputLock(out)
         _write(mark, told)
+        (out / "cells").mkdir(exist_ok=True)
     except OSError as error:
+        if isinstance(error, ImpastoError):
+            raise
         raise OutputError(
             f"{out} cannot be written ({error.strerror}); choose another place."
         ) from error
+    return lock
+
+
+def _is_new(out: Path) -> bool:
+    """Whether a folder holds nothing but what a killed run left before it began."""
+    if not out.is_dir():
+        return True
+    left = [path for path in out.iterdir() if not is_partial(path.name) and path.name != MARK]
+    return all(path.name == "cells" and path.is_dir() and not any(path.iterdir()) for path in left)
+
+
+def _cell_file(out: Path, cell: Cell, ending: str = ".json") -> Path:
+    return out / "cells" / f"{cell.key}{ending}"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What `_write` wrote; None where there is nothing, or nothing that can be read."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
 
 
 def picture_at(source: str) -> Picture:
@@ -116,9 +158,9 @@ def read_results(out: Path, plan: Plan) -> list[tuple[Cell, dict[str, Any]]]:
     """What is there of a study, in the plan's order."""
     found = []
     for cell in plan.cells():
-        path = out / "cells" / f"{cell.key}.json"
-        if path.exists():
-            found.append((cell, json.loads(path.read_text(encoding="utf-8"))))
+        values = _read(_cell_file(out, cell))
+        if values is not None:
+            found.append((cell, values))
     return found
 
 
@@ -134,9 +176,8 @@ def run_study(plan: Plan, out: Path, *, workers: int = 1) -> Iterator[CellDone]:
     missing = []
     number = 0
     for cell in cells:
-        path = out / "cells" / f"{cell.key}.json"
-        values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"error": ""}
-        if "error" in values:  # what failed is tried again
+        values = _read(_cell_file(out, cell))
+        if values is None or "error" in values:  # what failed, or is damaged, is tried again
             missing.append(cell)
             continue
         number += 1
@@ -176,7 +217,7 @@ def _run_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
         values = {"error": str(error)}
     except Exception as error:  # whatever it is, the other cells go on
         values = {"error": f"{type(error).__name__}: {error}"}
-    _write(out / "cells" / f"{cell.key}.json", values)
+    _write(_cell_file(out, cell), values)
     return values
 
 
@@ -199,7 +240,7 @@ def _picture_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     judge = _judge(plan.judge, plan.judge_weights)
     figures = measure_against(made.to_tensor(), content.to_tensor(), style.to_tensor(), judge)
-    write_image(out / "cells" / f"{cell.key}.png", made)
+    write_image(_cell_file(out, cell, ".png"), made)
     step = max(1, len(losses) // CURVE_POINTS)
     return {
         "seconds": seconds,
@@ -218,7 +259,7 @@ def _film_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
 
     assert cell.case.film is not None
     paint = dataclasses.replace(cell.case.paint, seed=cell.seed)
-    path = out / "cells" / f"{cell.key}.mp4"
+    path = _cell_file(out, cell, ".mp4")
     began = time.perf_counter()
     job = prepare_film(
         cell.content, [picture_at(cell.style)], path, paint, cell.case.film, fresh=True
@@ -231,9 +272,8 @@ def _film_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
     read = open_clip(path).frames(job.size)
     measured = measure_film(same_frames(read, job.selected(), 0.0), meter)
     first = next(iter(open_clip(path).frames(job.size)))
-    write_image(
-        out / "cells" / f"{cell.key}.png", Picture(rgb=first.pixels.astype(np.float32) / 255)
-    )
+    rgb = first.pixels.astype(np.float32) / 255
+    write_image(_cell_file(out, cell, ".png"), Picture(rgb=rgb))
     job.store.remove()
     return {
         "seconds": seconds,

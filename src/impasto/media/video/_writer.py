@@ -18,10 +18,12 @@ from PIL import Image
 
 from impasto.errors import OutputError, UsageError, unknown_name
 from impasto.media.picture import Picture
+from impasto.media.replace import move_into_place, partial_path, remove_partials
 from impasto.media.video._clip import ClipInfo
 from impasto.media.video._color import ColorTags, from_rgb
 from impasto.media.video._container import open_film, opened_film
-from impasto.media.write import check_place, check_suffix, write_image
+from impasto.media.video._gif import add_gif_comment
+from impasto.media.write import MARK, check_place, check_suffix, read_metadata, write_image
 from impasto.media.x264 import repeatable_x264
 
 __all__ = [
@@ -186,7 +188,9 @@ class FilmWriter:
         import av
 
         self.path, self._chosen, self._span = path, chosen, span
-        self._beside = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+        remove_partials(path)
+        self._beside = partial_path(path)
+        self._metadata = dict(metadata or {})
         self._color = _written_color(info.color, chosen)
         self._time_base = Fraction(1, 100) if chosen.codec == "gif" else info.time_base
         self.notes: tuple[str, ...] = ()
@@ -198,7 +202,7 @@ class FilmWriter:
             self._container = av.open(f"file:{self._beside}", "w")
             self._stream = self._add_stream(info, size)
             self._copies = self._open_source(source)
-            self._describe(metadata or {})
+            self._describe()
         except (OSError, av.error.FFmpegError) as error:
             self.abort()
             raise self._refused(error) from error
@@ -265,7 +269,7 @@ class FilmWriter:
             packet.stream = pairs[packet.stream.index]
             yield packet
 
-    def _describe(self, metadata: Mapping[str, Any]) -> None:
+    def _describe(self) -> None:
         if self._source is not None:
             kept = {
                 k: v for k, v in self._source.metadata.items() if k in ("title", "artist", "date")
@@ -274,8 +278,8 @@ class FilmWriter:
             chapters = _shifted(self._source.chapters(), self._span)
             if chapters:
                 self._container.set_chapters(chapters)
-        if metadata:
-            self._container.metadata["comment"] = json.dumps(dict(metadata), sort_keys=True)
+        if self._metadata:
+            self._container.metadata["comment"] = json.dumps(self._metadata, sort_keys=True)
 
     def add(self, pixels: np.ndarray, pts_seconds: Fraction, duration_seconds: Fraction) -> None:
         """Adds a frame, ``(H, W, 3)`` of uint8 or uint16, shown at a time of the film's own clock."""
@@ -330,7 +334,10 @@ class FilmWriter:
                 self._mux(packet)
             self._copy_until(None)
             self._container.close()
-            os.replace(self._beside, self.path)
+            if self._chosen.codec == "gif" and self._metadata:  # whose muxer drops the comment
+                text = json.dumps({"impasto": json.dumps(self._metadata, sort_keys=True)})
+                add_gif_comment(self._beside, MARK + text)
+            move_into_place(self._beside, self.path)
         except (OSError, av.error.FFmpegError) as error:
             raise self._refused(error) from error
         finally:
@@ -439,8 +446,12 @@ def read_film_metadata(path: str | Path) -> dict[str, Any]:
         MissingFileError: There is no such film.
         InputError: It is no film.
     """
-    with opened_film(path) as container:
-        text = container.metadata.get("comment") or container.metadata.get("COMMENT") or "{}"
+    if Path(path).suffix.lower() == ".gif":
+        text = read_metadata(path).get("impasto", "{}")
+    else:
+        with opened_film(path) as container:
+            known = container.metadata
+            text = known.get("comment") or known.get("COMMENT") or "{}"
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
