@@ -21,6 +21,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from impasto.text import SHOWN_CHARACTERS, shown
+
 __all__ = [
     "CheckpointError",
     "DivergedError",
@@ -96,18 +98,19 @@ class CheckpointError(ImpastoError, ValueError):
     exit_code = 8
 
 
-def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UnknownNameError:
+def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> UnknownNameError:
     """Builds the error for a name that does not exist.
 
     Args:
         kind: What the name is of, in the singular: ``"layer"``.
-        name: What was got.
+        name: What was got; usually text.
         allowed: The names that exist.
 
     Returns:
         The error, to be raised by the caller, with the nearest allowed name first.
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1)
+    known = name[:SHOWN_CHARACTERS] if isinstance(name, str) else ""
+    near = difflib.get_close_matches(known, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UnknownNameError(f"there is no {kind} {name!r}.{hint} Allowed: {', '.join(names)}.")
+    return UnknownNameError(f"there is no {kind} {shown(name)}.{hint} Allowed: {', '.join(names)}.")
