@@ -22,7 +22,7 @@ from impasto.errors import ImpastoError, InputError, OutOfMemoryError, OutputErr
 from impasto.text import printable, shortened, shown
 from impasto.threads import spin_briefly
 
-__all__ = ["app", "check_arguments", "explain", "main"]
+__all__ = ["app", "check_arguments", "explain", "main", "run_command"]
 
 INTERNAL = 70
 """Exit code of a defect of impasto's own."""
@@ -71,7 +71,7 @@ def _run(tokens: list[str], *, debug: bool) -> int:
     try:
         check_arguments(tokens)
         with standard_output():
-            return _call(tokens)
+            return run_command(tokens)
     except BrokenPipeError:
         return 1  # whoever read the output has gone
     except BaseException as error:
@@ -85,7 +85,8 @@ def _run(tokens: list[str], *, debug: bool) -> int:
         return code
 
 
-def _call(tokens: list[str]) -> int:
+def run_command(tokens: list[str]) -> int:
+    """Parses the arguments and runs their command; returns its exit code."""
     if not tokens or tokens[0] in app.help_flags:
         for name in app:
             app[name]  # imported only so that the list of commands can say what each is for
