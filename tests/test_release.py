@@ -1,4 +1,4 @@
-"""The package as it is given away: the wheel holds all that a user needs, and the release script refuses what is not ready."""
+"""The package as it is published: what the wheel holds, and what the release script refuses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def test_the_wheel_has_weights_types_and_license(wheel):
 def test_an_installed_wheel_paints(wheel, tmp_path):
     target = tmp_path / "installed"
     command = [
-        sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel),
+        sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target),
+        str(wheel),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
     program = (

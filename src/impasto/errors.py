@@ -21,6 +21,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from impasto.text import SHOWN_CHARACTERS, shown
+
 __all__ = [
     "CheckpointError",
     "DivergedError",
@@ -38,9 +40,6 @@ __all__ = [
 
 MOST_LISTED = 24
 """So many allowed names are listed in a sentence."""
-
-LONGEST_NAME = 60
-"""Longer names are cut in a sentence."""
 
 
 class ImpastoError(Exception):
@@ -103,21 +102,21 @@ class CheckpointError(ImpastoError, ValueError):
     exit_code = 8
 
 
-def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UnknownNameError:
+def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> UnknownNameError:
     """Builds the error for a name that does not exist.
 
     Args:
         kind: What the name is of, in the singular: ``"layer"``.
-        name: What was got.
+        name: What was got; usually text.
         allowed: The names that exist.
 
     Returns:
         The error, to be raised by the caller, with the nearest allowed name first.
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1)
+    known = name[:SHOWN_CHARACTERS] if isinstance(name, str) else ""
+    near = difflib.get_close_matches(known, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names[:MOST_LISTED])
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    given = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-    return UnknownNameError(f"there is no {kind} {given!r}.{hint} Allowed: {listed}{more}.")
+    return UnknownNameError(f"there is no {kind} {shown(name)}.{hint} Allowed: {listed}{more}.")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from impasto.config import DEVICE
 from impasto.errors import UsageError
+from impasto.text import printable, shortened, shown
 from impasto.threads import busy_notes
 
 __all__ = [
@@ -31,10 +35,12 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         UsageError: The device is not there, or the name is none.
     """
+    if not re.fullmatch(DEVICE["pattern"], name, re.ASCII):
+        raise UsageError(f"device got {shown(name)}; allowed: {DEVICE['allowed']}.")
     if name == "auto":
         if torch.cuda.is_available():
-            local = os.environ.get("LOCAL_RANK")
-            return torch.device("cuda" if local is None else f"cuda:{local}")
+            local = "LOCAL_RANK" in os.environ
+            return torch.device(f"cuda:{_count_of('LOCAL_RANK', 0)}" if local else "cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -91,18 +97,35 @@ def join_processes(folder: Path | None = None) -> bool:
 
     Args:
         folder: For a file that they meet at instead of an address.
+
+    Raises:
+        UsageError: The environment variables of `torchrun` are not numbers, or the processes cannot meet.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = _count_of("WORLD_SIZE", 1)
+    rank = _count_of("RANK", 0 if processes <= 1 else None)
     if processes > 1 and not dist.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        if folder is None:
-            dist.init_process_group(backend)
-        else:
-            dist.init_process_group(
-                backend, init_method=f"file://{folder.resolve()}/meeting", world_size=processes,
-                rank=int(os.environ["RANK"]),
-            )  # fmt: skip
-    return int(os.environ.get("RANK", "0")) == 0
+        meeting: dict[str, Any] = {} if folder is None else {
+            "init_method": f"file://{folder.resolve()}/meeting", "world_size": processes, "rank": rank,
+        }  # fmt: skip
+        try:
+            dist.init_process_group(backend, **meeting)
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"WORLD_SIZE is {processes}, but the processes cannot meet "
+                f"({shortened(printable(error), 100)}); start them with torchrun, or unset WORLD_SIZE."
+            ) from error
+    return rank == 0
+
+
+def _count_of(variable: str, usual: int | None) -> int:
+    """A number that `torchrun` puts into the environment."""
+    text = os.environ.get(variable, "" if usual is None else str(usual))
+    if not re.fullmatch("[0-9]{1,6}", text):
+        raise UsageError(
+            f"the environment variable {variable} got {shown(text)}; allowed is a whole number, which torchrun sets."
+        )
+    return int(text)
 
 
 def process_and_count() -> tuple[int, int]:

@@ -199,7 +199,7 @@ def test_the_page_needs_nothing_else(things):
         ("[options]\nsiez = 3\n[grid]\nsize = [32]", "siez"),
         ("colour = 1\n[grid]\nsize = [32]", "colour"),
         ("[grid]\nsize = 32", "allowed is a list"),
-        ("kind = 'song'\n[grid]\nsize = [32]", "allowed are picture and film"),
+        ("kind = 'song'\n[grid]\nsize = [32]", "allowed: picture, film"),
         ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'", "give each its own"),
     ],
 )
@@ -220,7 +220,7 @@ def test_names_and_places_are_checked(things):
     with pytest.raises(UsageError, match="holds other files"):
         open_folder(things, plan)
     open_folder(things / "out", plan)
-    with pytest.raises(UsageError, match="holds the study mine"):
+    with pytest.raises(UsageError, match="holds the study 'mine'"):
         open_folder(things / "out", load_plan("weights"))
 
 

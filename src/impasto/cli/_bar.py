@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
+
+from impasto.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["make_bar", "make_console"]
+__all__ = ["make_bar", "make_console", "say"]
 
 
 def make_console() -> Console:
     """Prints to standard error, so that standard output is for programs."""
     from rich.console import Console
 
-    return Console(file=sys.stderr, highlight=False)
+    return Console(file=sys.stderr, highlight=False, width=_width())
+
+
+def _width() -> int | None:
+    """Columns of the terminal that standard error alone leads to, which rich does not ask; else None."""
+    asked = [stream for stream in (sys.stdin, sys.stdout) if stream is not None]
+    if any(stream.isatty() for stream in asked) or not sys.stderr.isatty():
+        return None
+    return os.get_terminal_size(sys.stderr.fileno()).columns or None
+
+
+def say(console: Console, text: str) -> None:
+    """Prints a line, with the control characters of file names and metadata escaped."""
+    console.print(printable(text), markup=False, soft_wrap=True)
 
 
 def make_bar(console: Console) -> Progress:
@@ -24,9 +40,9 @@ def make_bar(console: Console) -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[losses]}"),
+        TextColumn("{task.fields[losses]}", markup=False),
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from impasto.text import printable
+
 __all__ = ["doctor"]
 
 PROBE_PX = (384, 512)
@@ -32,7 +34,7 @@ def doctor(
     for title, rows in report.items():
         print(title)
         for name, value in rows.items():
-            print(f"  {name:<26} {value}")
+            print(printable(f"  {name:<26} {value}"))
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from impasto.errors import DivergedError, UsageError
+from impasto.text import printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +18,8 @@ __all__ = ["export"]
 
 AGREES = 1e-3
 """Largest difference of a channel, of 1, between the graph and torch."""
+
+MOST_SIZE_PX = 32768
 
 CHECKED_PX = (96, 136)
 
@@ -59,6 +62,8 @@ def export(
     from impasto.runtimes import largest_difference, write_graph
     from impasto.translate import is_translator
 
+    if not 16 <= size <= MOST_SIZE_PX:
+        raise UsageError(f"--size got {size}; allowed is from 16 to {MOST_SIZE_PX}.")
     if out.suffix != f".{to}":
         raise UsageError(f"a model is written to a .{to}, not to {out.name}; change --out.")
     check_place(out, "model")
@@ -79,7 +84,7 @@ def export(
             f"the model differs from torch by {apart:.2g}; allowed is {AGREES:g}. It was not written."
         )
     write_graph(out, graph)
-    print(f"exported {out} ({len(graph) / 1e6:.1f} MB, at most {apart:.1g} from torch)")
+    print(printable(f"exported {out} ({len(graph) / 1e6:.1f} MB, at most {apart:.1g} from torch)"))
     return 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+
+from impasto.config import check_fields
+from impasto.text import printable
 
 __all__ = ["flow"]
 
@@ -20,13 +23,13 @@ class View:
     """How motion is found."""
     flow_weights: Path | None = None
     """Checkpoint of RAFT."""
-    start: float = 0.0
+    start: float = field(default=0.0, metadata={"low": 0})
     """Second at which to begin."""
-    end: float | None = None
+    end: float | None = field(default=None, metadata={"low": 0})
     """Second at which to stop."""
-    size: int = 0
+    size: int = field(default=0, metadata={"low": 0, "high": 32768})
     """Long edge in pixels; 0 for the clip's own."""
-    longest: float | None = None
+    longest: float | None = field(default=None, metadata={"low": 0.01})
     """Length in pixels that is shown in full colour; each field's own when not given."""
     fields: Literal["none", "flo", "png"] = "none"
     """Write the fields too: .flo, or KITTI's .png."""
@@ -65,6 +68,7 @@ def flow(
     from impasto.motion import color_flow, make_estimator, reliability, write_flow
 
     view = view or View()
+    check_fields(view)
     opened = open_clip(clip)
     find = make_estimator(view.flow, weights=view.flow_weights)
     make_folder(out)
@@ -95,5 +99,5 @@ def flow(
         before = frame
     if count == 0:
         raise InputError(f"{clip} has fewer than two frames there; choose a longer excerpt.")
-    print(f"{count} fields of motion are in {out}")
+    print(printable(f"{count} fields of motion are in {out}"))
     return 0

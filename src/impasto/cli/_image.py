@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from impasto.cli._options import Overrides, preset_names, settle, write_config
 from impasto.cli._show import make_show
-from impasto.config import PaintOptions, to_mapping
+from impasto.config import PaintOptions, check_fields, to_mapping
 from impasto.errors import UsageError
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def _is_folder(out: Path) -> bool:
 
 def check_run(run: Run, tasks: list[Task]) -> None:
     """Refuses what cannot work before anything is painted."""
+    check_fields(run)
     if not 1 <= run.quality <= 100:
         raise UsageError(f"--quality got {run.quality}; allowed is from 1 to 100.")
     if run.bits not in (None, 8, 16):

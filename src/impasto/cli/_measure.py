@@ -6,15 +6,21 @@ import dataclasses
 import json
 import math
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from impasto.errors import InputError
+from impasto.cli._options import split_list
+from impasto.config import FilmOptions, check_fields
+from impasto.errors import InputError, UsageError
+from impasto.text import printable, shown
 
 __all__ = ["measure"]
+
+MOST_GAP = 500
 
 measure = App(name="measure", help="Figures of what was painted.")
 
@@ -56,7 +62,7 @@ def image(
     judge = load_backbone(how.judge, weights=how.judge_weights)
     found = measure_files(pair_up(out, content, style), judge, how.lpips)
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(printable(f"note: {note}"), file=sys.stderr)
     print(json.dumps(_plain(described(found))) if how.json else table(found))
     return 0
 
@@ -66,13 +72,13 @@ def image(
 class How:
     """What is compared, and how motion is found."""
 
-    start: float | None = None
+    start: float | None = field(default=None, metadata={"low": 0})
     """Second of CLIP at which FILM begins; what FILM's own settings say when not given."""
     gaps: str = "1,2,4,10"
     """Frames between the two that are compared."""
-    frames: int | None = None
+    frames: int | None = field(default=None, metadata={"low": 1})
     """Measure so many frames; all when not given."""
-    every: int = 4
+    every: int = field(default=4, metadata={"low": 1})
     """Measure style, content and features on every so many frames."""
     flow: Literal["dis", "dis-half", "farneback", "raft"] = "dis"
     """How motion is found."""
@@ -95,24 +101,24 @@ def video(
     Errors are mean squares of values of 0 to 1 along the motion, where it is reliable, within shots.
     """
     from impasto.backbones import load_backbone
-    from impasto.cli._options import split_list
     from impasto.measure import FilmMeter, measure_film, same_frames
     from impasto.media import read_image, resize_to_fit
     from impasto.media.video import open_clip, read_film_metadata
     from impasto.motion import make_estimator
 
     how = how or How()
+    check_fields(how)
+    gaps = _gaps(how.gaps)
     painted, source = open_clip(film), open_clip(clip)
     start = how.start
     if start is None:
-        known = {} if film.is_dir() else read_film_metadata(film)
-        start = float(known.get("film", {}).get("start", 0.0))
+        start = _start_of({} if film.is_dir() else read_film_metadata(film))
     size = (painted.info.height_px, painted.info.width_px)
     pictures = [resize_to_fit(read_image(style).to_tensor(), max(size)) for style in styles]
     meter = FilmMeter(
         load_backbone(),
         pictures,
-        gaps=split_list("gaps", how.gaps, int),
+        gaps=gaps,
         estimator=make_estimator(how.flow, weights=how.flow_weights),
         every=how.every,
     )
@@ -125,6 +131,23 @@ def video(
     else:
         _print(figures)
     return 0
+
+
+def _gaps(text: str) -> tuple[int, ...]:
+    gaps: tuple[int, ...] = split_list("gaps", text, int)
+    if not gaps or not all(1 <= gap <= MOST_GAP for gap in gaps):
+        raise UsageError(
+            f"--gaps got {shown(text)}; allowed are numbers of frames from 1 to {MOST_GAP}."
+        )
+    return gaps
+
+
+def _start_of(known: Mapping[str, Any]) -> float:
+    """Second of the clip at which a film's own settings say that it begins; 0 where they say nothing usable."""
+    try:
+        return FilmOptions(start=known["film"]["start"]).start
+    except (LookupError, TypeError, UsageError):
+        return 0.0
 
 
 def _plain(value: Any) -> Any:

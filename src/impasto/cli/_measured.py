@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto.cli._options import carried
 from impasto.errors import InputError
+from impasto.text import printable
 
 if TYPE_CHECKING:
     from impasto.measure import PictureFigures
@@ -64,7 +65,7 @@ def _mate(path: Path, place: Path, kind: str) -> Path:
 
     candidates = find_images([str(place)])
     told = _told(path).get(kind)
-    names = [told] if isinstance(told, str) else list(told or [])
+    names = told if isinstance(told, list) else [told]
     for candidate in candidates:
         if candidate.name in names:
             return candidate
@@ -77,13 +78,10 @@ def _mate(path: Path, place: Path, kind: str) -> Path:
 
 
 def _told(path: Path) -> dict[str, Any]:
-    from impasto.media import read_metadata
-
     try:
-        values: dict[str, Any] = json.loads(read_metadata(path)["impasto"])
-    except (KeyError, ValueError, OSError):
+        return carried(path)
+    except InputError:
         return {}
-    return values
 
 
 def measure_files(trios: Sequence[Trio], judge: Backbone, lpips: Path | None = None) -> Found:
@@ -135,7 +133,9 @@ def table(found: Found) -> str:
 
     told = described(found)
     lines = (
-        [f"{len(found.figures)} pictures"] if len(found.figures) > 1 else [str(found.trios[0].out)]
+        [f"{len(found.figures)} pictures"]
+        if len(found.figures) > 1
+        else [printable(found.trios[0].out)]
     )
     for name, mean in told["means"].items():
         text = f"{name:<18} {mean['mean']:9.4f}"

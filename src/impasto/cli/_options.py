@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +12,25 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from impasto.config import PRESETS, PaintOptions, options
+from impasto.config import (
+    PRESETS,
+    PaintOptions,
+    Settings,
+    options,
+    read_settings,
+    read_toml,
+    settings_of_media,
+)
 from impasto.errors import InputError, MissingFileError, OutputError, UsageError
+from impasto.text import printable, shown
 
 __all__ = [
     "Overrides",
+    "carried",
+    "check_config_place",
     "given",
     "make_overrides",
+    "preset_names",
     "read_config",
     "settle",
     "split_list",
@@ -24,6 +38,12 @@ __all__ = [
 ]
 
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+MARK = "# Settings written by impasto."
+"""First line of a settings file; a file without it is never replaced."""
+
+NO_SETTINGS = (
+    "{} carries no settings of impasto; give a TOML file, or a picture or film made by impasto."
+)
 _GROUPS: dict[str, Group] = {}
 
 
@@ -96,78 +116,137 @@ def split_list(name: str, text: str, kind: type) -> tuple[Any, ...]:
     except ValueError as error:
         flag = "--" + name.replace("_", "-")
         what = {int: "whole numbers", float: "numbers"}.get(kind, "names")
-        raise UsageError(f"{flag} got {text!r}; allowed are {what} separated by commas.") from error
+        raise UsageError(
+            f"{flag} got {shown(text)}; allowed are {what} separated by commas."
+        ) from error
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Reads options from a TOML file, or from a picture or film that impasto painted."""
+def read_config(path: Path) -> Settings:
+    """Reads settings from a TOML file, or from a picture or film that impasto painted.
+
+    What a picture or film says may only decide how to paint; the keys that were ignored are printed to standard error.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        InputError: It holds no settings that can be read.
+        UsageError: A setting is not allowed; the message gives the file and the key's path.
+    """
     if not path.exists():
         raise MissingFileError(
             f"there is no file {path}; give a TOML file, or a picture or film made by impasto."
         )
-    if path.suffix.lower() in FILMS:
-        return _from_film(path)
-    if path.suffix.lower() != ".toml":
-        return _from_picture(path)
+    if path.suffix.lower() == ".toml":
+        return _settings_in(path, read_toml(path, "settings file"))
+    kept, dropped = settings_of_media(_settings_in(path, _carried(path)))
+    if dropped:
+        names = ", ".join(dropped)
+        more = "; give the look with --look" if "look" in dropped else ""
+        print(
+            printable(f"note: ignored settings of {path.name} that name files or fetch: {names}{more}"),
+            file=sys.stderr,
+        )  # fmt: skip
+    return kept
+
+
+def _settings_in(path: Path, values: object) -> Settings:
+    """Settings, or an error that says which file they are in."""
     try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[no-redef]
+        return read_settings(values)
+    except UsageError as error:
+        raise type(error)(f"in {path}, {error}") from error
+
+
+def _carried(path: Path) -> object:
+    """The settings inside a picture or film.
+
+    Raises:
+        InputError: There are none.
+    """
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path} is not TOML that can be read ({error}).") from error
+        values = carried(path)
+        return {**values["options"], "film": values.get("film", {})}
+    except (LookupError, TypeError) as error:
+        raise InputError(NO_SETTINGS.format(path)) from error
+
+
+def carried(path: Path) -> dict[str, Any]:
+    """All that impasto wrote into a picture or film about how it was made.
+
+    Raises:
+        InputError: There is nothing, or it is damaged.
+    """
+    try:
+        values = _film_metadata(path) if path.suffix.lower() in FILMS else _metadata(path)
+    except Exception as error:  # the file may be anything, and readers fail in any way
+        raise InputError(NO_SETTINGS.format(path)) from error
+    if not isinstance(values, dict):
+        raise InputError(NO_SETTINGS.format(path))
     return values
+
+
+def _film_metadata(path: Path) -> Any:
+    from impasto.media.video import read_film_metadata
+
+    return read_film_metadata(path)
+
+
+def _metadata(path: Path) -> Any:
+    from impasto.media import read_metadata
+
+    return json.loads(read_metadata(path)["impasto"])
+
+
+def check_config_place(path: Path) -> None:
+    """Refuses a place for settings that is no .toml, or that holds a file of another origin.
+
+    Raises:
+        UsageError: The name does not end in .toml.
+        OutputError: The file exists and does not begin with `MARK`, or the folder cannot be written.
+    """
+    from impasto.media import check_place
+
+    if path.suffix.lower() != ".toml":
+        raise UsageError(
+            f"settings are written to a .toml file, not to {path.name}; change the name."
+        )
+    check_place(path, "settings file")
+    if path.exists() and not _is_ours(path):
+        raise OutputError(
+            f"{path} exists and was not written by impasto; choose another name, or remove it."
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(MARK)) == MARK.encode()
+    except OSError:
+        return False
 
 
 def write_config(path: Path, values: dict[str, Any]) -> None:
     """Writes settled options to a TOML file, for `read_config`.
 
     Raises:
-        OutputError: It cannot be written.
+        UsageError: The name does not end in .toml.
+        OutputError: It cannot be written, or would replace a file that impasto did not write.
     """
     import tomli_w
 
-    try:
-        path.write_text(tomli_w.dumps(values), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from error
+    from impasto.media import replacing
 
-
-def _from_film(path: Path) -> dict[str, Any]:
-    from impasto.media.video import read_film_metadata
-
-    values = read_film_metadata(path)
-    if not isinstance(values.get("options"), dict):
-        raise InputError(
-            f"{path} carries no settings of impasto; give a TOML file or a film made by impasto."
-        )
-    return {**values["options"], "film": values.get("film", {})}
-
-
-def _from_picture(path: Path) -> dict[str, Any]:
-    import json
-
-    from impasto.media import read_metadata
-
-    try:
-        text = read_metadata(path)["impasto"]
-        values: dict[str, Any] = json.loads(text)["options"]
-    except (KeyError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path} carries no settings of impasto; give a TOML file or a picture made by impasto."
-        ) from error
-    return values
+    check_config_place(path)
+    with replacing(path) as beside:
+        beside.write_text(f"{MARK}\n{tomli_w.dumps(values)}", encoding="utf-8")
 
 
 def settle(preset: str | None, config: Path | None, overrides: Any) -> PaintOptions:
     """Preset, then the config's values, then those of the command line."""
-    values = read_config(config) if config is not None else {}
-    values.pop("film", None)
-    base = values.pop("preset", "standard")
-    return options(preset or base, **(values | given(overrides)))
+    settings = read_config(config) if config is not None else Settings()
+    base = preset or settings.preset or "standard"
+    return options(base, **{**settings.paint, **given(overrides)})
 
 
 def preset_names() -> str:

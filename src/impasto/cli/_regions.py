@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from impasto.cli._options import split_list
+from impasto.config import check_fields
 from impasto.errors import UsageError
+from impasto.text import printable, shown
 
 if TYPE_CHECKING:
     from impasto.media import Picture
@@ -27,7 +31,7 @@ class Finding:
 
     find: Literal["auto", "semantic"] = "auto"
     """What looks alike in both pictures, or what the network in --segmenter says things are."""
-    count: int = 4
+    count: int = field(default=4, metadata={"low": 2, "high": 9})
     """Most regions that auto finds."""
     segmenter: Path | None = None
     """Folder of a network of transformers, such as SegFormer's."""
@@ -59,6 +63,7 @@ def regions(
     )
 
     finding = finding or Finding()
+    check_fields(finding)
     masks = ("content_regions",) if style is None else ("content_regions", "style_regions")
     outs = [out / f"{name}.png" for name in (*masks, "overlay")]
     check_outputs(outs, [content, style, finding.scribble], overwrite=finding.overwrite)
@@ -75,9 +80,9 @@ def regions(
             if name in masks
         )
         called = colors[name] if name == colors[name] else f"{name} ({colors[name]})"
-        print(f"{called}: {areas}")
+        print(printable(f"{called}: {areas}"))
     second = f" --style-regions {out / 'style_regions.png'}" if len(found) > 1 else " --only white"
-    print(f"use them with --content-regions {out / 'content_regions.png'}{second}")
+    print(printable(f"use them with --content-regions {out / 'content_regions.png'}{second}"))
     return 0
 
 
@@ -100,8 +105,6 @@ def _find(pictures: list[Picture], finding: Finding) -> list[Mapping[str, Any]]:
             raise UsageError("--find semantic needs the folder of a network; give --segmenter.")
         network = Segmenter(finding.segmenter)
         return [network.masks(image) for image in images]
-    if not 2 <= finding.count <= 9:
-        raise UsageError(f"--count got {finding.count}; allowed is from 2 to 9.")
     backbone = load_backbone()
     grouping = group_jointly(images[0], images[-1], backbone, finding.count)
     return [
@@ -110,12 +113,10 @@ def _find(pictures: list[Picture], finding: Finding) -> list[Mapping[str, Any]]:
 
 
 def _box(text: str) -> tuple[float, float, float, float]:
-    try:
-        left, top, width, height = (float(part) for part in text.replace(",", " ").split())
-    except ValueError as error:
-        raise UsageError(
-            f"--box got {text!r}; allowed is left,top,width,height in pixels."
-        ) from error
+    numbers = split_list("box", text, float)
+    if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers):
+        raise UsageError(f"--box got {shown(text)}; allowed is left,top,width,height in pixels.")
+    left, top, width, height = numbers
     return left, top, width, height
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from impasto.cli._bar import make_bar, make_console
+from impasto.cli._bar import make_bar, make_console, say
 
 if TYPE_CHECKING:
     from impasto.media import Picture
@@ -134,7 +134,7 @@ class BarShow(QuietShow):
         self._bar.stop()
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        say(self._console, text)
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
         """Bytes of weights fetched."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from impasto.cli._bar import make_bar, make_console
+from impasto.cli._bar import make_bar, make_console, say
 from impasto.cli._show import where
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class BarFilmShow(QuietFilmShow):
         self._bar.start()
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        say(self._console, text)
 
     def header(self, job: FilmJob) -> None:
         """What is about to be done."""
@@ -105,6 +105,8 @@ class BarFilmShow(QuietFilmShow):
                 f"{about['seconds_a_frame_foretold']:.1f} s a frame and {about['memory_gib_foretold']:.1f} GiB"
             )
         self._print(text)
+        for name, path in about["writes"].items():
+            self._print(f"also writes to {path} ({name.replace('_', ' ')})")
         for note in about["notes"]:
             self._print(f"note: {note}")
         if about["done"]:
@@ -169,6 +171,7 @@ def described(job: FilmJob) -> dict[str, Any]:
         "precision": trial.precision,
         "seconds_a_frame_foretold": round(following, 2),
         "memory_gib_foretold": round(trial.plan.forecast.memory_bytes / 2**30, 2),
+        "writes": _writes(job),
         "notes": [*job.notes, *trial.plan.notes, *thread_notes(trial.device)],
     }
 
@@ -181,8 +184,17 @@ def _described_look(job: FilmJob) -> dict[str, Any]:
         "frames": job.frames,
         "done": job.store.done(),
         "method": f"look {Path(look).stem}",
+        "writes": _writes(job),
         "notes": list(job.notes),
     }
+
+
+def _writes(job: FilmJob) -> dict[str, str]:
+    """Paths besides the film that its settings have it write to, by field."""
+    from impasto.config import path_fields
+
+    given = {name: getattr(job.film, name) for name in path_fields(type(job.film), "write")}
+    return {name: str(path) for name, path in given.items() if path is not None}
 
 
 def _like(method: Any, film: Any) -> bool:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+from impasto.cli._bar import make_bar, make_console, say
 from impasto.errors import MissingFileError
 
 __all__ = ["TrainingShow", "take_up"]
@@ -41,8 +42,6 @@ class TrainingShow:
         self._json, self._quiet = json_lines, quiet
         self._bar: Any = None
         if not self._json and not self._quiet:
-            from impasto.cli._bar import make_bar, make_console
-
             self._console = make_console()
             self._bar = make_bar(self._console)
             self._task = self._bar.add_task("training", total=steps, losses="")
@@ -53,7 +52,7 @@ class TrainingShow:
         if self._json:
             print(json.dumps({"event": "note", "text": text}), flush=True)
         elif not self._quiet:
-            self._console.print(text, markup=False, soft_wrap=True)
+            say(self._console, text)
 
     def step(self, step: Any) -> None:
         """One step was taken.
@@ -73,7 +72,7 @@ class TrainingShow:
             )
             if getattr(step, "validation", None) is not None:
                 found = "  ".join(f"{name} {value:.4f}" for name, value in step.validation.items())
-                self._console.print(f"step {step.step}: {found}", markup=False, soft_wrap=True)
+                say(self._console, f"step {step.step}: {found}")
 
     def done(self, out: Path, steps: int, seconds: float, *, interrupted: bool) -> None:
         """What was trained is written."""
@@ -90,9 +89,7 @@ class TrainingShow:
             )
         elif not self._quiet:
             how = "interrupted; so far" if interrupted else "trained"
-            self._console.print(
-                f"{how} {out} ({steps} steps, {seconds:.0f} s)", markup=False, soft_wrap=True
-            )
+            say(self._console, f"{how} {out} ({steps} steps, {seconds:.0f} s)")
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

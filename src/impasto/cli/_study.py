@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from impasto.cli._options import Overrides, settle, write_config
-from impasto.config import to_mapping
-from impasto.errors import UsageError
+from impasto.cli._bar import make_bar, make_console, say
+from impasto.cli._options import Overrides, carried, check_config_place, settle, write_config
+from impasto.config import check_fields, to_mapping
+from impasto.errors import InputError, OutputError, UsageError
+from impasto.text import printable
 
 if TYPE_CHECKING:
     from impasto.study import Plan
@@ -39,7 +42,7 @@ class StudyRun:
     """Network that judges."""
     judge_weights: Path | None = None
     """File of its weights."""
-    workers: int = 1
+    workers: int = field(default=1, metadata={"low": 1, "high": 1024})
     """Processes that share the cores."""
     yes: bool = False
     """Begin even where it takes hours."""
@@ -58,19 +61,20 @@ def study(
 ) -> int:
     """Run a grid of paintings and write a table, a sheet, a film of the sweep and a page.
 
-    What is finished is never run again; a run that fails is told and the others go on.
+    What is finished is never run again; a run that fails is told and the others go on. Ctrl-C stops within seconds and
+    gives up the runs in progress; the same command goes on.
     """
     from impasto.study import (
         bundled,
+        check_folder,
         estimated_hours,
         load_plan,
         open_folder,
         read_results,
-        run_study,
-        write_report,
     )
 
     run = run or StudyRun()
+    check_fields(run)
     if name == "list":
         print("\n".join(f"{one:<12} {load_plan(one).title}" for one in bundled()))
         return 0
@@ -84,22 +88,36 @@ def study(
     )  # fmt: skip
     if not plan.contents:
         raise UsageError("this study has no contents of its own; give some with --contents.")
+    check_folder(out, plan)
     count = sum(1 for _cell in plan.cells())
-    lock = open_folder(out, plan)
     missing = count - sum("error" not in values for _cell, values in read_results(out, plan))
     hours = estimated_hours(plan, missing) if missing else 0.0
     if hours > LONG_HOURS and not run.yes:
         raise UsageError(
             f"{missing} runs would take about {hours:.1f} hours; give --yes to begin, or a smaller --size."
         )
+    with open_folder(out, plan):
+        return _run_and_report(plan, out, run, count, hours)
+
+
+def _run_and_report(plan: Plan, out: Path, run: StudyRun, count: int, hours: float) -> int:
+    """Runs what is missing, shows it, and writes the report."""
+    from impasto.study import read_results, run_study, write_report
+
     show = _Show(plan, count, hours, json_lines=run.json)
-    interrupted, failed = False, 0
+    finished = failed = 0
     try:
-        for done in run_study(plan, out, workers=run.workers):
-            failed += "error" in done.values
-            show.cell(done)
+        with contextlib.closing(run_study(plan, out, workers=run.workers)) as cells:
+            for done in cells:
+                finished = done.number
+                failed += "error" in done.values
+                show.cell(done)
     except KeyboardInterrupt:
-        interrupted = True
+        show.close()
+        show.say(
+            f"interrupted; {finished} of {count} runs are finished and kept in {out}, and the same command goes on"
+        )
+        return INTERRUPTED
     finally:
         show.close()
     for path in write_report(plan, read_results(out, plan), out):
@@ -108,8 +126,7 @@ def study(
         show.say(
             f"{failed} of {count} runs failed; the page says why, and the same command tries them again"
         )
-    lock.release()
-    return INTERRUPTED if interrupted else FAILED if failed else 0
+    return FAILED if failed else 0
 
 
 def _listed(text: str | None) -> list[str]:
@@ -123,12 +140,8 @@ class _Show:
         self._json = json_lines
         self._bar: Any = None
         if not json_lines:
-            from impasto.cli._bar import make_bar, make_console
-
             self._console = make_console()
-            self._console.print(
-                f"{plan.title}: {count} runs, about {60 * hours:.0f} minutes", markup=False
-            )
+            say(self._console, f"{plan.title}: {count} runs, about {60 * hours:.0f} minutes")
             self._bar = make_bar(self._console)
             self._task = self._bar.add_task("running", total=count, losses="")
             self._bar.start()
@@ -138,7 +151,7 @@ class _Show:
         if self._json:
             print(json.dumps({"event": "note", "text": text}), flush=True)
         else:
-            self._console.print(text, markup=False, soft_wrap=True)
+            say(self._console, text)
 
     def cell(self, done: Any) -> None:
         """One run ended."""
@@ -153,15 +166,11 @@ class _Show:
         self._bar.update(
             self._task,
             completed=done.number,
-            description=done.cell.case.name,
+            description=printable(done.cell.case.name),
             losses=f"{done.seconds_left:.0f} s left",
         )
         if "error" in done.values:
-            self._console.print(
-                f"{done.cell.case.name} failed: {done.values['error']}",
-                markup=False,
-                soft_wrap=True,
-            )
+            say(self._console, f"{done.cell.case.name} failed: {done.values['error']}")
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
@@ -191,22 +200,14 @@ def tune(
     OUT holds the best by the measured scores; impasto image takes it with --config. The sheet, OUT with .png in place
     of .toml, shows all with their values, and you may choose another.
     """
-    from impasto.cli._bar import make_bar, make_console
-    from impasto.media import (
-        check_not_input,
-        check_place,
-        check_replaceable,
-        read_image,
-        write_image,
-    )
+    from impasto.media import check_not_input, read_image, write_image
     from impasto.study import suggest
 
-    if out.suffix != ".toml":
-        raise UsageError(f"the choice is written to a .toml, not to {out.name}; change --out.")
-    check_place(out, "choice")
     sheet_path = out.with_suffix(".png")
+    check_config_place(out)
     check_not_input([out, sheet_path], [content, style, *more_styles])
-    check_replaceable(sheet_path, overwrite=overwrite)
+    if not overwrite:
+        _check_sheet(sheet_path)
     paint = settle(preset, None, options)
     if paint.paints_at_once:
         raise UsageError("tune is of the optimiser; leave --look away.")
@@ -220,15 +221,30 @@ def tune(
         )  # fmt: skip
     best = tries[0]
     write_config(out, to_mapping(best.options))
-    write_image(sheet_path, sheet)
+    write_image(sheet_path, sheet, metadata={"impasto": json.dumps({"sheet": out.name})})
     for one in tries:
-        console.print(
+        say(
+            console,
             f"{one.label}: score {one.score:.3f}, style {one.figures.style:.4f}, content {one.figures.content:.3f}, "
-            f"structure {one.figures.structure:.2f}", markup=False, soft_wrap=True,
-        )  # fmt: skip
-    console.print(
-        f"chose {best.label}; wrote {out} and {sheet_path}",
-        markup=False,
-        soft_wrap=True,
-    )
+            f"structure {one.figures.structure:.2f}",
+        )
+    say(console, f"chose {best.label}; wrote {out} and {sheet_path}")
     return 0
+
+
+def _check_sheet(path: Path) -> None:
+    """Refuses to replace a picture that is no sheet of `tune`.
+
+    Raises:
+        OutputError: There is one.
+    """
+    if not path.exists():
+        return
+    try:
+        ours = "sheet" in carried(path)
+    except InputError:
+        ours = False
+    if not ours:
+        raise OutputError(
+            f"the sheet would replace {path}, which tune did not write; choose another --out."
+        )

@@ -96,12 +96,15 @@ def train(
             show.step(step)
             if step.validation is not None and writes:
                 _keep(training, out, (style, *more_styles))
+                _show_progress(training, out)
     except KeyboardInterrupt:
         interrupted = True
     finally:
         show.close()
     if writes:
         _keep(training, out, (style, *more_styles))
+        if not interrupted:
+            _show_progress(training, out)
         show.done(out, training.step, time.monotonic() - began, interrupted=interrupted)
     if lock is not None:
         lock.release()
@@ -125,13 +128,18 @@ def _curves(out: Path) -> Path:
 
 
 def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
-    """Writes look, checkpoint, samples and curves, each beside and moved into place."""
+    """Writes look and checkpoint, each beside and moved into place."""
     from impasto.looks import save_look
-    from impasto.media import draw_curves, draw_rows, write_image
     from impasto.optimize import save_checkpoint
 
     save_look(out, training.look(styles=[path.name for path in styles]))
     save_checkpoint(_checkpoint(out), training.state_dict(), MARK)
+
+
+def _show_progress(training: Training, out: Path) -> None:
+    """Writes samples and curves, which takes too long after Ctrl-C."""
+    from impasto.media import draw_curves, draw_rows, write_image
+
     write_image(_samples(out), draw_rows(training.samples()))
     if len(training.history) > 1:
         write_image(_curves(out), draw_curves(training.history))

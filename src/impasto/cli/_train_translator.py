@@ -92,6 +92,7 @@ def train_translator(
             show.step(step)
             if step.sample and writes:
                 _keep(training, out, a, b)
+                _show_progress(training, out)
     except KeyboardInterrupt:
         interrupted = True
         if writes:
@@ -113,13 +114,18 @@ def _told(hours: float) -> str:
 
 
 def _keep(training: TranslatorTraining, out: Path, a: Path, b: Path) -> None:
-    """Writes model, checkpoint, samples and curves, each beside and moved into place."""
-    from impasto.media import draw_curves, draw_rows, write_image
+    """Writes model and checkpoint, each beside and moved into place."""
     from impasto.optimize import save_checkpoint
     from impasto.translate import save_translator
 
     save_translator(out / "model.translator", training.translator(a=a.name, b=b.name))
     save_checkpoint(out / "checkpoint", training.state_dict(), MARK)
+
+
+def _show_progress(training: TranslatorTraining, out: Path) -> None:
+    """Writes samples and curves, which takes too long after Ctrl-C."""
+    from impasto.media import draw_curves, draw_rows, write_image
+
     write_image(out / "samples.png", draw_rows(training.samples()))
     if training.history:
         write_image(out / "curves.png", draw_curves(training.history))

@@ -18,7 +18,14 @@ from impasto.cli._options import (
     write_config,
 )
 from impasto.cli._show_film import FilmShow, make_film_show
-from impasto.config import METHODS, FilmOptions, PaintOptions, film_options, options, to_mapping
+from impasto.config import (
+    FilmOptions,
+    PaintOptions,
+    Settings,
+    film_options,
+    options,
+    to_mapping,
+)
 from impasto.errors import ImpastoError, UsageError
 
 if TYPE_CHECKING:
@@ -110,17 +117,14 @@ def video(
 
 def settle_film(run: FilmRun, film: Any, paint: Any) -> tuple[PaintOptions, FilmOptions]:
     """Preset and method, then the config's values, then those of the command line."""
-    values = read_config(run.config) if run.config is not None else {}
-    filmed = dict(values.pop("film", {}))
-    base = run.preset or values.pop("preset", None)
+    settings = read_config(run.config) if run.config is not None else Settings()
+    base = run.preset or settings.preset
     own_size = {} if base is not None else {"size": 0}
-    values.pop("preset", None)
-    painting = options(base or "standard", **(own_size | values | given(paint, PaintOptions)))
-    method = run.method or filmed.pop("method", "steady")
-    filmed.pop("method", None)
-    if method not in METHODS:
-        film_options(method)  # says which there are
-    return painting, film_options(method, **(filmed | given(film, FilmOptions)))
+    painting = options(
+        base or "standard", **{**own_size, **settings.paint, **given(paint, PaintOptions)}
+    )
+    method = run.method or settings.method or "steady"
+    return painting, film_options(method, **{**settings.film, **given(film, FilmOptions)})
 
 
 def preview_of(

@@ -3,7 +3,18 @@
 Nothing here imports torch, so that ``impasto --help`` is instant.
 """
 
-from impasto.config._fields import to_mapping
+from impasto.config._fields import (
+    DEVICE,
+    MOST_SEED,
+    check_fields,
+    check_mapping,
+    check_name,
+    check_table,
+    derived_seed,
+    option,
+    path_fields,
+    to_mapping,
+)
 from impasto.config._film import METHODS, FilmOptions, film_options
 from impasto.config._paint import (
     PRESETS,
@@ -11,27 +22,42 @@ from impasto.config._paint import (
     PaintOptions,
     StartName,
     StyleLossName,
-    from_mapping,
     option_fields,
     options,
 )
+from impasto.config._settings import Settings, from_mapping, read_settings, settings_of_media
+from impasto.config._toml import parse_toml, read_toml
 from impasto.config._train import TrainOptions, train_options
 from impasto.config._translate import TranslateOptions, translate_options
 
 __all__ = [
+    "DEVICE",
     "METHODS",
+    "MOST_SEED",
     "PRESETS",
     "FilmOptions",
     "KeepColors",
     "PaintOptions",
+    "Settings",
     "StartName",
     "StyleLossName",
     "TrainOptions",
     "TranslateOptions",
+    "check_fields",
+    "check_mapping",
+    "check_name",
+    "check_table",
+    "derived_seed",
     "film_options",
     "from_mapping",
+    "option",
     "option_fields",
     "options",
+    "parse_toml",
+    "path_fields",
+    "read_settings",
+    "read_toml",
+    "settings_of_media",
     "to_mapping",
     "train_options",
     "translate_options",

@@ -1,19 +1,53 @@
-"""What every class of options shares: fields with help and range, checks, and plain values for TOML."""
+"""What every class of options shares: fields with help and range, one validator, and plain values for TOML."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
+import numbers
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from impasto.errors import UsageError, unknown_name
+from impasto.text import printable, shown
 
-__all__ = ["changed", "check_fields", "flag", "option", "to_mapping"]
+__all__ = [
+    "DEVICE",
+    "MOST_SEED",
+    "PathUse",
+    "change_fields",
+    "check_fields",
+    "check_mapping",
+    "check_name",
+    "check_table",
+    "derived_seed",
+    "flag",
+    "option",
+    "path_fields",
+    "to_mapping",
+]
+
+PathUse = Literal["read", "write"]
+
+MOST_SEED = 2**63 - 1
+"""Largest seed; torch and NumPy both take it."""
+
+MOST_INTEGER = 2**31 - 1
+MOST_NUMBER = 1e9
+MOST_ITEMS = 1000
+MOST_CHARACTERS = 1000
+MOST_PATH_CHARACTERS = 4096
+
+DEVICE: Mapping[str, Any] = types.MappingProxyType(
+    {"pattern": r"auto|cpu|cuda|cuda:\d{1,3}|mps", "allowed": "auto, cpu, cuda, cuda:N, mps"}
+)
+"""Arguments of `option` for a field that names a device."""
 
 
 def option(
@@ -23,85 +57,130 @@ def option(
     group: str,
     low: float | None = None,
     high: float | None = None,
+    **more: Any,
 ) -> Any:
-    """A field with what the command line and the docs say of it, and its allowed range."""
-    return field(default=default, metadata={"help": text, "group": group, "low": low, "high": high})
+    """A field with what the command line and the docs say of it, and what it allows.
+
+    Args:
+        default: Its value when not given.
+        text: Help.
+        group: Heading in the help.
+        low: Smallest number allowed.
+        high: Largest number allowed; `MOST_INTEGER` or `MOST_NUMBER` when not given.
+        **more: ``path`` says whether a path is read or written (`PathUse`; every path has to say it); ``builtin`` names
+            that a path may also be; ``pattern`` and ``allowed`` restrict text to a regular expression, in words;
+            ``from_media`` whether settings found in a picture or film may set it (not paths, by default).
+    """
+    usual = {"path": None, "builtin": (), "pattern": None, "allowed": "", "from_media": None}
+    if more.keys() - usual.keys():
+        raise TypeError(f"option() has no arguments {sorted(more.keys() - usual.keys())}")
+    about = usual | more
+    if about["from_media"] is None:
+        about["from_media"] = about["path"] is None
+    about |= {"help": text, "group": group, "low": low, "high": high}
+    return field(default=default, metadata=about)
 
 
 def check_fields(values: Any) -> None:
-    """Holds every field of a dataclass of options against its choices and range.
+    """Holds every field of a frozen dataclass against its type, choices and range.
+
+    Lists become tuples, whole numbers floats, and texts paths where the field says so. A number whose field gives no
+    ``low`` and ``high`` is at most `MOST_NUMBER` or `MOST_INTEGER` from 0.
 
     Raises:
         UsageError: A value is not allowed.
     """
-    hints = get_type_hints(type(values))
+    kind: type = type(values)
+    hints = _hints(kind)
     for spec in dataclasses.fields(values):
-        _check(spec, hints[spec.name], getattr(values, spec.name))
+        given = getattr(values, spec.name)
+        checked = _check(spec, hints[spec.name], given, flag(spec.name))
+        if checked is not given:
+            object.__setattr__(values, spec.name, checked)
 
 
-def flag(name: str) -> str:
-    """The option of the command that goes with a field."""
-    return "--" + name.replace("_", "-")
+def check_mapping(
+    kind: type, values: Mapping[str, Any], prefix: str = "", more: Collection[str] = ()
+) -> dict[str, Any]:
+    """Checks a table of settings against the fields of a class of options.
+
+    Args:
+        kind: The class of options.
+        values: Its fields by name, from TOML, JSON or a caller.
+        prefix: Path of the table, for messages: ``"film."``.
+        more: Keys that are also allowed, and left as they are.
+
+    Returns:
+        The values in the types of the fields.
+
+    Raises:
+        UnknownNameError: There is no such field.
+        UsageError: A value is of another type or out of its range; the message gives the key's path.
+    """
+    specs = {spec.name: spec for spec in dataclasses.fields(kind)}
+    hints = _hints(kind)
+    checked = {}
+    for key, value in values.items():
+        if key in specs:
+            checked[key] = _check(specs[key], hints[key], value, prefix + key)
+        elif key in more:
+            checked[key] = value
+        else:
+            allowed = [prefix + name for name in (*more, *specs)]
+            raise unknown_name("option", prefix + str(key), allowed)
+    return checked
 
 
-def _check(spec: dataclasses.Field[Any], hint: Any, value: Any) -> None:
-    allowed = _choices(hint)
-    if allowed and value is not None and value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint_text = f" Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(
-            f"{flag(spec.name)} got {value!r}; allowed: {', '.join(allowed)}.{hint_text}"
-        )
-    low, high = spec.metadata["low"], spec.metadata["high"]
-    for number in value if isinstance(value, tuple) else (value,):
-        if number is None or isinstance(number, (str, bool, Path)):
-            continue
-        if (low is not None and not number >= low) or (high is not None and not number <= high):
-            span = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-            raise UsageError(f"{flag(spec.name)} got {number!r}; allowed is {span}.")
+def check_table(value: object, path: str) -> dict[str, Any]:
+    """A table of settings.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{path} got {shown(value)}; allowed is a table of options.")
+    return dict(value)
 
 
-def _choices(hint: Any) -> tuple[str, ...]:
-    if get_origin(hint) is Literal:
-        return get_args(hint)
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        return tuple(c for part in get_args(hint) for c in _choices(part))
-    return ()
+def check_name(kind: str, value: object, allowed: Iterable[str]) -> str:
+    """A name that exists.
+
+    Raises:
+        UnknownNameError: It does not, or is no text.
+    """
+    names = list(allowed)
+    if not isinstance(value, str) or value not in names:
+        raise unknown_name(kind, value, names)
+    return value
 
 
-def changed(base: Any, overrides: Mapping[str, Any]) -> Any:
-    """A copy of options with fields changed; lists become tuples and text paths where the field says so.
+def change_fields(base: Any, overrides: Mapping[str, Any]) -> Any:
+    """A copy of options with fields changed.
 
     Raises:
         UnknownNameError: There is no such field.
         UsageError: A value is of another type or out of its range.
     """
-    hints = get_type_hints(type(base))
+    names = [spec.name for spec in dataclasses.fields(base)]
     for name in overrides:
-        if name not in hints:
-            raise unknown_name("option", name, hints)
-    values = {name: _coerce(name, hints[name], value) for name, value in overrides.items()}
-    return dataclasses.replace(base, **values)
+        check_name("option", name, names)
+    return dataclasses.replace(base, **overrides)
 
 
-def _coerce(name: str, hint: Any, value: Any) -> Any:
-    """Makes the field's type of what TOML or a caller gives: lists to tuples, text to paths, ints to floats."""
-    if get_origin(hint) is tuple:
-        items = value if isinstance(value, (list, tuple)) else (value,)
-        return tuple(_coerce(name, get_args(hint)[0], item) for item in items)
-    kinds = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    if value is None and type(None) in kinds:
-        return None
-    kind = kinds[0]
-    if get_origin(kind) is Literal:
-        return value
-    if kind is Path and isinstance(value, str):
-        value = Path(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{flag(name)} got {value!r}; allowed is a value of type {kind.__name__}.")
-    return value
+def path_fields(kind: type, use: PathUse | None = None) -> tuple[str, ...]:
+    """Names of the fields that are paths: all, or those that are read or written."""
+    uses = {spec.name: spec.metadata["path"] for spec in dataclasses.fields(kind)}
+    return tuple(name for name, own in uses.items() if own is not None and use in (None, own))
+
+
+def derived_seed(number: int) -> int:
+    """A seed computed from another, brought back into the range from 0 to `MOST_SEED`."""
+    return number % (MOST_SEED + 1)
+
+
+def flag(name: str) -> str:
+    """The option of the command that goes with a field."""
+    return "--" + name.replace("_", "-")
 
 
 def to_mapping(options: Any) -> dict[str, Any]:
@@ -114,3 +193,114 @@ def to_mapping(options: Any) -> dict[str, Any]:
                 str(value) if isinstance(value, Path) else value
             )  # fmt: skip
     return plain
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+Spec = dataclasses.Field[Any]
+
+
+def _check(spec: Spec, hint: Any, value: Any, name: str) -> Any:
+    """The value in the type of the field, or an error that begins with ``name``."""
+    if get_origin(hint) is tuple:
+        return _check_items(spec, get_args(hint)[0], value, name)
+    kinds = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    kind = next(kind for kind in kinds if kind is not type(None))
+    if get_origin(kind) is Literal:
+        return _check_choice(get_args(kind), value, name)
+    return _CHECKS[kind](spec, value, name)
+
+
+def _check_items(spec: Spec, hint: Any, value: Any, name: str) -> tuple[Any, ...]:
+    items = value if isinstance(value, (list, tuple)) else (value,)
+    if len(items) > MOST_ITEMS:
+        raise UsageError(f"{name} got {len(items)} values; allowed are at most {MOST_ITEMS}.")
+    checked = tuple(
+        _check(spec, hint, item, name if name.startswith("--") else f"{name}[{number}]")
+        for number, item in enumerate(items)
+    )
+    same = isinstance(value, tuple) and all(a is b for a, b in zip(value, checked, strict=True))
+    return value if same else checked
+
+
+def _check_choice(allowed: tuple[str, ...], value: Any, name: str) -> Any:
+    if isinstance(value, str) and value in allowed:
+        return value
+    near = difflib.get_close_matches(str(value)[:MOST_CHARACTERS], allowed, n=1) if (
+        isinstance(value, str)
+    ) else []  # fmt: skip
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"{name} got {shown(value)}; allowed: {', '.join(allowed)}.{hint}")
+
+
+def _refuse(name: str, value: Any, allowed: str) -> typing.NoReturn:
+    raise UsageError(f"{name} got {shown(value)}; allowed is {allowed}.")
+
+
+def _check_bool(_spec: Spec, value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        _refuse(name, value, "true or false")
+    return value
+
+
+def _check_integer(spec: Spec, value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        _refuse(name, value, "a whole number")
+    _check_range(spec, value, name, MOST_INTEGER)
+    return int(value)
+
+
+def _check_number(spec: Spec, value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        _refuse(name, value, "a number")
+    _check_range(spec, value, name, MOST_NUMBER)
+    return float(value)
+
+
+def _check_range(spec: Spec, value: Any, name: str, most: float) -> None:
+    low, high = spec.metadata.get("low"), spec.metadata.get("high")
+    low, high = -most if low is None else low, most if high is None else high
+    if not low <= value <= high:  # also true of what is not a number
+        _refuse(name, value, f"from {_number(low)} to {_number(high)}")
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.10g}"
+
+
+def _check_text(spec: Spec, value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        _refuse(name, value, "text")
+    if len(value) > MOST_CHARACTERS or printable(value) != value:
+        _refuse(name, value, f"text of at most {MOST_CHARACTERS} printable characters")
+    pattern = spec.metadata.get("pattern")
+    if pattern is not None and not re.fullmatch(pattern, value, re.ASCII):
+        raise UsageError(f"{name} got {shown(value)}; allowed: {spec.metadata['allowed']}.")
+    return value
+
+
+def _check_path(_spec: Spec, value: Any, name: str) -> Path:
+    if not isinstance(value, (str, Path)):
+        _refuse(name, value, "a path")
+    text = str(value)
+    if not text or len(text) > MOST_PATH_CHARACTERS or "\0" in text or not _is_utf8(text):
+        _refuse(name, value, f"a path of 1 to {MOST_PATH_CHARACTERS} UTF-8 characters")
+    return value if isinstance(value, Path) else Path(value)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_CHECKS: Mapping[type, Callable[[Spec, Any, str], Any]] = types.MappingProxyType(
+    {bool: _check_bool, int: _check_integer, float: _check_number, str: _check_text, Path: _check_path}
+)  # fmt: skip

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.config._fields import changed, check_fields, option
-from impasto.errors import UsageError, unknown_name
+from impasto.config._fields import change_fields, check_fields, check_name, option
+from impasto.errors import UsageError
 
 __all__ = ["METHODS", "FilmOptions", "film_options"]
 
@@ -97,16 +97,20 @@ class FilmOptions:
 
     flow: FlowName = option("dis", "How motion is found; files reads --flow-files.", group="Motion")
     flow_weights: Path | None = option(
-        None, "Checkpoint of RAFT, small or large, for --flow raft.", group="Motion"
+        None,
+        "Checkpoint of RAFT, small or large, for --flow raft.",
+        group="Motion",
+        path="read",
     )
     flow_files: Path | None = option(
         None, "Folder of fields for --flow files: from_000012_to_000011.flo (or .png as KITTI's), counted "
-        "from the excerpt's first frame.", group="Motion",
+        "from the excerpt's first frame.", group="Motion", path="read",
     )  # fmt: skip
     flow_cache: Path | None = option(
         None,
         "Folder that keeps the fields found, for the next run over the same clip.",
         group="Motion",
+        path="write",
     )
     cut_threshold: float = option(
         27.0, "Mean change of hue, saturation and brightness that makes a cut; 0 looks for none.",
@@ -205,7 +209,5 @@ def film_options(method: str = "steady", /, **overrides: Any) -> FilmOptions:
         UnknownNameError: There is no such method or field.
         UsageError: A value is out of its range.
     """
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
-    made: FilmOptions = changed(METHODS[method], overrides)
+    made: FilmOptions = change_fields(METHODS[check_name("method", method, METHODS)], overrides)
     return made

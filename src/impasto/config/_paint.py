@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.config._fields import changed, check_fields, option
-from impasto.errors import UsageError, unknown_name
+from impasto.config._fields import (
+    DEVICE,
+    MOST_SEED,
+    change_fields,
+    check_fields,
+    check_name,
+    option,
+)
+from impasto.errors import UsageError
+from impasto.text import shown
 
 __all__ = [
     "PRESETS",
     "PaintOptions",
-    "from_mapping",
     "option_fields",
     "options",
 ]
@@ -70,7 +78,7 @@ class PaintOptions:
     look: Path | None = option(
         None, "Paint at once with a trained network: instant (any style), a .look of impasto train, an .onnx of "
         "impasto export, or a checkpoint of fast_neural_style. With --start look it paints only the first picture.",
-        group="Picture",
+        group="Picture", path="read", builtin=("instant",),
     )  # fmt: skip
 
     regions: Literal["none", "auto", "semantic"] = option(
@@ -79,14 +87,15 @@ class PaintOptions:
     )  # fmt: skip
     region_count: int = option(4, "Most regions that auto finds.", group="Regions", low=2, high=9)
     segmenter: Path | None = option(
-        None, "Folder of a network of transformers for --regions semantic, such as SegFormer's.", group="Regions"
+        None, "Folder of a network of transformers for --regions semantic, such as SegFormer's.", group="Regions",
+        path="read",
     )  # fmt: skip
     content_regions: Path | None = option(
         None, "Regions of the photograph as colours of a picture; each takes its style from the same colour of "
         "--style-regions. Greys are a soft mask: white one region, black the other. A folder holds a mask a region; "
-        "for a film, a film of masks.", group="Regions",
+        "for a film, a film of masks.", group="Regions", path="read",
     )  # fmt: skip
-    style_regions: Path | None = option(None, "Regions of the style.", group="Regions")
+    style_regions: Path | None = option(None, "Regions of the style.", group="Regions", path="read")
     assign: tuple[str, ...] = option(
         (), "Which style a region takes after, when there are several: white=1.", group="Regions"
     )  # fmt: skip
@@ -169,12 +178,17 @@ class PaintOptions:
     backbone: str = option(
         "vgg19-lite", "The network that sees; see `impasto backbones`.", group="Backbone"
     )
-    weights: Path | None = option(None, "File of the backbone's weights.", group="Backbone")
+    weights: Path | None = option(
+        None, "File of the backbone's weights.", group="Backbone", path="read"
+    )
     pooling: Literal["max", "average", "l2"] | None = option(
         None, "Pooling; the backbone's own when not given.", group="Backbone"
     )
     download: bool = option(
-        False, "Allow the backbone's published weights to be fetched once.", group="Backbone"
+        False,
+        "Allow the backbone's published weights to be fetched once.",
+        group="Backbone",
+        from_media=False,
     )
 
     solver: Literal["lbfgs", "adam", "sgd"] = option(
@@ -207,7 +221,9 @@ class PaintOptions:
         "recolored", "Initial image; recolored is the photograph with the mean and covariance of the style's colors.",
         group="Solver",
     )  # fmt: skip
-    start_file: Path | None = option(None, "The picture for --start file.", group="Solver")
+    start_file: Path | None = option(
+        None, "The picture for --start file.", group="Solver", path="read"
+    )
     averaging: float = option(
         0.0, "Decay of the running average of pictures that is kept as the result; 0 for none.",
         group="Solver", low=0, high=0.999,
@@ -216,9 +232,9 @@ class PaintOptions:
         0.0, "Leave a scale when the loss fell by less than this share over ten steps; 0 never.",
         group="Solver", low=0, high=1,
     )  # fmt: skip
-    seed: int = option(0, "Seed of everything random.", group="Solver", low=0)
+    seed: int = option(0, "Seed of everything random.", group="Solver", low=0, high=MOST_SEED)
 
-    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Machine")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Machine", **DEVICE)
     direction: Literal["ab", "ba"] = option(
         "ab", "Which way a translator goes: from its world A to B, or back.", group="Picture"
     )  # fmt: skip
@@ -267,6 +283,7 @@ class PaintOptions:
             raise UsageError(
                 "--coherence-weight is empty; give one number, or several from coarse to fine."
             )
+        _assignments(self.assign)
         _check_pairing("content", self.content_layers, self.content_layer_weights)
         _check_pairing("style", self.style_layers, self.style_layer_weights)
 
@@ -317,15 +334,19 @@ class PaintOptions:
         Raises:
             UsageError: An assignment is not of the form ``name=number``.
         """
-        found = {}
-        for text in self.assign:
-            name, _equals, number = text.partition("=")
-            if not number.isdigit() or int(number) < 1:
-                raise UsageError(
-                    f"--assign got {text!r}; allowed is a region and a style's number, like white=1."
-                )
-            found[name] = int(number) - 1
-        return found
+        return _assignments(self.assign)
+
+
+def _assignments(texts: tuple[str, ...]) -> dict[str, int]:
+    found = {}
+    for text in texts:
+        name, _equals, number = text.partition("=")
+        if not re.fullmatch("[1-9][0-9]{0,3}", number):
+            raise UsageError(
+                f"--assign got {shown(text)}; allowed is a region and a style's number, like white=1."
+            )
+        found[name] = int(number) - 1
+    return found
 
 
 def _check_pairing(role: str, layers: tuple[str, ...], weights: tuple[float, ...]) -> None:
@@ -392,13 +413,5 @@ def options(preset: str = "standard", /, **overrides: Any) -> PaintOptions:
         UnknownNameError: There is no such preset or field.
         UsageError: A value is out of its range.
     """
-    if preset not in PRESETS:
-        raise unknown_name("preset", preset, PRESETS)
-    made: PaintOptions = changed(PRESETS[preset], overrides)
+    made: PaintOptions = change_fields(PRESETS[check_name("preset", preset, PRESETS)], overrides)
     return made
-
-
-def from_mapping(values: Mapping[str, Any], base: str = "standard") -> PaintOptions:
-    """The reverse of `to_mapping`; a key ``preset`` names the preset to start from."""
-    rest = dict(values)
-    return options(rest.pop("preset", base), **rest)

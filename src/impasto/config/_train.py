@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from impasto.config._fields import changed, check_fields, option
+from impasto.config._fields import DEVICE, MOST_SEED, change_fields, check_fields, option
 from impasto.errors import UsageError
 
 __all__ = ["TrainOptions", "train_options"]
@@ -46,8 +46,8 @@ class TrainOptions:
     validate_every: int = option(
         200, "Steps between two validations, each with a picture and a checkpoint.", group="Training", low=1
     )  # fmt: skip
-    seed: int = option(0, "Seed of everything random.", group="Training", low=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Training")
+    seed: int = option(0, "Seed of everything random.", group="Training", low=0, high=MOST_SEED)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Training", **DEVICE)
 
     content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
     style_weight: float = option(25.0, "Weight of the style loss.", group="Losses", low=0)
@@ -85,5 +85,5 @@ def train_options(**overrides: Any) -> TrainOptions:
         UnknownNameError: There is no such field.
         UsageError: A value is out of its range.
     """
-    made: TrainOptions = changed(TrainOptions(), overrides)
+    made: TrainOptions = change_fields(TrainOptions(), overrides)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from impasto.config._fields import changed, check_fields, option
+from impasto.config._fields import DEVICE, MOST_SEED, change_fields, check_fields, option
 from impasto.errors import UsageError
 
 __all__ = ["TranslateOptions", "translate_options"]
@@ -68,8 +68,8 @@ class TranslateOptions:
         group="Training",
         low=1,
     )
-    seed: int = option(0, "Seed of everything random.", group="Training", low=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Training")
+    seed: int = option(0, "Seed of everything random.", group="Training", low=0, high=MOST_SEED)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Training", **DEVICE)
 
     paired: bool = option(
         False, "Pictures of the same name belong together (pix2pix): one direction, a discriminator of pairs, and "
@@ -126,5 +126,5 @@ def translate_options(**overrides: Any) -> TranslateOptions:
         UnknownNameError: There is no such field.
         UsageError: A value is out of its range.
     """
-    made: TranslateOptions = changed(TranslateOptions(), overrides)
+    made: TranslateOptions = change_fields(TranslateOptions(), overrides)
     return made

@@ -50,9 +50,6 @@ MARK = "impasto:"
 OWN = {"impasto": "{}"}
 """What a picture without settings carries, so that the next run knows that it may replace it."""
 
-MARKED = ("PNG", "GIF", "TIFF", "JPEG", "WEBP", "AVIF")
-"""Formats that have a place for texts, by Pillow's names."""
-
 
 def check_output(path: str | Path) -> None:
     """Refuses, before anything is painted, a place that cannot be written.
@@ -251,9 +248,6 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         InputError: The file is no picture that can be read.
     """
     with opened_picture(Path(path)) as image:
-        OSError: It is no picture of a format that has a place for them.
-    """
-    with Image.open(path, formats=MARKED) as image:
         if image.format == "PNG":
             if "impasto" not in image.info:
                 image.load()  # texts may stand after the pixels
@@ -270,7 +264,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         return {}
     if not isinstance(values, dict):
         return {}
-    return {str(k): str(v) for k, v in values.items()} if isinstance(values, dict) else {}
+    return {str(k): str(v) for k, v in values.items()}
 
 
 def _marked(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from impasto.config import FilmOptions, PaintOptions
+from impasto.config import FilmOptions, PaintOptions, derived_seed
 from impasto.losses import change_loss, temporal_loss
 from impasto.media.resize import resize
 from impasto.optimize.carry import borrow_texture, hold_tones, merged
@@ -61,7 +61,7 @@ class FilmOptimiser:
         options = dataclasses.replace(
             self.paint_options,
             blend=context.blend or self.paint_options.blend,
-            seed=self.paint_options.seed * 1_000_003 + context.index,
+            seed=self._seed(context),
         )
         if "style_weight" in context.state:
             factor = options.strength**3  # the stored weight already includes the strength
@@ -108,6 +108,10 @@ class FilmOptimiser:
             notes=tuple(notes),
         )
 
+    def _seed(self, context: FrameContext) -> int:
+        """A seed of the frame's own."""
+        return derived_seed(self.paint_options.seed * 1_000_003 + context.index)
+
     def _start(self, frame: Tensor, context: FrameContext) -> Tensor | None:
         """The first picture of a frame that has neighbours; None for what the options say."""
         if context.own is not None:
@@ -122,9 +126,7 @@ class FilmOptimiser:
         if kind == "previous" and context.previous is not None:
             return context.previous.to(self.trial.device)
         if kind == "noise":
-            generator = torch.Generator().manual_seed(
-                self.paint_options.seed * 1_000_003 + context.index
-            )
+            generator = torch.Generator().manual_seed(self._seed(context))
             noise = torch.randn(frame.shape, generator=generator)
             return (0.5 + 0.1 * noise).clamp(0, 1).to(self.trial.device)
         return None

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.config import PaintOptions, StyleLossName
+from impasto.config import PaintOptions, StyleLossName, derived_seed
 from impasto.losses import (
     averages,
     cloud,
@@ -400,7 +400,7 @@ def _w2_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
 
 def _sliced_distance(target: Tensor, seed: int) -> StyleDistance:
     def distance(features: Tensor, step: int, _where: Tensor | None) -> Tensor:
-        generator = torch.Generator().manual_seed((seed << 24) + step)
+        generator = torch.Generator().manual_seed(derived_seed((seed << 24) + step))
         directions = random_directions(features.shape[1], DIRECTIONS, generator)
         return sliced_wasserstein_loss(features, target, directions.to(features))
 

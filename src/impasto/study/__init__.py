@@ -2,7 +2,14 @@
 
 from impasto.study.plan import Case, Cell, Plan, bundled, load_plan
 from impasto.study.report import write_report
-from impasto.study.run import CellDone, estimated_hours, open_folder, read_results, run_study
+from impasto.study.run import (
+    CellDone,
+    check_folder,
+    estimated_hours,
+    open_folder,
+    read_results,
+    run_study,
+)
 from impasto.study.tune import STEPS, Suggestion, score_of, suggest
 
 __all__ = [
@@ -13,6 +20,7 @@ __all__ = [
     "Plan",
     "Suggestion",
     "bundled",
+    "check_folder",
     "estimated_hours",
     "load_plan",
     "open_folder",

@@ -5,24 +5,73 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.config import FilmOptions, PaintOptions, film_options, options, to_mapping
-from impasto.errors import InputError, MissingFileError, UsageError, unknown_name
+from impasto.backbones import backbone_names
+from impasto.config import (
+    METHODS,
+    MOST_SEED,
+    PRESETS,
+    FilmOptions,
+    PaintOptions,
+    check_mapping,
+    check_name,
+    check_table,
+    film_options,
+    option_fields,
+    options,
+    parse_toml,
+    read_toml,
+    to_mapping,
+)
+from impasto.errors import InputError, MissingFileError, UsageError
+from impasto.text import shown
 
-__all__ = ["Case", "Cell", "Plan", "bundled", "load_plan"]
+__all__ = ["SKIMAGE_PICTURES", "Case", "Cell", "Plan", "bundled", "load_plan"]
 
-KEYS = (
-    "title", "question", "claim", "kind", "preset", "contents", "styles", "seeds", "best_of", "judge", "judge_weights",
-    "options", "film", "grid", "cases",
+TABLES = ("options", "film", "grid", "cases")
+TEXTS = ("title", "question", "claim")
+MOST_RUNS = 10_000
+
+SKIMAGE_PICTURES = (
+    "astronaut", "chelsea", "coffee", "colorwheel", "hubble_deep_field", "immunohistochemistry", "logo", "retina",
+    "rocket",
 )  # fmt: skip
+"""Pictures in color that scikit-image installs; the others would be downloaded, or are no pictures."""
+
 CONTENTS = ("skimage:chelsea", "skimage:coffee")
 STYLES = ("skimage:immunohistochemistry", "skimage:retina")
 """What every installation has at hand; --contents and --styles give others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entries:
+    """The entries of a study's file that are no tables."""
+
+    title: str = ""
+    question: str = ""
+    claim: str = ""
+    kind: Literal["picture", "film"] = "picture"
+    preset: str = "draft"
+    contents: tuple[str, ...] = CONTENTS
+    styles: tuple[str, ...] = STYLES
+    seeds: tuple[int, ...] = field(default=(0,), metadata={"low": 0, "high": MOST_SEED})
+    best_of: str = ""
+    judge: str = "vgg19-lite"
+    judge_weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_name("preset", self.preset, PRESETS)
+        if self.best_of:
+            check_name("option", self.best_of, [spec.name for spec in option_fields()])
+        for name in ("styles", "seeds"):
+            if not getattr(self, name):
+                raise UsageError(f"{name} is empty; give at least one.")
 
 
 @dataclass(frozen=True)
@@ -128,95 +177,113 @@ def load_plan(
         judge_weights: File of that network's weights.
 
     Raises:
+        InputError: A file cannot be read, or is not TOML.
         UsageError: Something in it is not allowed; the message says what is.
         MissingFileError: A file is not there.
     """
     values = _read(name)
-    for key in values:
-        if key not in KEYS:
-            raise unknown_name("entry of a study", key, KEYS)
-    shared = {**values.get("options", {}), **(overrides or {})}
-    kind = values.get("kind", "picture")
-    if kind not in ("picture", "film"):
-        raise UsageError(f"kind got {kind!r}; allowed are picture and film.")
-    cases = tuple(_cases(values, shared, kind))
-    if not cases:
-        raise UsageError("the study has no case; give [grid] or [[cases]].")
+    tables = {key: values.pop(key) for key in TABLES if key in values}
+    entries = _Entries(**check_mapping(_Entries, {k: _one_line(k, v) for k, v in values.items()}))
+    cases = tuple(_cases(tables, entries, overrides or {}))
     names = [case.name for case in cases]
     if len(set(names)) < len(names):
         raise UsageError("two cases of the study have one name; give each its own.")
-    return Plan(
+    plan = Plan(
         name=Path(name).stem,
-        title=values.get("title", Path(name).stem),
-        question=values.get("question", ""),
-        claim=values.get("claim", ""),
-        kind=kind,
+        title=entries.title or Path(name).stem,
+        question=entries.question,
+        claim=entries.claim,
+        kind=entries.kind,
         cases=cases,
-        contents=_sources(contents or values.get("contents", CONTENTS)),
-        styles=_sources(styles or values.get("styles", STYLES)),
-        seeds=tuple(values.get("seeds", (0,))),
-        best_of=values.get("best_of", ""),
-        judge=judge or values.get("judge", "vgg19-lite"),
-        judge_weights=judge_weights,
+        contents=_sources(contents or entries.contents),
+        styles=_sources(styles or entries.styles),
+        seeds=entries.seeds,
+        best_of=entries.best_of,
+        judge=check_name("backbone", judge or entries.judge, backbone_names()),
+        judge_weights=judge_weights or entries.judge_weights,
     )
+    runs = math.prod(map(len, (plan.cases, plan.contents, plan.styles, plan.seeds)))
+    if runs > MOST_RUNS:
+        raise UsageError(f"the study has {runs} runs; allowed are at most {MOST_RUNS}.")
+    return plan
 
 
 def _read(name: str) -> dict[str, Any]:
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[no-redef]
     if name.endswith(".toml"):
-        path = Path(name)
-        if not path.exists():
-            raise MissingFileError(f"there is no study {path}; bundled are {', '.join(bundled())}.")
-        text = path.read_text(encoding="utf-8")
-    elif name in bundled():
-        text = (files("impasto.study") / "data" / f"{name}.toml").read_text(encoding="utf-8")
-    else:
-        raise unknown_name("study", name, bundled())
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name} is not TOML that can be read ({error}).") from error
+        return read_toml(Path(name), "study")
+    check_name("study", name, bundled())
+    return parse_toml((files("impasto.study") / "data" / f"{name}.toml").read_bytes(), name)
 
 
-def _cases(values: Mapping[str, Any], shared: Mapping[str, Any], kind: str) -> Iterator[Case]:
-    preset, film = values.get("preset", "draft"), dict(values.get("film", {}))
-    grid: Mapping[str, list[Any]] = values.get("grid", {})
-    for name, choices in grid.items():
-        if not isinstance(choices, list) or not choices:
-            raise UsageError(f"grid.{name} got {choices!r}; allowed is a list of values.")
-    written = values.get("cases", [{}])
+def _one_line(key: str, value: Any) -> Any:
+    """Texts for people may have several lines in the file."""
+    return " ".join(value.split()) if key in TEXTS and isinstance(value, str) else value
+
+
+def _cases(
+    tables: Mapping[str, Any], entries: _Entries, overrides: Mapping[str, Any]
+) -> Iterator[Case]:
+    """Every case of [[cases]] with every combination of [grid]."""
+    shared = {**check_mapping(PaintOptions, _table(tables, "options"), "options."), **overrides}
+    film = check_mapping(FilmOptions, _table(tables, "film"), "film.", more=("method",))
+    film_method = check_name("method", film.pop("method", "steady"), METHODS)
+    grid = _grid(_table(tables, "grid"))
+    written = _written(tables.get("cases", [{}]))
+    count = len(written) * math.prod(map(len, grid.values()))
+    if count > MOST_RUNS:
+        raise UsageError(f"the study has {count} cases; allowed are at most {MOST_RUNS}.")
     for case, combination in itertools.product(written, itertools.product(*grid.values())):
         chosen = {**case, **dict(zip(grid, combination, strict=True))}
+        varied = [_told(key, value) for key, value in zip(grid, combination, strict=True)]
         name = chosen.pop("name", "")
-        base = chosen.pop("preset", preset)
-        method = chosen.pop("method", film.get("method", "steady"))
-        varied = [_told(key, chosen[key]) for key in grid]
+        base = chosen.pop("preset", entries.preset)
+        method = chosen.pop("method", film_method)
         if not name and not varied:
             name = ", ".join(_told(key, value) for key, value in chosen.items()) or base
-        paint = options(base, **{**shared, **chosen})
+        told = {"name": name, "method": method if entries.kind == "film" else None, **chosen}
         yield Case(
             name=", ".join([*([name] if name else []), *varied]),
-            chosen={
-                k: v
-                for k, v in {
-                    "name": name,
-                    "method": method if kind == "film" else None,
-                    **chosen,
-                }.items()
-                if v
-            },
-            paint=paint,
-            film=film_options(method, **{k: v for k, v in film.items() if k != "method"})
-            if kind == "film"
-            else None,
+            chosen={key: value for key, value in told.items() if value},
+            paint=options(base, **{**shared, **chosen}),
+            film=film_options(method, **film) if entries.kind == "film" else None,
         )
 
 
+def _table(tables: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return check_table(tables.get(key, {}), key)
+
+
+def _grid(table: Mapping[str, Any]) -> Mapping[str, list[Any]]:
+    """Checks every value of [grid]."""
+    for key, choices in table.items():
+        if not isinstance(choices, list) or not choices:
+            raise UsageError(f"grid.{key} got {shown(choices)}; allowed is a list of values.")
+        for choice in choices:
+            _check_case({key: choice}, "grid.")
+    return table
+
+
+def _written(cases: object) -> list[dict[str, Any]]:
+    """Checks every table of [[cases]]."""
+    if not isinstance(cases, list) or not cases:
+        raise UsageError(f"cases got {shown(cases)}; allowed is one or several tables [[cases]].")
+    for number, case in enumerate(cases):
+        _check_case(check_table(case, f"cases[{number}]"), f"cases[{number}].")
+    return cases
+
+
+def _check_case(case: Mapping[str, Any], prefix: str) -> None:
+    """Checks options of a case, which may also have a name, a preset and a method."""
+    check_mapping(PaintOptions, case, prefix, more=("name", "preset", "method"))
+    for key, allowed in (("preset", PRESETS), ("method", METHODS)):
+        if key in case:
+            check_name(key, case[key], allowed)
+    if not isinstance(case.get("name", ""), str):
+        raise UsageError(f"{prefix}name got {shown(case['name'])}; allowed is text.")
+
+
 def _told(name: str, value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         text = "+".join(str(item) for item in value)
     else:
         text = f"{value:g}" if isinstance(value, float) else str(value)
@@ -228,11 +295,10 @@ def _sources(given: Sequence[str]) -> tuple[str, ...]:
     for source in given:
         path = Path(source)
         if source.startswith("skimage:"):
+            check_name("picture of scikit-image", source.partition(":")[2], SKIMAGE_PICTURES)
             found.append(source)
         elif path.is_dir():
-            found += [
-                str(p) for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")
-            ]
+            found += _files_in(path)
         elif path.is_file():
             found.append(source)
         else:
@@ -240,3 +306,13 @@ def _sources(given: Sequence[str]) -> tuple[str, ...]:
                 f"there is no picture {source}; give files, folders, or skimage:chelsea."
             )
     return tuple(found)
+
+
+def _files_in(folder: Path) -> list[str]:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"the folder {folder} cannot be read ({error.strerror}); check its permissions."
+        ) from error
+    return [str(path) for path in paths if path.is_file() and not path.name.startswith(".")]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from impasto.errors import ImpastoError
 from impasto.measure import METRICS, Interval, bootstrap
-from impasto.media import Picture, read_image, replacing, write_image
+from impasto.media import Picture, replacing, write_image
 from impasto.media.timelapse import Timelapse
 from impasto.study.plan import Case, Cell, Plan
 from impasto.study.run import picture_at
@@ -162,11 +162,11 @@ def _write_table(results: Results, path: Path) -> None:
 
 def _picture(out: Path, cell: Cell, values: Mapping[str, Any]) -> Picture | None:
     path = out / "cells" / f"{cell.key}.png"
-    return read_image(path) if "error" not in values and path.exists() else None
+    return _source(str(path)) if "error" not in values and path.exists() else None
 
 
 def _source(source: str) -> Picture | None:
-    """A picture that the study painted from; None where it cannot be read, which its runs have told."""
+    """A picture; None where it cannot be read, which the study's runs have told or a later one will."""
     try:
         return picture_at(source)
     except ImpastoError:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
-import multiprocessing
 import os
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 
 from impasto.backbones import load_backbone
-from impasto.config import to_mapping
+from impasto.config import check_name, to_mapping
 from impasto.errors import ImpastoError, InputError, OutputError, UsageError
 from impasto.measure import FilmMeter, measure_against, measure_film, same_frames
 from impasto.media import (
@@ -32,13 +31,25 @@ from impasto.media import (
     write_image,
 )
 from impasto.pipeline import backbone_for, prepare
-from impasto.study.plan import Cell, Plan
+from impasto.processes import Failed, in_processes
+from impasto.study.plan import SKIMAGE_PICTURES, Cell, Plan
+from impasto.text import shown
 from impasto.types import Backbone
 
-__all__ = ["CellDone", "estimated_hours", "open_folder", "picture_at", "read_results", "run_study"]
+__all__ = [
+    "CellDone",
+    "check_folder",
+    "estimated_hours",
+    "open_folder",
+    "picture_at",
+    "read_results",
+    "run_study",
+]
 
 MARK = "study.json"
 CURVE_POINTS = 60
+RESULT = {"seconds", "steps", "loss", "terms", "curve", "figures", "options"}
+"""Entries of a run's file, unless it has an error."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +81,17 @@ def open_folder(out: Path, plan: Plan) -> OutputLock:
 
     Raises:
         UsageError: It holds another study, or a picture in it that the study would overwrite is to be read.
-        OutputError: It cannot be made, or another run holds it.
+        OutputError: It is a file, cannot be made, or another run holds it.
     """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; give a folder with --out.")
-    mark = out / MARK
-    told = {"name": plan.name, "title": plan.title}
-    if mark.exists() and mark.stat().st_size > 0:
-        other = _read(mark) or {}
-        if other.get("name") != plan.name:
-            raise UsageError(
-                f"{out} holds the study {other.get('name', 'of another kind')}; give another folder with --out."
-            )
-    elif not _is_new(out):
-        raise UsageError(f"{out} holds other files; give an empty folder with --out.")
+    check_folder(out, plan)
     results = [
         _cell_file(out, cell, ending) for cell in plan.cells() for ending in (".png", ".mp4")
     ]
-    sources = [Path(source) for source in (*plan.contents, *plan.styles)]
-    check_not_input(results, sources)
+    check_not_input(results, [Path(source) for source in (*plan.contents, *plan.styles)])
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = OutputLock(out)
-        _write(mark, told)
+        _write(out / MARK, {"name": plan.name, "title": plan.title})
         (out / "cells").mkdir(exist_ok=True)
     except OSError as error:
         if isinstance(error, ImpastoError):
@@ -115,26 +114,60 @@ def _cell_file(out: Path, cell: Cell, ending: str = ".json") -> Path:
     return out / "cells" / f"{cell.key}{ending}"
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """What `_write` wrote; None where there is nothing, or nothing that can be read."""
+def check_folder(out: Path, plan: Plan) -> None:
+    """Refuses a folder that `open_folder` could not take; writes nothing.
+
+    Raises:
+        UsageError: It holds another study, or other files.
+        OutputError: It is a file, or cannot be read.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(f"{out} is a file; give a folder with --out.")
+    mark = out / MARK
     try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        if mark.exists() and mark.stat().st_size > 0:
+            name = (_read_json(mark) or {}).get("name")
+            if name != plan.name:
+                known = f"the study {shown(name)}" if isinstance(name, str) else "another study"
+                raise UsageError(f"{out} holds {known}; give another folder with --out.")
+        elif not _is_new(out):
+            raise UsageError(f"{out} holds other files; give an empty folder with --out.")
+    except OSError as error:
+        raise OutputError(
+            f"{out} cannot be read ({error.strerror}); choose another place."
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None where the file is missing or damaged."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, FileNotFoundError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def _read_cell(out: Path, cell: Cell) -> dict[str, Any] | None:
+    """What a run measured, or its error; None where it has not been run or its file is damaged."""
+    values = _read_json(_cell_file(out, cell))
+    known = values is not None and ("error" in values or values.keys() >= RESULT)
+    return values if known else None
 
 
 def picture_at(source: str) -> Picture:
     """A file, or a picture that scikit-image ships."""
     if not source.startswith("skimage:"):
         return read_image(Path(source))
+    name = check_name("picture of scikit-image", source.partition(":")[2], SKIMAGE_PICTURES)
     try:
         from skimage import data
 
-        pixels = getattr(data, source.partition(":")[2])()
-    except (ImportError, AttributeError) as error:
+        pixels = getattr(data, name)()
+    except (ImportError, AttributeError, OSError) as error:
         raise InputError(
-            f"{source} is not to be had; install impasto[examples], or give pictures of your own."
+            f"{source} is not available on this machine; install impasto[examples], or give pictures of your own."
         ) from error
     return Picture(rgb=np.ascontiguousarray(pixels[..., :3], np.float32) / 255)
 
@@ -158,13 +191,13 @@ def read_results(out: Path, plan: Plan) -> list[tuple[Cell, dict[str, Any]]]:
     """What is there of a study, in the plan's order."""
     found = []
     for cell in plan.cells():
-        values = _read(_cell_file(out, cell))
+        values = _read_cell(out, cell)
         if values is not None:
             found.append((cell, values))
     return found
 
 
-def run_study(plan: Plan, out: Path, *, workers: int = 1) -> Iterator[CellDone]:
+def run_study(plan: Plan, out: Path, *, workers: int = 1) -> Generator[CellDone, None, None]:
     """Runs what was not run before; yields every cell.
 
     Args:
@@ -176,7 +209,7 @@ def run_study(plan: Plan, out: Path, *, workers: int = 1) -> Iterator[CellDone]:
     missing = []
     number = 0
     for cell in cells:
-        values = _read(_cell_file(out, cell))
+        values = _read_cell(out, cell)
         if values is None or "error" in values:  # what failed, or is damaged, is tried again
             missing.append(cell)
             continue
@@ -192,24 +225,19 @@ def run_study(plan: Plan, out: Path, *, workers: int = 1) -> Iterator[CellDone]:
 def _finished(
     plan: Plan, cells: list[Cell], out: Path, workers: int
 ) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    run = functools.partial(_run_cell, plan, out)
     if workers <= 1 or len(cells) <= 1:
         for cell in cells:
-            yield cell, _run_cell(plan, cell, out)
+            yield cell, run(cell)
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
-        running = {pool.submit(_run_cell, plan, cell, out): cell for cell in cells}
-        for future in as_completed(running):
-            cell = running[future]
-            try:
-                values = future.result()
-            except Exception as error:  # a worker that died takes no other cell with it
-                values = {"error": f"the worker ended ({error})"}
-            yield cell, values
+    prepare = functools.partial(torch.set_num_threads, threads)
+    with contextlib.closing(in_processes(run, cells, workers=workers, prepare=prepare)) as finished:
+        for cell, values in finished:
+            yield cell, {"error": values.reason} if isinstance(values, Failed) else values
 
 
-def _run_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
+def _run_cell(plan: Plan, out: Path, cell: Cell) -> dict[str, Any]:
     """Paints and measures one; an error is a result like any other."""
     try:
         values = (_film_cell if plan.kind == "film" else _picture_cell)(plan, cell, out)
@@ -289,7 +317,7 @@ def _film_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=2)
 def _judge(name: str, weights: Path | None) -> Backbone:
     return load_backbone(name, weights=weights)
 
