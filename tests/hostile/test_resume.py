@@ -309,3 +309,13 @@ def test_masks_that_are_damaged_are_followed_anew(tmp_path):
     list(job(resume=True))
     after = {path.name: path.read_bytes() for path in folder.iterdir() if "flow" not in path.name}
     assert [name for name in before if before[name] != after.get(name)] == []
+
+
+def test_what_this_process_still_writes_is_not_swept(tmp_path):
+    """An abandoned job may still be writing its last frame when the film is prepared again."""
+    PaintStore(tmp_path / "f", "mark")
+    names = [f".000001.part{os.getpid()}.json", ".000001.part99999999.json"]
+    for name in names:
+        (tmp_path / "f" / name).write_text("half")
+    PaintStore(tmp_path / "f", "mark", resume=True)
+    assert [(tmp_path / "f" / name).exists() for name in names] == [True, False]

@@ -18,6 +18,7 @@ __all__ = [
     "partial_path",
     "remove_partials",
     "replacing",
+    "runs",
     "sibling",
 ]
 
@@ -73,7 +74,7 @@ def remove_partials(path: Path) -> None:
         match = is_partial(name)
         if match is None or name != _partial(path, match["process"]).name:
             continue
-        if not _runs(int(match["process"])):
+        if not runs(int(match["process"])):
             with contextlib.suppress(OSError):
                 path.with_name(name).unlink()
 
@@ -91,7 +92,8 @@ def _listed(folder: Path) -> list[str]:
     return known[1]
 
 
-def _runs(process: int) -> bool:
+def runs(process: int) -> bool:
+    """Whether a process of this machine still runs."""
     import psutil
 
     return bool(psutil.pid_exists(process))

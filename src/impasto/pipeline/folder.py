@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import CheckpointError, OutputError, UsageError
-from impasto.media.replace import is_partial, replacing
+from impasto.media.replace import is_partial, replacing, runs
 
 __all__ = ["PaintFolder", "sealed", "unsealed"]
 
@@ -100,10 +100,11 @@ class PaintFolder:
         with replacing(self.path / RUN) as beside:
             beside.write_text(text, encoding="utf-8")
 
-    def _sweep(self) -> None:
-        """Removes what processes left unfinished; the run's lock tells that none is at it."""
+    def _sweep(self, *, running: bool = False) -> None:
+        """Removes what processes left unfinished; of those that run, this one among them, only when asked to."""
         for name in self._names():
-            if _is_unfinished(name):
+            match = is_partial(name)
+            if match and _is_unfinished(name) and (running or not runs(int(match["process"]))):
                 with contextlib.suppress(OSError):
                     (self.path / name).unlink()
 
@@ -159,7 +160,7 @@ class PaintFolder:
             self._clear()
 
     def _clear(self) -> None:
-        self._sweep()
+        self._sweep(running=True)
         names = [name for name in self._names() if FRAME_FILE.fullmatch(name)]
         for name in (
             *reversed(names),
