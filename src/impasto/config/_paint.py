@@ -195,7 +195,7 @@ class PaintOptions:
         "lbfgs", "How steps are taken.", group="Solver"
     )
     steps: tuple[int, ...] = option(
-        (160, 50, 12), "Steps at each scale, coarse to fine; the first repeats when there are more scales, the "
+        (90, 30, 8), "Steps at each scale, coarse to fine; the first repeats when there are more scales, the "
         "last ones count when there are fewer, and a single scale gets the first.", group="Solver", low=0, high=100_000,
     )  # fmt: skip
     learning_rate: float | None = option(
