@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from impasto.media import guided_filter, resize, size_to_fit
@@ -136,6 +135,8 @@ def group_by_masks(content: Tensor, masks: Mapping[str, Tensor], backbone: Backb
         masks: ``(1, 1, h, w)`` by name.
         backbone: As for `group_jointly`.
     """
+    from scipy.cluster.vq import kmeans2  # takes a third of a second
+
     _image, cells = _seen(content, backbone)
     statistics = _statistics(cells)
     rows = _rows(cells, statistics)
@@ -193,6 +194,8 @@ def _rows(cells: Tensor, statistics: tuple[Tensor, Tensor]) -> np.ndarray:
 
 def _shared_centres(parts: list[np.ndarray], count: int) -> np.ndarray:
     """The best of several starts, less the groups that one of the pictures lacks."""
+    from scipy.cluster.vq import kmeans2  # takes a third of a second
+
     rows = np.concatenate(parts)
     best, least = None, np.inf
     for seed in range(STARTS):

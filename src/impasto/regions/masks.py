@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor
 
 from impasto.errors import InputError, unknown_name
@@ -78,6 +77,8 @@ def read_masks(path: Path) -> dict[str, Tensor]:
 
 def masks_of_pixels(pixels: np.ndarray, path: Path) -> dict[str, Tensor]:
     """The same of pixels, ``(H, W, 3)`` of uint8, read from a path."""
+    from scipy.ndimage import binary_erosion, distance_transform_edt
+
     pixels = pixels.astype(np.int32)
     if _is_soft(pixels):
         white = torch.from_numpy(pixels[..., 0].astype(np.float32) / 255)[None, None]
