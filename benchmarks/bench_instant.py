@@ -1,7 +1,7 @@
 """instant, and looks in other runtimes: quality beside every time.
 
-python benchmarks/bench_instant.py pairs     style and content on 40 unseen pairs, beside 300 steps of the optimiser
-python benchmarks/bench_instant.py start     steps that the optimiser saves when it starts from instant
+python benchmarks/bench_instant.py pairs     style and content on 40 unseen pairs, beside 300 steps of the optimizer
+python benchmarks/bench_instant.py start     steps that the optimizer saves when it starts from instant
 python benchmarks/bench_instant.py runtimes --looks FOLDER   frames a second by network, size and runtime
 python benchmarks/bench_instant.py films     steadiness and frames a second, end to end
 python benchmarks/bench_instant.py large     a still of 4K: seconds, memory, seams
@@ -37,7 +37,7 @@ from impasto.looks.recolor import recolor_batch
 from impasto.measure import FilmMeter, measure_film, same_frames
 from impasto.media import read_image, resize, resize_to_fit
 from impasto.media.video import open_clip
-from impasto.optimize import Optimisation
+from impasto.optimize import Optimization
 from impasto.pipeline import prepare_film
 
 CANDY = DATA / "looks" / "candy_fp16.pth"
@@ -73,7 +73,7 @@ def instant(styles: Sequence[Tensor], **settings: Any) -> AnyStylePainter:
 
 
 def pairs(count: int, steps: int) -> dict[str, Any]:
-    """Judged by the teacher: instant, the photograph in the style's colours, and steps of the optimiser, or none."""
+    """Judged by the teacher: instant, the photograph in the style's colors, and steps of the optimizer, or none."""
     network, rows = teacher(), []
     backbone = load_backbone()
     for content, style in unseen_pairs(count):
@@ -84,10 +84,10 @@ def pairs(count: int, steps: int) -> dict[str, Any]:
         made["recolored"] = recolor_batch(content, [style])
         if steps:
             plan = options("draft", size=0, steps=(steps,), coarsest=0)
-            run = Optimisation(content, [style], backbone, plan, size=size)
+            run = Optimization(content, [style], backbone, plan, size=size)
             for _iterate in run:
                 pass
-            made["optimiser"] = run.result
+            made["optimizer"] = run.result
         row = {"seconds": seconds}
         for name, picture in made.items():
             scores = judge(network, picture, content, style)
@@ -98,7 +98,7 @@ def pairs(count: int, steps: int) -> dict[str, Any]:
     medians = {
         f"{key}_median": round(statistics.median(row[key] for row in rows), 4) for key in rows[0]
     }
-    return {"pairs": count, "optimiser_steps": steps, "long_edge": PAIRS_PX, **means, **medians}
+    return {"pairs": count, "optimizer_steps": steps, "long_edge": PAIRS_PX, **means, **medians}
 
 
 def start() -> dict[str, Any]:
@@ -112,7 +112,7 @@ def start() -> dict[str, Any]:
         first = instant([style]).picture(content)
         curves = {}
         for name, began_with in (("content", None), ("instant", first)):
-            run = Optimisation(content, [style], backbone, plan, size=size, start=began_with)
+            run = Optimization(content, [style], backbone, plan, size=size, start=began_with)
             curves[name] = [iterate.loss for iterate in run]
         reached = next(
             (n for n, v in enumerate(curves["instant"], 1) if v <= curves["content"][-1]), 100
@@ -176,7 +176,7 @@ def runtimes(folder: Path | None) -> dict[str, Any]:
 def speed_of(look: Look, runtime: str) -> dict[str, float]:
     """Frames a second by size."""
     if runtime == "int8":
-        run = quantised(look)
+        run = quantized(look)
     elif runtime == "torch":
         run = torch_of(look)
     else:
@@ -214,7 +214,7 @@ def torch_of(look: Look) -> Callable[[Tensor], Tensor]:
     return lambda image: look.painter(255 * image)
 
 
-def quantised(look: Look) -> Callable[[Tensor], Tensor]:
+def quantized(look: Look) -> Callable[[Tensor], Tensor]:
     """Convolutions in 8 bit under ONNX Runtime, calibrated on photographs."""
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
@@ -341,7 +341,7 @@ def main() -> None:
     )
     parser.add_argument("--looks", type=Path)
     parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--optimiser-steps", type=int, default=300, help="of pairs; 0 for none")
+    parser.add_argument("--optimizer-steps", type=int, default=300, help="of pairs; 0 for none")
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     args = parser.parse_args()
@@ -350,7 +350,7 @@ def main() -> None:
         sheet(args.out)
         return
     parts = {
-        "pairs": lambda: pairs(args.pairs, args.optimiser_steps), "start": start,
+        "pairs": lambda: pairs(args.pairs, args.optimizer_steps), "start": start,
         "runtimes": lambda: runtimes(args.looks), "films": lambda: films(args.frames, args.looks), "large": large,
     }  # fmt: skip
     report(f"instant_{args.part}", parts[args.part]())

@@ -1,4 +1,4 @@
-"""Looks: how near to the optimiser, how fast, how steady.
+"""Looks: how near to the optimizer, how fast, how steady.
 
 python benchmarks/bench_looks.py [--look my.look]
 

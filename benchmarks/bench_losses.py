@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from common import PAIRS, Judgement, judge, need_data, paint, pair, report, teacher
+from common import PAIRS, Judgment, judge, need_data, paint, pair, report, teacher
 
 from impasto.backbones import load_backbone
 from impasto.config import options
@@ -26,7 +26,7 @@ VARIANTS = {
         "balance": "fixed",
         "solver": "adam",
     },
-    "loss neighbour": {"style_loss": "neighbour", "style_weight": 6.0, "balance": "fixed"},
+    "loss neighbor": {"style_loss": "neighbor", "style_weight": 6.0, "balance": "fixed"},
     "balance guard": {},
     "balance auto": {"balance": "auto"},
     "solver adam": {"balance": "fixed", "solver": "adam"},
@@ -46,7 +46,7 @@ def main() -> None:
     network, sees = teacher(), load_backbone()
     table = {}
     for name, change in VARIANTS.items():
-        scores: list[Judgement] = []
+        scores: list[Judgment] = []
         seconds = []
         for index in pairs:
             content, style = pair(index, 512)

@@ -17,7 +17,7 @@ import json, resource, sys, time
 import torch
 import impasto
 from impasto.backbones import load_backbone
-from impasto.optimize import Optimisation
+from impasto.optimize import Optimization
 size, steps, checkpointing = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 generator = torch.Generator().manual_seed(0)
 content = torch.rand(1, 3, size * 3 // 4, size, generator=generator)
@@ -25,7 +25,7 @@ settings = {"size": size, "balance": "fixed", "checkpointing": checkpointing}
 if steps != "preset":
     settings["steps"] = [0, int(steps)]
 began = time.perf_counter()
-run = Optimisation(content, [content.flip(2)], load_backbone(), impasto.options("standard", **settings))
+run = Optimization(content, [content.flip(2)], load_backbone(), impasto.options("standard", **settings))
 marks = [time.perf_counter() for _ in run]
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps({

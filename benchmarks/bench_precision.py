@@ -26,7 +26,7 @@ from impasto.backbones.vgg19_lite import Step
 from impasto.config import options
 from impasto.machine import fast_bfloat16, resolve_device
 from impasto.media import resize_to_fit
-from impasto.optimize import Optimisation
+from impasto.optimize import Optimization
 from impasto.optimize.objective import build_objective
 
 VARIANTS = {
@@ -61,7 +61,7 @@ def one_run(number: int, size: int, preset: str, variant: str) -> dict[str, Any]
     settings = options(preset, size=size, precision=precision)
     with exact_first_block() if exact else contextlib.nullcontext():
         began, processor = time.perf_counter(), time.process_time()
-        run = Optimisation(content, [style], load_backbone(), settings)
+        run = Optimization(content, [style], load_backbone(), settings)
         losses = [iterate.loss for iterate in run]
         return {
             "seconds": round(time.perf_counter() - began, 2),

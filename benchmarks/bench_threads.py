@@ -39,10 +39,10 @@ import torch
 from common import pair
 from impasto.backbones import load_backbone
 from impasto.config import options
-from impasto.optimize import Optimisation
+from impasto.optimize import Optimization
 content, style = pair(0)
 settings = options(size=int(sys.argv[1]), coarsest=0, steps=[int(sys.argv[2])], balance="fixed")
-run = Optimisation(content, [style], load_backbone(), settings)
+run = Optimization(content, [style], load_backbone(), settings)
 marks = [time.perf_counter() for _ in run]
 print(torch.get_num_threads(), marks[-1] - marks[0])
 """

@@ -4,7 +4,7 @@ python benchmarks/bench_translate.py table
 python benchmarks/bench_translate.py films --model made/model.translator [--model steady/model.translator]
 
 ``films`` translates three clips with each model, frame by frame and held along the motion, with the photoreal
-film of the optimiser beside them; errors are along the motion, over the clip's own.
+film of the optimizer beside them; errors are along the motion, over the clip's own.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def filmed(
 
 
 def films(models: list[Path], frames: int, size: int) -> dict[str, Any]:
-    """Every model on every clip, and the photoreal optimiser."""
+    """Every model on every clip, and the photoreal optimizer."""
     rows = {}
     for name, model, method in itertools.product(CLIPS, models, ("frame-by-frame", "steady")):
         clip = DATA / "clips" / f"{name}.mp4"
@@ -107,10 +107,10 @@ def films(models: list[Path], frames: int, size: int) -> dict[str, Any]:
         print(key, rows[key], flush=True)
     for name in CLIPS:
         clip = DATA / "clips" / f"{name}.mp4"
-        rows[f"{name}, optimiser, photoreal"] = filmed(
+        rows[f"{name}, optimizer, photoreal"] = filmed(
             clip, options("photoreal", size=size), "steady", [read_image(EVENING)], frames
         )
-        print(name, rows[f"{name}, optimiser, photoreal"], flush=True)
+        print(name, rows[f"{name}, optimizer, photoreal"], flush=True)
     return rows
 
 

@@ -23,7 +23,7 @@ from impasto.backbones import load_backbone
 from impasto.config import PaintOptions
 from impasto.losses import content_loss, gram_loss, gram_matrix
 from impasto.media import read_image, resize, resize_to_fit
-from impasto.optimize import Optimisation
+from impasto.optimize import Optimization
 from impasto.types import Backbone, Iterate
 
 DATA = Path(os.environ.get("IMPASTO_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -47,7 +47,7 @@ PAIRS = (
 """Photographs and paintings that no weights of the project were taught with."""
 
 
-class Judgement(NamedTuple):
+class Judgment(NamedTuple):
     """A pastiche as the teacher sees it: relative Gram error (mean of five layers), relative content error, speckle."""
 
     style: float
@@ -74,7 +74,7 @@ def teacher() -> Backbone:
 
 
 @torch.no_grad()
-def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -> Judgement:
+def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -> Judgment:
     """Scores a pastiche with content and style brought to its size."""
     size = (pastiche.shape[-2], pastiche.shape[-1])
     content = resize(content, size)
@@ -83,7 +83,7 @@ def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -
     wanted = network(style, STYLE_LAYERS)
     errors = [gram_loss(gram_matrix(seen[k]), gram_matrix(wanted[k])).item() for k in STYLE_LAYERS]
     target = network(content, [CONTENT_LAYER])[CONTENT_LAYER]
-    return Judgement(
+    return Judgment(
         style=sum(errors) / len(errors),
         content=content_loss(seen[CONTENT_LAYER], target).item(),
         speckle=speckle(pastiche) / max(speckle(style), 1e-9),
@@ -92,9 +92,9 @@ def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -
 
 def speckle(image: Tensor) -> float:
     """Share of a picture's energy above 0.35 cycles a pixel (its mean left out)."""
-    grey = image.mean(1)[0]
-    power = torch.fft.fft2(grey - grey.mean()).abs().square()
-    down, right = torch.fft.fftfreq(grey.shape[0]), torch.fft.fftfreq(grey.shape[1])
+    gray = image.mean(1)[0]
+    power = torch.fft.fft2(gray - gray.mean()).abs().square()
+    down, right = torch.fft.fftfreq(gray.shape[0]), torch.fft.fftfreq(gray.shape[1])
     high = (down[:, None].square() + right.square()).sqrt() > 0.35
     return float(power[high].sum() / power.sum())
 
@@ -104,10 +104,10 @@ def paint(
 ) -> tuple[Tensor, float, list[Iterate]]:
     """A pastiche, the seconds it took, and its iterates without their pictures kept."""
     began, iterates = time.perf_counter(), []
-    optimisation = Optimisation(content, [style], network, settings)
-    for iterate in optimisation:
+    optimization = Optimization(content, [style], network, settings)
+    for iterate in optimization:
         iterates.append(iterate)
-    return optimisation.result, time.perf_counter() - began, iterates
+    return optimization.result, time.perf_counter() - began, iterates
 
 
 def ratios(ours: Iterator[float] | list[float], theirs: list[float]) -> dict[str, float]:

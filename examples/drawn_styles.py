@@ -2,7 +2,7 @@
 
     python examples/drawn_styles.py swirls OUT.png
 
-Each is built the way a painter works: a flow decides where strokes run, a plan decides their colour, large strokes
+Each is built the way a painter works: a flow decides where strokes run, a plan decides their color, large strokes
 first and small ones last; every stroke is a bundle of bristles that leaves ridges, and ridges are lit from one side.
 """
 
@@ -22,7 +22,7 @@ SIDE_PX = 768
 
 
 class Layer(NamedTuple):
-    """One pass over the canvas: how many strokes, how long, how wide, how far colours stray."""
+    """One pass over the canvas: how many strokes, how long, how wide, how far colors stray."""
 
     strokes: int
     length_px: float
@@ -47,7 +47,7 @@ def smooth_noise(rng: np.random.Generator, side: int, cells: int) -> Array:
 
 
 def along_palette(value: Array, palette: list[str]) -> Array:
-    """Colours of a palette by a value in 0 to 1: ``(..., 3)`` in 0 to 1."""
+    """Colors of a palette by a value in 0 to 1: ``(..., 3)`` in 0 to 1."""
     stops = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in palette])
     at = np.linspace(0, 1, len(palette))
     return np.stack([np.interp(value, at, stops[:, k]) for k in range(3)], axis=-1)
@@ -56,25 +56,25 @@ def along_palette(value: Array, palette: list[str]) -> Array:
 def paint(
     plan: Array, angle: Array, rng: np.random.Generator, layers: tuple[Layer, ...]
 ) -> Image.Image:
-    """Lays strokes along ``angle`` in the colours of ``plan`` and lights their ridges.
+    """Lays strokes along ``angle`` in the colors of ``plan`` and lights their ridges.
 
     Args:
-        plan: Colours, ``(side, side, 3)`` in 0 to 1.
+        plan: Colors, ``(side, side, 3)`` in 0 to 1.
         angle: Where strokes run, in radians, ``(side, side)``.
-        rng: Decides places and colours.
+        rng: Decides places and colors.
         layers: From large strokes to small ones.
     """
     side = plan.shape[0]
     canvas = Image.fromarray((plan * 255).astype(np.uint8))
     relief = Image.new("L", (side, side), 96)
-    colour_pen, relief_pen = ImageDraw.Draw(canvas), ImageDraw.Draw(relief)
+    color_pen, relief_pen = ImageDraw.Draw(canvas), ImageDraw.Draw(relief)
     for layer in layers:
         for x, y in rng.uniform(0, side, (layer.strokes, 2)):
             path = follow(angle, x, y, layer.length_px * rng.uniform(0.6, 1.3))
             base = plan[int(y), int(x)] * rng.normal(1, layer.stray) + rng.normal(
                 0, layer.stray / 2, 3
             )
-            stroke(colour_pen, relief_pen, path, base, layer.width_px * rng.uniform(0.7, 1.2), rng)
+            stroke(color_pen, relief_pen, path, base, layer.width_px * rng.uniform(0.7, 1.2), rng)
     height = np.asarray(relief.filter(ImageFilter.GaussianBlur(0.8)), float) / 255
     down, right = np.gradient(height)
     light = np.clip(1 + 1.1 * (down + right), 0.72, 1.3)[..., None]  # lit from the upper left
@@ -93,7 +93,7 @@ def follow(angle: Array, x: float, y: float, length_px: float, step_px: float = 
 
 
 def stroke(
-    colour_pen: ImageDraw.ImageDraw,
+    color_pen: ImageDraw.ImageDraw,
     relief_pen: ImageDraw.ImageDraw,
     path: Array,
     base: Array,
@@ -108,19 +108,19 @@ def stroke(
     for offset in np.linspace(-0.5, 0.5, bristles):
         first, last = rng.integers(0, 2), len(path) - rng.integers(0, 3)
         line = [tuple(p) for p in (path + across * offset * width_px)[first : max(first + 2, last)]]
-        colour = np.clip((base * rng.normal(1, 0.05)) * 255, 0, 255).astype(int)
-        colour_pen.line(line, fill=tuple(colour.tolist()), width=3, joint="curve")
+        color = np.clip((base * rng.normal(1, 0.05)) * 255, 0, 255).astype(int)
+        color_pen.line(line, fill=tuple(color.tolist()), width=3, joint="curve")
         ridge = 1 - 1.2 * abs(offset) + rng.normal(0, 0.12)
         relief_pen.line(line, fill=int(np.clip(90 + 150 * ridge, 0, 255)), width=2)
 
 
 def swirls(seed: int = 3) -> Image.Image:
-    """A night of whirls: deep blues, sea green, ochre moons."""
+    """A night of whirls: deep blues, sea green, ocher moons."""
     rng = np.random.default_rng(seed)
     ys, xs = np.mgrid[0:SIDE_PX, 0:SIDE_PX] / SIDE_PX
     flow_x, flow_y = np.ones_like(xs) * 0.8, 0.25 * np.sin(5 * xs)
     glow = np.zeros_like(xs)
-    # Centre across, centre down and radius, in sides of the picture.
+    # Center across, center down and radius, in sides of the picture.
     whirls = [
         (0.28, 0.34, 0.17),
         (0.68, 0.24, 0.12),

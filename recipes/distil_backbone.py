@@ -59,7 +59,7 @@ def random_crop(pictures: list[Tensor], rng: random.Random, size: int = CROP_PX)
 
 
 def disturbed(crop: Tensor, other: Tensor, rng: random.Random) -> Tensor:
-    """What an optimiser may show: blends, odd colours, blur, noise, contrast."""
+    """What an optimizer may show: blends, odd colors, blur, noise, contrast."""
     kind = rng.random()
     if kind < 0.25:
         crop = torch.lerp(crop, other, rng.uniform(0.1, 0.9))
@@ -172,7 +172,7 @@ def patch_rows(x: Tensor, y: Tensor, most: int = 4096) -> tuple[Tensor, Tensor]:
 def fidelity(
     student: Vgg19Lite, teacher: Teacher, crops: Tensor, channels: dict[str, Tensor]
 ) -> dict[str, dict[str, float]]:
-    """Per layer on unseen pictures: normalised error, the same about each channel's mean, Gram error.
+    """Per layer on unseen pictures: normalized error, the same about each channel's mean, Gram error.
 
     Channels that the student lacks count as ones it sees nothing in.
     """
@@ -181,12 +181,12 @@ def fidelity(
     for name in JUDGED:
         t = wanted[name]
         s = torch.zeros_like(t).index_copy(1, channels[name], seen[name])
-        centred = t - t.mean((2, 3), keepdim=True)
+        centered = t - t.mean((2, 3), keepdim=True)
         gram_s, gram_t = gram_matrix(s), gram_matrix(t)
         error = (s - t).square().sum()
         table[name] = {
             "error": float(error / t.square().sum()),
-            "centred_error": float(error / centred.square().sum()),
+            "centered_error": float(error / centered.square().sum()),
             "gram_error": float(
                 ((gram_s - gram_t).square().sum((1, 2)) / gram_t.square().sum((1, 2))).mean()
             ),
@@ -204,7 +204,7 @@ def save(student: Vgg19Lite, channels: dict[str, Tensor], args: argparse.Namespa
     half = {k: v.half().contiguous() for k, v in student.state_dict().items()}
     about = {
         "name": "vgg19-lite",
-        "licence": "MIT",
+        "license": "MIT",
         "recipe": f"recipes/distil_backbone.py --crops {args.crops} --seed {args.seed}",
         "teacher": "MingSun-Tse/Collaborative-Distillation 16x (Wang et al., CVPR 2020), MIT",
         "channels": json.dumps({k: v.tolist() for k, v in channels.items()}),
@@ -256,7 +256,7 @@ def main() -> None:
 
 
 def disturbed_all(crops: Tensor, rng: random.Random) -> Tensor:
-    """Each crop disturbed, blended with its neighbour where a blend is drawn."""
+    """Each crop disturbed, blended with its neighbor where a blend is drawn."""
     return torch.cat(
         [
             disturbed(a, b, rng)

@@ -1,8 +1,8 @@
 """Whether a translator learns: two unpaired worlds whose hidden truth is known.
 
-World A is half of the photographs; world B is the other half under a fixed, strong change of colour and texture. The
+World A is half of the photographs; world B is the other half under a fixed, strong change of color and texture. The
 translator sees no pair. It is judged on photographs it never saw: how far its translation is from the hidden truth,
-over how far the photograph itself is. A third is the aim. The identity loss is left away: it would hold colours that
+over how far the photograph itself is. A third is the aim. The identity loss is left away: it would hold colors that
 are to change; a little of the style loss shows textures that small discriminators see late.
 
     python recipes/learn_translation.py --data DATA --out FOLDER [--side 64] [--steps 2400]
@@ -123,7 +123,7 @@ def main() -> None:
         torch.save({**training.state_dict(), "log": json.dumps(log)}, kept)
         draw_rows(training.samples()).to_pil().save(args.out / "samples.png")
         draw_curves(training.history).to_pil().save(args.out / "curves.png")
-        save_translator(args.out / "model.translator", training.translator(licence="MIT"))
+        save_translator(args.out / "model.translator", training.translator(license="MIT"))
     (args.out / "log.json").write_text(json.dumps(log, indent=1) + "\n")
 
 

@@ -66,7 +66,7 @@ class Target:
 
 
 def view_of(picture: Tensor, number: int, rng: random.Random) -> Tensor:
-    """The whole at 256 px first, then crops at several sizes, some in other colours or negative."""
+    """The whole at 256 px first, then crops at several sizes, some in other colors or negative."""
     image, long_edge = picture[None].float() / 255, 256
     if number:
         height, width = image.shape[-2:]
@@ -180,7 +180,7 @@ def judged(
 
 
 def variation(image: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours."""
+    """Mean absolute difference of neighbors."""
     across = (image[..., 1:] - image[..., :-1]).abs().mean()
     return across + (image[..., 1:, :] - image[..., :-1, :]).abs().mean()
 
@@ -269,7 +269,7 @@ class Run:
 
 
 def initial(network: Instant) -> Instant:
-    """He's initialisation; the side branch begins at nothing."""
+    """He's initialization; the side branch begins at nothing."""
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Conv2d) and not name.startswith("encoder"):
             torch.nn.init.kaiming_normal_(module.weight, a=0.1)
@@ -305,7 +305,7 @@ def main() -> None:
             run.keep(kept)
             notes = {
                 "recipe": "recipes/train_instant.py", "steps": run.step, "unseen": run.log[-1]["unseen"],
-                "licence": "MIT",
+                "license": "MIT",
             }  # fmt: skip
             save_look(args.out, Look(run.network, about=notes))
 

@@ -387,7 +387,7 @@ def export(state: dict[str, Tensor], out: Path, args: argparse.Namespace, steps:
     half = {k: v.half().contiguous() for k, v in folded(state).state_dict().items()}
     about = {
         "name": "metric-net",
-        "licence": "MIT",
+        "license": "MIT",
         "recipe": f"recipes/train_metric_network.py --steps {args.steps} --seed {args.seed}",
         "steps": str(steps),
     }

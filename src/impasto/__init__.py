@@ -17,7 +17,7 @@ from impasto.errors import ImpastoError
 
 if TYPE_CHECKING:
     from impasto.backbones import load_backbone
-    from impasto.optimize import Optimisation
+    from impasto.optimize import Optimization
     from impasto.pipeline import stylize, stylize_image, stylize_video
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "PRESETS",
     "FilmOptions",
     "ImpastoError",
-    "Optimisation",
+    "Optimization",
     "PaintOptions",
     "__version__",
     "film_options",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Optimisation": "impasto.optimize",
+    "Optimization": "impasto.optimize",
     "load_backbone": "impasto.backbones",
     "stylize": "impasto.pipeline",
     "stylize_image": "impasto.pipeline",

@@ -189,7 +189,7 @@ class Painted:
 
 
 class Stylizer(Protocol):
-    """Whatever paints frames: the optimiser, a look, a translator. Films do not know which one they hold."""
+    """Whatever paints frames: the optimizer, a look, a translator. Films do not know which one they hold."""
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         """Paints one frame, ``(1, 3, H, W)`` in ``[0, 1]``."""

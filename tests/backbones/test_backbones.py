@@ -168,8 +168,8 @@ def test_vgg19_on_real_filters(shared_data):
     """Against a plain recomputation, and against what a wrong channel order or a missing mean would give."""
     from impasto.media import read_image
 
-    path = shared_data / "teacher" / "vgg19_normalised_to_conv3_1.safetensors"
-    network = load_backbone("vgg19-normalised", weights=path, padding="reflect")
+    path = shared_data / "teacher" / "vgg19_normalized_to_conv3_1.safetensors"
+    network = load_backbone("vgg19-normalized", weights=path, padding="reflect")
     assert network.layer_names[-1] == "relu3_1"
     photo = sorted((shared_data / "photos" / "open").iterdir())[0]
     image = F.interpolate(read_image(photo).to_tensor(), (96, 128), mode="area")
@@ -351,9 +351,9 @@ def test_weights_that_are_not_here_say_how_to_get_them(tmp_path, monkeypatch):
         load_backbone("vgg19-caffe")
 
 
-def test_every_entry_has_a_licence_and_a_size():
+def test_every_entry_has_a_license_and_a_size():
     assert backbone_names()[0] == "vgg19-lite"
-    assert all(e.licence and e.size_bytes > 0 and (not e.url or e.sha256) for e in ENTRIES.values())
+    assert all(e.license and e.size_bytes > 0 and (not e.url or e.sha256) for e in ENTRIES.values())
 
 
 # --- fetching ---------------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ class Server:
         digest = sha256 or hashlib.sha256(body).hexdigest()
         url = f"http://127.0.0.1:{self.server.server_port}/{path}"
         return WeightsEntry(
-            name="x", url=url, sha256=digest[:8], licence="none", size_bytes=len(body), note=""
+            name="x", url=url, sha256=digest[:8], license="none", size_bytes=len(body), note=""
         )
 
 

@@ -49,7 +49,7 @@ from impasto.media import Picture, write_image
 from impasto.motion import read_flow, write_flow
 from impasto.motion.raft import RAFT, load_raft
 from impasto.optimize import (
-    Optimisation,
+    Optimization,
     check_checkpoint_place,
     load_checkpoint,
     save_checkpoint,
@@ -100,15 +100,15 @@ def rewritten(path: Path, key: str, change) -> Path:
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------
-def optimisation(**extra) -> Optimisation:
+def optimization(**extra) -> Optimization:
     chosen = {"size": 48, "steps": (3, 2), "coarsest": 32, "margin": 0, "device": "cpu", **extra}
     backbone = load_backbone()
-    return Optimisation(photograph(48, 48), [painting(48, 48)], backbone, options(**chosen))
+    return Optimization(photograph(48, 48), [painting(48, 48)], backbone, options(**chosen))
 
 
 @functools.cache
 def state_of(solver: str):
-    begun = optimisation(solver=solver)
+    begun = optimization(solver=solver)
     for _ in itertools.islice(begun, 4):
         pass
     return begun.state_dict()
@@ -146,7 +146,7 @@ def test_a_checkpoint_keeps_values_layouts_and_shared_tensors(tmp_path):
 @pytest.mark.parametrize("solver", ["lbfgs", "adam", "sgd"])
 def test_every_field_of_a_run_is_checked(solver):
     whole = state_of(solver)
-    run = optimisation(solver=solver)
+    run = optimization(solver=solver)
     run.load_state_dict(whole)
     wrong = ("text", -1, float("nan"), [torch.ones(2)], torch.full((1, 3, 48, 48), torch.nan))
     states = [{k: v for k, v in whole.items() if k != gone} for gone in whole]
@@ -163,7 +163,7 @@ def test_every_field_of_a_run_is_checked(solver):
 
 def test_a_checkpoint_of_another_size_is_refused():
     with pytest.raises(CheckpointError, match=r"field image is .* not a finite tensor of shape"):
-        optimisation(size=40).load_state_dict(state_of("lbfgs"))
+        optimization(size=40).load_state_dict(state_of("lbfgs"))
 
 
 def test_a_checkpoint_of_the_last_version_is_named(tmp_path):

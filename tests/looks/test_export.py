@@ -141,11 +141,11 @@ def test_the_command_exports_and_says_what_is_wrong(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my.look", "my.onnx", "s.png"]
 
 
-def test_a_graph_gives_colours_as_the_look_does_to_photographs_of_hardly_any():
+def test_a_graph_gives_colors_as_the_look_does_to_photographs_of_hardly_any():
     look = own()
-    grey = photograph().mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    tint = 0.003 * torch.randn(grey.shape, generator=torch.Generator().manual_seed(5))
-    image = (grey + tint).clamp(0, 1)
+    gray = photograph().mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    tint = 0.003 * torch.randn(gray.shape, generator=torch.Generator().manual_seed(5))
+    image = (gray + tint).clamp(0, 1)
     colors = look.colors.double()
     matrix, offset = color_map(color_moments(image.double()), (colors[..., :1], colors[..., 1:]))
     wanted = (matrix.float() @ image.flatten(2) + offset.float()).view_as(image)

@@ -85,7 +85,7 @@ def test_strips_have_no_seam(network):
     assert max(calls) == 80
 
 
-def test_it_comes_nearer_to_a_style_it_never_saw_than_colours_do(network):
+def test_it_comes_nearer_to_a_style_it_never_saw_than_colors_do(network):
     backbone, image, style = load_backbone(), photograph(160, 192), painting(160, 160, 4)
     target = measure_style(style, backbone, 160)
     recolored = recolor_batch(image, [style])
@@ -132,7 +132,7 @@ def test_any_size_comes_back_as_it_was(network, size):
 
 def test_a_look_with_a_manner_of_its_own_is_kept_in_a_file(tmp_path, network):
     manner = network.manner(painting())
-    save_look(tmp_path / "own.look", Look(network, about={"licence": "x"}, manner=manner))
+    save_look(tmp_path / "own.look", Look(network, about={"license": "x"}, manner=manner))
     look = load_look(tmp_path / "own.look")
     assert not look.takes_styles
     one = look_painter(options(look=tmp_path / "own.look"), (), look).picture(photograph(64, 64))
@@ -166,7 +166,7 @@ def test_regions_are_found_and_painted():
     assert np.abs(plain - parts).mean() > 1
 
 
-def test_it_is_the_optimisers_start():
+def test_it_is_the_optimizers_start():
     content, style = array(photograph(64, 80)), array(painting())
     quick = {"size": 80, "steps": [0], "coarsest": 0, "look": "instant"}
     started = np.asarray(impasto.stylize(content, style, start="look", **quick)).astype(int)

@@ -46,7 +46,7 @@ def own() -> Look:
     code = 0.1 * torch.randn(1, painter.shape.codes)
     red = torch.tensor([0.7, 0.3, 0.3]).view(1, 3, 1)
     colors = torch.cat([red, 0.02 * torch.eye(3)[None]], dim=2)
-    return Look(painter, code, colors, {"licence": "none"})
+    return Look(painter, code, colors, {"license": "none"})
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def look_file(tmp_path):
 
 def test_a_look_is_written_and_read_again(look_file):
     look, again = own(), load_look(look_file)
-    assert again.about == {"licence": "none"}
+    assert again.about == {"license": "none"}
     assert again.painter.shape == look.painter.shape
     one, other = (LookPainter(each).picture(photograph()) for each in (look, again))
     torch.testing.assert_close(one, other, atol=1e-2, rtol=0)  # half precision
@@ -118,7 +118,7 @@ class Same(torch.nn.Module):
         return image
 
 
-def test_the_photograph_is_shown_in_the_styles_colours():
+def test_the_photograph_is_shown_in_the_styles_colors():
     shown = LookPainter(dataclasses.replace(own(), painter=Same())).picture(photograph())
     assert float(shown[:, 0].mean() - shown[:, 2].mean()) > 0.2
 
@@ -176,7 +176,7 @@ def test_only_a_region_is_painted(tmp_path, look_file):
     assert np.abs(painted[:, :34] - pixels()[:, :34]).mean() > 5
 
 
-def test_a_look_is_the_optimisers_start(look_file):
+def test_a_look_is_the_optimizers_start(look_file):
     style = (painting()[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     quick = {"size": 71, "steps": [0], "coarsest": 0, "look": look_file}
     started = np.asarray(impasto.stylize(pixels(), style, start="look", **quick)).astype(int)

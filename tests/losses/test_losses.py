@@ -28,10 +28,10 @@ def test_gram_of_ones_is_ones():
 
 
 @pytest.mark.parametrize(
-    ("normalisation", "expected"), [("positions", 1), ("johnson", 1 / 3), ("none", 20)]
+    ("normalization", "expected"), [("positions", 1), ("johnson", 1 / 3), ("none", 20)]
 )
-def test_gram_normalisations(normalisation, expected):
-    gram = L.gram_matrix(torch.ones(1, 3, 4, 5, dtype=DOUBLE), normalisation)
+def test_gram_normalizations(normalization, expected):
+    gram = L.gram_matrix(torch.ones(1, 3, 4, 5, dtype=DOUBLE), normalization)
     torch.testing.assert_close(gram, torch.full((1, 3, 3), expected, dtype=DOUBLE))
 
 
@@ -90,13 +90,13 @@ def test_sliced_wasserstein_ignores_the_order_of_positions():
     assert L.sliced_wasserstein_loss(shuffled, features, directions).item() < 1e-20
 
 
-def test_neighbour_loss_is_zero_for_patches_of_the_style_and_finds_them():
+def test_neighbor_loss_is_zero_for_patches_of_the_style_and_finds_them():
     style = randn(1, 6, 4, 4)
     rows = L.unit_rows(style, style.mean((0, 2, 3)))
     order = torch.randperm(16)
-    assert torch.equal(L.nearest_neighbours(rows[order], rows, chunk=5), order)
-    assert abs(L.neighbour_loss(rows[order], rows).item()) < 1e-12
-    assert L.neighbour_loss(-rows, rows).item() > 0.1
+    assert torch.equal(L.nearest_neighbors(rows[order], rows, chunk=5), order)
+    assert abs(L.neighbor_loss(rows[order], rows).item()) < 1e-12
+    assert L.neighbor_loss(-rows, rows).item() > 0.1
 
 
 def test_total_variation_of_ramp_and_checkerboard():
@@ -137,7 +137,7 @@ def test_distances_of_a_constant_difference_of_two(kind, expected):
 def test_content_loss_against_nothing_is_one():
     target = randn(1, 4, 5, 5)
     assert L.content_loss(torch.zeros_like(target), target).item() == pytest.approx(1.0)
-    published = L.content_loss(torch.zeros_like(target), target, "half-sum", normalise=False)
+    published = L.content_loss(torch.zeros_like(target), target, "half-sum", normalize=False)
     assert published.item() == pytest.approx(target.square().sum().item() / 2)
 
 
@@ -155,7 +155,7 @@ FUNCTIONS = {
     "gram": lambda x: L.gram_loss(L.gram_matrix(x), L.gram_matrix(STYLE)),
     "w2": lambda x: L.wasserstein_loss(L.moments(x), L.moments(STYLE)),
     "sliced": lambda x: L.sliced_wasserstein_loss(x, STYLE, DIRECTIONS),
-    "neighbour": lambda x: L.neighbour_loss(
+    "neighbor": lambda x: L.neighbor_loss(
         L.unit_rows(x, STYLE.mean((0, 2, 3))),
         L.unit_rows(STYLE, STYLE.mean((0, 2, 3))),
         torch.arange(16),
@@ -256,8 +256,8 @@ def test_modules_are_their_functions():
         (L.TotalVariationLoss("l1")(x), L.total_variation_loss(x, "l1")),
         (L.LaplacianLoss(mean)(x), L.laplacian_loss(x, mean)),
         (
-            L.NeighbourLoss(mean)(x),
-            L.neighbour_loss(
+            L.NeighborLoss(mean)(x),
+            L.neighbor_loss(
                 L.unit_rows(x, mean.mean((0, 2, 3))), L.unit_rows(mean, mean.mean((0, 2, 3)))
             ),
         ),

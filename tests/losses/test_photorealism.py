@@ -48,7 +48,7 @@ def test_gradient():
     assert torch.autograd.gradcheck(lambda x: photorealism_loss(x, laplacian), image)
 
 
-def test_affine_changes_of_colour_are_photographs_and_strokes_are_not():
+def test_affine_changes_of_color_are_photographs_and_strokes_are_not():
     content = picture(16, 18).float()
     laplacian = matting_laplacian(content)
     mixed = (

@@ -61,8 +61,8 @@ def test_every_figure_says_what_it_means():
 def test_noise_is_told_and_plain_ramps_have_none():
     ramp = torch.linspace(0.2, 0.8, 96).expand(1, 3, 96, 96)
     assert noise_of(ramp) < 1e-5
-    grey = 0.5 + 0.04 * torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(0))
-    assert noise_of(grey.expand(1, 3, -1, -1)) == pytest.approx(0.04, rel=0.1)
+    gray = 0.5 + 0.04 * torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(0))
+    assert noise_of(gray.expand(1, 3, -1, -1)) == pytest.approx(0.04, rel=0.1)
 
 
 def test_intervals_hold_the_mean_and_are_repeatable():

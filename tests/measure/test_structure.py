@@ -33,9 +33,9 @@ def test_strokes_cost_structure():
 def test_ssim_is_that_of_another_library():
     metrics = pytest.importorskip("skimage.metrics")
     a, b = painting(48, 64), painting(48, 64, seed=2)
-    grey = [measures.luminance(image.double())[0, 0].numpy() for image in (a, b)]
+    gray = [measures.luminance(image.double())[0, 0].numpy() for image in (a, b)]
     theirs = metrics.structural_similarity(
-        *grey,
+        *gray,
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,

@@ -1,4 +1,4 @@
-"""Locally affine transfer of colour: exact where the change is affine, and never a stroke."""
+"""Locally affine transfer of color: exact where the change is affine, and never a stroke."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films in and out: times, sound, colour, rotation, odd sizes, and files that are none."""
+"""Films in and out: times, sound, color, rotation, odd sizes, and files that are none."""
 
 from __future__ import annotations
 
@@ -136,9 +136,9 @@ def test_sound_that_a_container_cannot_hold_is_told_before(tmp_path):
     assert not list(tmp_path.glob(".out*")), "nothing half-written is left"
 
 
-# --- colour and shape -------------------------------------------------------------------------------------
+# --- color and shape -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("tags", [(1, 1), (5, 1), (1, 2), (5, 2)])
-def test_colours_come_back_whatever_the_tags(tmp_path, tags):
+def test_colors_come_back_whatever_the_tags(tmp_path, tags):
     """Tagging is not converting: a red that is written as BT.709 must be read as the same red."""
     frames = film(3, shift=(0, 0))
     source = write_film(

@@ -1,4 +1,4 @@
-"""Closed forms of colour transfers, and sizes that never vanish."""
+"""Closed forms of color transfers, and sizes that never vanish."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_linear_transfer_to_itself_changes_nothing():
     torch.testing.assert_close(transfer_linear(source, source), source, atol=1e-6, rtol=0)
 
 
-def test_linear_transfer_of_one_colour_is_finite():
+def test_linear_transfer_of_one_color_is_finite():
     flat = torch.full((1, 3, 8, 8), 0.4, dtype=torch.float64)
     result = transfer_linear(flat, noise(8, 8))
     assert result.isfinite().all()
@@ -57,7 +57,7 @@ def test_luminance_of_white_is_one_and_green_is_brightest():
     assert luminance(torch.eye(3)[:, :, None, None]).argmax() == 1
 
 
-def test_kept_colours_have_the_pastiches_luminance_and_the_contents_chrominance():
+def test_kept_colors_have_the_pastiches_luminance_and_the_contents_chrominance():
     pastiche, content = noise(6, 6, seed=2, low=0.45, high=0.55), noise(6, 6, low=0.4, high=0.6)
     kept = keep_luminance_only(pastiche, content)
     torch.testing.assert_close(luminance(kept), luminance(pastiche))

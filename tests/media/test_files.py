@@ -61,7 +61,7 @@ def test_sixteen_bits_come_back_exactly(tmp_path, suffix, with_alpha):
     picture = Picture(rgb=planes[..., :3], alpha=planes[..., 3] if with_alpha else None, bits=16)
     again = read_image(write_image(tmp_path / f"a{suffix}", picture))
     assert again.bits == 16
-    assert np.array_equal(again.quantised(16), values)
+    assert np.array_equal(again.quantized(16), values)
 
 
 def test_sixteen_bit_png_is_one_that_others_read(tmp_path):
@@ -72,14 +72,14 @@ def test_sixteen_bit_png_is_one_that_others_read(tmp_path):
         image.verify()
 
 
-def test_grey_sixteen_bit_and_compressed_tiff(tmp_path):
-    grey = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
-    (tmp_path / "g.png").write_bytes(imagecodecs.png_encode(grey))
-    tifffile.imwrite(tmp_path / "g.tif", grey, compression="lzw")
+def test_gray_sixteen_bit_and_compressed_tiff(tmp_path):
+    gray = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
+    (tmp_path / "g.png").write_bytes(imagecodecs.png_encode(gray))
+    tifffile.imwrite(tmp_path / "g.tif", gray, compression="lzw")
     for name in ("g.png", "g.tif"):
         found = read_image(tmp_path / name)
         assert found.bits == 16
-        assert np.array_equal(found.quantised(16)[..., 1], grey)
+        assert np.array_equal(found.quantized(16)[..., 1], gray)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "CMYK", "RGBA", "I;16"])
@@ -133,12 +133,12 @@ def test_exif_orientation(tmp_path, pixels, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored.save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(read_image(tmp_path / "a.png").quantised(8), pixels)
+    assert np.array_equal(read_image(tmp_path / "a.png").quantized(8), pixels)
     deep = np.asarray(stored).astype(np.uint16) * 257
     tifffile.imwrite(
         tmp_path / "a.tif", deep, photometric="rgb", extratags=[(274, "H", 1, orientation, True)]
     )
-    assert np.array_equal(read_image(tmp_path / "a.tif").quantised(8), pixels)
+    assert np.array_equal(read_image(tmp_path / "a.tif").quantized(8), pixels)
 
 
 def test_an_icc_profile_is_converted(tmp_path, pixels):
@@ -158,7 +158,7 @@ def test_an_icc_profile_is_converted(tmp_path, pixels):
 def test_a_damaged_profile_is_told_and_passed_over(tmp_path, pixels):
     Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=b"rubbish" * 30)
     found = read_image(tmp_path / "a.png")
-    assert np.array_equal(found.quantised(8), pixels)
+    assert np.array_equal(found.quantized(8), pixels)
     assert "damaged" in found.notes[0]
 
 

@@ -214,7 +214,7 @@ def test_against_ground_truth(shared_data):
     truth, known = read_flow(folder / "flow10.flo")
     frames = [
         type(film(1)[0])(
-            pixels=read_image(folder / f"frame{n}.png").quantised(8)[..., :3].copy(),
+            pixels=read_image(folder / f"frame{n}.png").quantized(8)[..., :3].copy(),
             pts_seconds=0,
             duration_seconds=0,
             index=n,
@@ -285,7 +285,7 @@ def test_estimators_that_cannot_be_had(name, match):
         make_estimator(name)
 
 
-# --- shots and colours ------------------------------------------------------------------------------------
+# --- shots and colors ------------------------------------------------------------------------------------
 def test_cuts_are_found_and_pans_are_not():
     finder = ShotFinder()
     assert [f.index for f in film(20, cut=11) if finder.opens(f)] == [0, 11]

@@ -9,7 +9,7 @@ from helpers import LAYERS, TinyNetwork, painting, photograph
 from impasto.config import PRESETS, film_options, options
 from impasto.errors import UsageError
 from impasto.losses import grain, moments
-from impasto.optimize import FilmOptimiser, Optimisation, build_objective
+from impasto.optimize import FilmOptimizer, Optimization, build_objective
 from impasto.optimize.enlarge import detail_strength, enlarged
 from impasto.optimize.objective import for_the_finest, without_weak_layers
 from impasto.optimize.start import first_picture
@@ -81,7 +81,7 @@ def test_the_picture_takes_the_grain_of_its_style():
     smooth = torch.nn.functional.interpolate(painting(8, 8), (64, 64), mode="bicubic").clamp(0, 1)
 
     def result(weight):
-        run = Optimisation(
+        run = Optimization(
             painting(64, 96, seed=4), [smooth], TinyNetwork(),
             options(**LAYERS, size=96, coarsest=0, steps=(40,), grain_weight=weight),
         )  # fmt: skip
@@ -154,7 +154,7 @@ def test_the_limit_is_half_the_styles_own_detail():
 # --- strength ---------------------------------------------------------------------------------------------
 def test_strength_of_zero_keeps_the_photographs_detail_over_several_scales():
     content, flat = painting(128, 160, seed=4), torch.full((1, 3, 64, 64), 0.5)
-    run = Optimisation(
+    run = Optimization(
         content, [flat], TinyNetwork(),
         options(**LAYERS, size=160, coarsest=40, steps=(0,), strength=0.0),
     )  # fmt: skip
@@ -167,7 +167,7 @@ def test_strength_of_zero_keeps_the_photographs_detail_over_several_scales():
 def test_later_frames_of_a_film_are_begun_with_the_same_strength_as_the_first():
     settings = options(**LAYERS, size=96, coarsest=0, steps=(0,), strength=0.5)
     film = film_options("frame-by-frame")
-    stylizer = FilmOptimiser([0.1 * painting()], TinyNetwork(), settings, film, (64, 96))
+    stylizer = FilmOptimizer([0.1 * painting()], TinyNetwork(), settings, film, (64, 96))
     first, later = (
         stylizer.paint(
             photograph(),

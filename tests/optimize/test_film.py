@@ -1,4 +1,4 @@
-"""The optimiser over frames: where a frame starts, and which terms tie it."""
+"""The optimizer over frames: where a frame starts, and which terms tie it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from helpers import LAYERS, TinyNetwork, painting, photograph
 
 from impasto.config import METHODS, PaintOptions, film_options, options
 from impasto.errors import UnknownNameError, UsageError
-from impasto.optimize import FilmOptimiser
+from impasto.optimize import FilmOptimizer
 from impasto.optimize.carry import borrow_texture, hold_tones, keep_sharp, merged
 from impasto.types import Earlier, FrameContext
 
@@ -16,9 +16,9 @@ SIZE = (64, 96)
 PAINT = {"coarsest": 0, "steps": (8,), "balance": "fixed", "size": 96, **LAYERS}
 
 
-def optimiser(method="steady", paint=None, **film):
+def optimizer(method="steady", paint=None, **film):
     settings = options(**{**PAINT, **(paint or {})})
-    return FilmOptimiser([painting()], TinyNetwork(), settings, film_options(method, **film), SIZE)
+    return FilmOptimizer([painting()], TinyNetwork(), settings, film_options(method, **film), SIZE)
 
 
 def context(**values):
@@ -32,7 +32,7 @@ def earlier(image, trust=1.0, gap=1):
 
 # --- terms ------------------------------------------------------------------------------------------------
 def test_nothing_before_nothing_added():
-    painted = optimiser(opening_steps=()).paint(
+    painted = optimizer(opening_steps=()).paint(
         photograph(), FrameContext(index=0, opens_shot=True, blend=())
     )
     assert set(painted.terms) == {"content", "style", "grain"}
@@ -49,8 +49,8 @@ def test_nothing_before_nothing_added():
 ])  # fmt: skip
 def test_every_method_has_its_term_and_the_term_pulls(method, term, needs):
     target = painting(*SIZE)
-    plain = optimiser("frame-by-frame").paint(photograph(), context())
-    tied = optimiser(method, paint={"style_weight": 1.0}).paint(photograph(), context(**needs))
+    plain = optimizer("frame-by-frame").paint(photograph(), context())
+    tied = optimizer(method, paint={"style_weight": 1.0}).paint(photograph(), context(**needs))
     assert tied.terms[term] > 0
     if term != "change":
         assert (tied.image - target).square().mean() < 0.8 * (plain.image - target).square().mean()
@@ -58,7 +58,7 @@ def test_every_method_has_its_term_and_the_term_pulls(method, term, needs):
 
 def test_the_warped_pastiche_is_the_target_not_the_raw_one():
     raw, warped = painting(*SIZE, seed=2), painting(*SIZE, seed=3)
-    painted = optimiser(flow_weight=1e4, hold=False).paint(
+    painted = optimizer(flow_weight=1e4, hold=False).paint(
         photograph(), context(previous=raw, earlier=(earlier(warped),))
     )
     assert (painted.image - warped).square().mean() < 0.05 * (painted.image - raw).square().mean()
@@ -68,7 +68,7 @@ def test_trust_is_a_place():
     trust = torch.zeros(1, 1, *SIZE)
     trust[..., :48] = 1
     target = painting(*SIZE)
-    painted = optimiser(flow_weight=1e4).paint(
+    painted = optimizer(flow_weight=1e4).paint(
         photograph(), context(earlier=(earlier(target, trust),))
     )
     apart = (painted.image - target).square()
@@ -80,16 +80,16 @@ def test_paint_that_does_not_fit_is_begun_from_but_not_held_to():
     fits = Earlier(
         gap=1, warped=target, reliability=torch.ones(1, 1, *SIZE), fits=torch.zeros(1, 1, *SIZE)
     )
-    begun = optimiser(frame_steps=(0,), hold=False).paint(photograph(), context(earlier=(fits,)))
+    begun = optimizer(frame_steps=(0,), hold=False).paint(photograph(), context(earlier=(fits,)))
     torch.testing.assert_close(begun.image, target, atol=2e-3, rtol=0)
-    painted = optimiser(hold=False).paint(photograph(), context(earlier=(fits,)))
+    painted = optimizer(hold=False).paint(photograph(), context(earlier=(fits,)))
     assert painted.terms["flow"] == 0
 
 
 @pytest.mark.parametrize("start", ["warped", "previous", "content", "noise"])
 def test_starts(start):
     raw, warped = painting(*SIZE, seed=2), painting(*SIZE, seed=3)
-    stylizer = optimiser(
+    stylizer = optimizer(
         frame_start=start, frame_steps=(0,), flow_weight=0.0, hold=False, paint={"start": "content"}
     )
     image = stylizer.paint(photograph(), context(previous=raw, earlier=(earlier(warped),))).image
@@ -101,14 +101,14 @@ def test_starts(start):
 
 
 def test_a_frame_has_a_seed_of_its_own():
-    stylizer = optimiser(frame_start="noise", frame_steps=(0,), flow_weight=0.0, hold=False)
+    stylizer = optimizer(frame_start="noise", frame_steps=(0,), flow_weight=0.0, hold=False)
     first, again, other = (stylizer.paint(photograph(), context(index=i)).image for i in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
 def test_a_shot_keeps_its_weight():
-    stylizer = optimiser(
+    stylizer = optimizer(
         paint={"balance": "guard", "content_budget": 0.02, "steps": (20,)}, opening_steps=()
     )
     opening = stylizer.paint(photograph(), FrameContext(index=0, opens_shot=True, blend=()))
@@ -119,9 +119,9 @@ def test_a_shot_keeps_its_weight():
     assert following.state == opening.state
 
 
-def test_a_pass_blends_the_neighbour_into_its_own():
+def test_a_pass_blends_the_neighbor_into_its_own():
     own, other = torch.zeros(1, 3, *SIZE), torch.ones(1, 3, *SIZE)
-    stylizer = optimiser(frame_steps=(0,), hold=False)
+    stylizer = optimizer(frame_steps=(0,), hold=False)
     image = stylizer.paint(photograph(), context(own=own, earlier=(earlier(other),))).image
     torch.testing.assert_close(image, torch.full_like(image, 0.5))
 

@@ -12,7 +12,7 @@ from impasto.config import options
 from impasto.errors import CheckpointError, DivergedError, OutOfMemoryError, UsageError
 from impasto.machine import resolve_device
 from impasto.optimize import (
-    Optimisation,
+    Optimization,
     build_objective,
     fingerprint,
     load_checkpoint,
@@ -24,7 +24,7 @@ FAST = {"size": 96, "coarsest": 24, "steps": (8, 6), "balance": "fixed", **LAYER
 
 def run(styles=None, network=None, content=None, **overrides):
     settings = options(**{**FAST, **overrides})
-    return Optimisation(
+    return Optimization(
         photograph() if content is None else content,
         styles or [painting()],
         network or TinyNetwork(),
@@ -32,21 +32,21 @@ def run(styles=None, network=None, content=None, **overrides):
     )
 
 
-def painted(optimisation):
-    for _ in optimisation:
+def painted(optimization):
+    for _ in optimization:
         pass
-    return optimisation.result
+    return optimization.result
 
 
 # --- it paints --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("style_loss", ["gram", "w2", "mixed", "sliced", "neighbour"])
+@pytest.mark.parametrize("style_loss", ["gram", "w2", "mixed", "sliced", "neighbor"])
 @pytest.mark.parametrize("solver", ["lbfgs", "adam", "sgd"])
 def test_every_loss_comes_down_with_every_solver(style_loss, solver):
     losses = [i.loss for i in run(style_loss=style_loss, solver=solver, coarsest=0, steps=(12,))]
     assert min(losses) < 0.97 * losses[0]
 
 
-@pytest.mark.parametrize("start", ["content", "recolored", "noise", "style", "grey"])
+@pytest.mark.parametrize("start", ["content", "recolored", "noise", "style", "gray"])
 def test_every_start_gives_a_picture_of_the_size_asked_for(start):
     result = painted(run(start=start, steps=(2,)))
     assert result.shape == (1, 3, 64, 96)
@@ -85,9 +85,9 @@ def test_the_margin_is_cut_off():
 
 
 def test_averaging_is_smoother_than_the_last_picture():
-    optimisation = run(averaging=0.8, solver="adam", learning_rate=0.1)
-    painted(optimisation)
-    assert not torch.equal(optimisation.result, optimisation.image)
+    optimization = run(averaging=0.8, solver="adam", learning_rate=0.1)
+    painted(optimization)
+    assert not torch.equal(optimization.result, optimization.image)
 
 
 def test_tolerance_leaves_a_scale_early():
@@ -154,11 +154,11 @@ def test_balance_guards_the_photograph():
 
 
 def test_auto_balance_raises_a_weight_that_is_too_small():
-    optimisation = run(
+    optimization = run(
         balance="auto", steps=(40,), coarsest=0, style_weight=0.01, content_budget=0.2
     )
-    painted(optimisation)
-    assert optimisation.balancer.weight > 0.05
+    painted(optimization)
+    assert optimization.balancer.weight > 0.05
 
 
 # --- the same again ---------------------------------------------------------------------------------------
@@ -234,9 +234,9 @@ def test_too_little_memory_is_refused_with_a_size_that_fits():
 
 
 def test_memory_that_is_short_turns_on_checkpointing():
-    optimisation = run(content=photograph(2000, 3000), size=3000, memory_gib=20.0)
-    needed = optimisation.plan.forecast.memory_bytes / 2**30
-    assert not optimisation.plan.checkpointing
+    optimization = run(content=photograph(2000, 3000), size=3000, memory_gib=20.0)
+    needed = optimization.plan.forecast.memory_bytes / 2**30
+    assert not optimization.plan.checkpointing
     tight = run(content=photograph(2000, 3000), size=3000, memory_gib=needed * 0.9)
     assert tight.plan.checkpointing
     assert "twice" in tight.plan.notes[0]
@@ -282,7 +282,7 @@ def test_settings_that_cannot_be(overrides, message):
 
 def test_no_style_is_refused():
     with pytest.raises(UsageError, match="no style"):
-        Optimisation(photograph(), [], TinyNetwork(), options(**FAST))
+        Optimization(photograph(), [], TinyNetwork(), options(**FAST))
 
 
 def test_the_cpu_is_always_there():

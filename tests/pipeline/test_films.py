@@ -19,7 +19,7 @@ from impasto.media import Picture
 from impasto.media.video import read_film_metadata, video_times
 from impasto.pipeline import prepare_film
 from impasto.pipeline.ahead import ahead
-from impasto.pipeline.neighbours import blend_at
+from impasto.pipeline.neighbors import blend_at
 
 PAINT = {"size": 0, "coarsest": 24, "steps": (4, 3), "balance": "fixed", **LAYERS}
 QUICK = {"opening_steps": (), "frame_steps": (3,), "crf": 10}
@@ -209,7 +209,7 @@ def test_blends_over_time():
     assert blend_at(3.0, film_options()) == ()
 
 
-def test_colours_can_be_kept(tmp_path, clip):
+def test_colors_can_be_kept(tmp_path, clip):
     painted(
         clip,
         tmp_path / "out.mp4",

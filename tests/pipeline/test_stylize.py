@@ -40,7 +40,7 @@ def test_size_zero_keeps_the_photographs_own():
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("keep", ["luminance", "linear", "histogram"])
-def test_kept_colours_are_nearer_to_the_photographs(keep, when):
+def test_kept_colors_are_nearer_to_the_photographs(keep, when):
     content = np.zeros((64, 80, 3), np.uint8)
     content[...] = (40, 90, 200)
     content[20:40, 30:60] = (200, 180, 40)
@@ -111,8 +111,8 @@ def test_photographs_stay_photographs():
         "photoreal": {"photoreal_weight": 1e4, "affine": 0.03},
     }.items():
         result = impasto.stylize(waves(1), waves(4)[..., ::-1].copy(), **plain, **settings)
-        grey, wanted = (np.asarray(p.convert("L")) for p in (result, Image.fromarray(waves(1))))
-        alike[name] = structural_similarity(grey, wanted)
+        gray, wanted = (np.asarray(p.convert("L")) for p in (result, Image.fromarray(waves(1))))
+        alike[name] = structural_similarity(gray, wanted)
     assert alike["photoreal"] > alike["painted"] + 0.1
 
 
@@ -123,7 +123,7 @@ def test_delivers_in_another_size_than_it_paints():
         impasto.options(deliver=0)
 
 
-@pytest.mark.parametrize("loss", ["mixed", "gram", "w2", "neighbour"])
+@pytest.mark.parametrize("loss", ["mixed", "gram", "w2", "neighbor"])
 def test_a_region_takes_its_own_part_of_the_style(tmp_path, loss):
     halves = np.zeros((64, 80, 3), np.uint8)
     halves[:, :40] = 255

@@ -155,8 +155,8 @@ def test_masks_that_are_written_are_read_again(tmp_path):
 
 def test_a_folder_holds_a_mask_a_region(tmp_path):
     for name, share in (("sky", 0.4), ("sea", 0.3)):
-        grey = above(share)[0, 0] if name == "sky" else above(share)[0, 0].flip(0)
-        Image.fromarray((255 * grey.numpy()).astype(np.uint8)).save(tmp_path / f"{name}.png")
+        gray = above(share)[0, 0] if name == "sky" else above(share)[0, 0].flip(0)
+        Image.fromarray((255 * gray.numpy()).astype(np.uint8)).save(tmp_path / f"{name}.png")
     masks = read_masks(tmp_path)
     assert set(masks) == {"sky", "sea", "rest"}
     assert float(masks["rest"].mean()) == pytest.approx(0.3, abs=0.02)

@@ -1,4 +1,4 @@
-"""Masks in: colours of the palette, soft greys, and what does not match."""
+"""Masks in: colors of the palette, soft grays, and what does not match."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from impasto.regions import PALETTE, Wish, check_shape, match_regions, read_mask
 
 
 def painted_mask(path, colors, height=40, width=60):
-    """Vertical bands of the palette's colours."""
+    """Vertical bands of the palette's colors."""
     pixels = np.zeros((height, width, 3), np.uint8)
     for number, color in enumerate(colors):
         pixels[:, number * width // len(colors) : (number + 1) * width // len(colors)] = PALETTE[
@@ -22,14 +22,14 @@ def painted_mask(path, colors, height=40, width=60):
     return path
 
 
-def test_colours_are_regions_that_add_up_to_one(tmp_path):
-    masks = read_masks(painted_mask(tmp_path / "m.png", ["blue", "white", "grey"]))
-    assert set(masks) == {"blue", "white", "grey"}
+def test_colors_are_regions_that_add_up_to_one(tmp_path):
+    masks = read_masks(painted_mask(tmp_path / "m.png", ["blue", "white", "gray"]))
+    assert set(masks) == {"blue", "white", "gray"}
     torch.testing.assert_close(torch.stack(list(masks.values())).sum(0), torch.ones(1, 1, 40, 60))
     assert float(masks["blue"][..., :20].mean()) == 1
 
 
-def test_antialiased_edges_belong_to_the_nearest_colour(tmp_path):
+def test_antialiased_edges_belong_to_the_nearest_color(tmp_path):
     path = painted_mask(tmp_path / "m.png", ["red", "green"])
     Image.open(path).resize((45, 31), Image.Resampling.BICUBIC).save(path)
     masks = read_masks(path)
@@ -37,7 +37,7 @@ def test_antialiased_edges_belong_to_the_nearest_colour(tmp_path):
     assert abs(float(masks["red"].mean()) - 0.5) < 0.03
 
 
-def test_shades_of_grey_are_one_soft_mask(tmp_path):
+def test_shades_of_gray_are_one_soft_mask(tmp_path):
     ramp = np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1))
     Image.fromarray(ramp).save(tmp_path / "m.png")
     masks = read_masks(tmp_path / "m.png")
@@ -48,7 +48,7 @@ def test_shades_of_grey_are_one_soft_mask(tmp_path):
 def test_another_palette_is_refused(tmp_path):
     pixels = np.full((40, 60, 3), (200, 130, 60), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "m.png")
-    with pytest.raises(InputError, match="of the palette's colours; allowed are black"):
+    with pytest.raises(InputError, match="of the palette's colors; allowed are black"):
         read_masks(tmp_path / "m.png")
 
 

@@ -197,7 +197,7 @@ def test_the_page_needs_nothing_else(things):
     ("text", "message"),
     [
         ("[options]\nsiez = 3\n[grid]\nsize = [32]", "siez"),
-        ("colour = 1\n[grid]\nsize = [32]", "colour"),
+        ("color = 1\n[grid]\nsize = [32]", "color"),
         ("[grid]\nsize = 32", "allowed is a list"),
         ("kind = 'song'\n[grid]\nsize = [32]", "allowed: picture, film"),
         ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'", "give each its own"),
@@ -210,8 +210,8 @@ def test_what_a_study_does_not_know_is_refused(things, text, message):
 
 
 def test_names_and_places_are_checked(things):
-    with pytest.raises(UnknownNameError, match="optimisers"):
-        load_plan("optimiser")
+    with pytest.raises(UnknownNameError, match="optimizers"):
+        load_plan("optimizer")
     with pytest.raises(MissingFileError, match="there is no study"):
         load_plan("none.toml")
     with pytest.raises(MissingFileError, match=r"there is no picture gone\.png"):

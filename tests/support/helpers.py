@@ -48,7 +48,7 @@ def photograph(height: int = 64, width: int = 96) -> Tensor:
 
 
 def painting(height: int = 64, width: int = 64, seed: int = 1) -> Tensor:
-    """Coloured stripes with some noise."""
+    """Colored stripes with some noise."""
     generator = torch.Generator().manual_seed(seed)
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     stripes = torch.stack([torch.sin((x + k * y) / (2 + k + seed)) for k in range(3)])

@@ -68,7 +68,7 @@ def random_translator(shape: GeneratorShape = TINY, directions=("ab", "ba")) -> 
     for generator in made.values():
         for weight in generator.parameters():
             torch.nn.init.normal_(weight, 0.0, 0.2)
-    return Translator(made, {"licence": "none"})
+    return Translator(made, {"license": "none"})
 
 
 def test_the_networks_have_the_published_sizes():
@@ -121,7 +121,7 @@ def test_a_translator_is_written_and_read_again(tmp_path):
     path = tmp_path / "m.translator"
     save_translator(path, random_translator())
     again = load_translator(path)
-    assert again.about == {"licence": "none"}
+    assert again.about == {"license": "none"}
     for direction in ("ab", "ba"):
         pair = [
             TranslatorPainter(t, direction).picture(photograph())
@@ -191,7 +191,7 @@ def test_the_pool_gives_back_older_pictures():
     assert ImagePool(0).exchange(one, generator) is one
 
 
-def test_a_small_generator_begins_with_the_worlds_colours():
+def test_a_small_generator_begins_with_the_worlds_colors():
     begun = training(network="small")
     for direction, world in (("ab", "b"), ("ba", "a")):
         source = begun.worlds[direction[0]].colors()
@@ -206,7 +206,7 @@ def test_a_small_generator_begins_with_the_worlds_colours():
         torch.testing.assert_close(made, mapped, atol=1e-4, rtol=1e-4)
 
 
-def test_the_worlds_colours_are_learned():
+def test_the_worlds_colors_are_learned():
     taught = training(
         steps=120, decay_steps=0, batch=2, learning_rate=2e-3, sample_every=120, identity_weight=0.0
     )

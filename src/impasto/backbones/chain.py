@@ -68,7 +68,7 @@ class Chain(nn.Module):
         names: Index of a step -> the layer whose map it gives.
         scaling: What the network was trained to be shown.
         padding: Of the first convolution; its own padding is taken off. Zeros make a dark frame at the border that
-            the optimiser answers with a bright one.
+            the optimizer answers with a bright one.
         deepest_stride: Pixels of the image for one of the deepest map.
     """
 

@@ -2,7 +2,7 @@
 
 Wang, Li and Vasconcelos, "Rethinking and Improving the Robustness of Image Style Transfer" (CVPR 2021):
 residual sums make activations peaked, a few channels and places hold nearly all the energy. Their Gram matrices
-are then of low entropy, and an optimiser that matches them paints a few spots and nothing else. A softmax over
+are then of low entropy, and an optimizer that matches them paints a few spots and nothing else. A softmax over
 the whole map flattens the peaks before the losses see them.
 """
 

@@ -22,11 +22,11 @@ QUARTER = (16, 32, 64, 128, 128)
 VARIANTS: dict[str, tuple[str, tuple[int, ...], Scaling, str]] = {
     "vgg19": ("vgg19", FULL, IMAGENET, "replicate"),
     "vgg16": ("vgg16", FULL, IMAGENET, "replicate"),
-    "vgg19-normalised": ("vgg19", FULL, CAFFE, "replicate"),
+    "vgg19-normalized": ("vgg19", FULL, CAFFE, "replicate"),
     "vgg19-caffe": ("vgg19", FULL, CAFFE, "replicate"),
     "vgg19-16x": ("vgg19", QUARTER, CAFFE, "reflect"),
 }
-"""Name -> depths, widths, scaling, padding. ``vgg19-normalised`` is Gatys' network, whose filters are scaled so that
+"""Name -> depths, widths, scaling, padding. ``vgg19-normalized`` is Gatys' network, whose filters are scaled so that
 every channel's mean activation over images and positions is 1; ``vgg19-16x`` pads by reflection everywhere."""
 
 
@@ -86,7 +86,7 @@ def vgg_keys(state: Mapping[str, Tensor], name: str) -> tuple[dict[str, Tensor],
     """Renames any published checkpoint's keys to ``features.N``.
 
     Four forms are known: ``features.N.weight`` (torchvision, and jcjohnson's Caffe weights), ``conv4_2.weight``
-    (Gatys' normalised), ``conv42.weight`` with a 1x1 ``conv0`` in front and ``_aux`` heads (the 16x distillation), and
+    (Gatys' normalized), ``conv42.weight`` with a 1x1 ``conv0`` in front and ``_aux`` heads (the 16x distillation), and
     bare numbers with a 1x1 ``0`` in front (decoders' encoders, which may stop early).
 
     Args:

@@ -6,7 +6,7 @@ __all__ = ["backbones"]
 
 
 def backbones() -> int:
-    """List the networks that can see for the optimiser, their weights and licences."""
+    """List the networks that can see for the optimizer, their weights and licenses."""
     from impasto.backbones import describe
 
     print(describe())

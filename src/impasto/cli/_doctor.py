@@ -80,13 +80,13 @@ def _speed(device: str) -> dict[str, str]:
 
     from impasto.backbones import load_backbone
     from impasto.config import options
-    from impasto.optimize import Optimisation
+    from impasto.optimize import Optimization
 
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand(1, 3, *PROBE_PX, generator=generator)
     settings = options(size=0, coarsest=0, steps=(6,), device=device, balance="fixed")
     marks = [time.perf_counter()]
-    for _iterate in Optimisation(picture, [picture.flip(2)], load_backbone(), settings):
+    for _iterate in Optimization(picture, [picture.flip(2)], load_backbone(), settings):
         marks.append(time.perf_counter())
     steps = [after - before for before, after in itertools.pairwise(marks[1:])]
     return {"vgg19-lite, lbfgs": f"{1000 * statistics.median(steps):.0f} ms"}

@@ -30,7 +30,7 @@ class View:
     size: int = field(default=0, metadata={"low": 0, "high": 32768})
     """Long edge in pixels; 0 for the clip's own."""
     longest: float | None = field(default=None, metadata={"low": 0.01})
-    """Length in pixels that is shown in full colour; each field's own when not given."""
+    """Length in pixels that is shown in full color; each field's own when not given."""
     fields: Literal["none", "flo", "png"] = "none"
     """Write the fields too: .flo, or KITTI's .png."""
     overwrite: bool = False
@@ -51,7 +51,7 @@ def flow(
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder to write to.")],
     view: View | None = None,
 ) -> int:
-    """Write the motion of CLIP as colours and its reliability as pictures.
+    """Write the motion of CLIP as colors and its reliability as pictures.
 
     For each frame after the first: 000001_flow.png (hue is direction, saturation length, to the frame before) and
     000001_reliability.png (white is trusted). With --fields, from_000001_to_000000.flo and back, for --flow files.

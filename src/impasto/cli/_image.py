@@ -259,7 +259,7 @@ def paint_one(task: Task, paint: PaintOptions, run: Run, show: Show, backbone: B
     show.header(job, content)
     interrupted = False
     try:
-        for iterate in job.optimisation:
+        for iterate in job.optimization:
             show.iterate(iterate)
             keep.iterate(iterate.total_step)
     except KeyboardInterrupt:
@@ -282,9 +282,9 @@ class Keeper:
 
         self._lock = None if run.checkpoint is None else OutputLock(run.checkpoint)
         self.job, self.task, self.run = job, task, run
-        optimisation = job.optimisation
-        masks = [mask for region in optimisation.regions for mask in (region.content, region.style)]
-        mark = fingerprint([optimisation.content, *optimisation.styles, *masks], job.options)
+        optimization = job.optimization
+        masks = [mask for region in optimization.regions for mask in (region.content, region.style)]
+        mark = fingerprint([optimization.content, *optimization.styles, *masks], job.options)
         self._mark = hash_files(files_read(job.options), mark)
         self._frames: Any = None
         if run.timelapse is not None:
@@ -302,7 +302,7 @@ class Keeper:
                 raise MissingFileError(
                     f"there is no checkpoint {self.run.checkpoint}; leave --resume away to start anew."
                 )
-            self.job.optimisation.load_state_dict(load_checkpoint(self.run.checkpoint, self._mark))
+            self.job.optimization.load_state_dict(load_checkpoint(self.run.checkpoint, self._mark))
 
     def iterate(self, step: int) -> None:
         """Keeps what is due at this step."""
@@ -319,7 +319,7 @@ class Keeper:
         if self.run.checkpoint is not None:
             from impasto.optimize import save_checkpoint
 
-            save_checkpoint(self.run.checkpoint, self.job.optimisation.state_dict(), self._mark)
+            save_checkpoint(self.run.checkpoint, self.job.optimization.state_dict(), self._mark)
 
     def write(self, path: Path, picture: Picture) -> None:
         """Writes a picture with the settings inside."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["regions"]
 
 COLORED = 0.55
-"""Share of a region's colour in the overlay."""
+"""Share of a region's color in the overlay."""
 
 
 @Parameter(name="*")
@@ -38,7 +38,7 @@ class Finding:
     box: str | None = None
     """Cut one thing from its background: left,top,width,height in pixels of CONTENT."""
     scribble: Path | None = None
-    """The same from strokes: a grey picture with the thing marked in white and the background in black."""
+    """The same from strokes: a gray picture with the thing marked in white and the background in black."""
     overwrite: bool = False
     """Replace files that impasto did not make, such as masks that were edited."""
 
@@ -53,7 +53,7 @@ def regions(
 ) -> int:
     """Find regions of CONTENT and STYLE, and write them as masks that can be edited and given back.
 
-    Writes content_regions.png and style_regions.png, one colour a region, and overlay.png to look at.
+    Writes content_regions.png and style_regions.png, one color a region, and overlay.png to look at.
     """
     from impasto.media import (
         check_outputs,
@@ -121,7 +121,7 @@ def _box(text: str) -> tuple[float, float, float, float]:
 
 
 def _write(out: Path, found: list[Mapping[str, Any]], names: tuple[str, ...]) -> dict[str, str]:
-    """Writes the masks with the same colours on both sides; gives the colour of each region."""
+    """Writes the masks with the same colors on both sides; gives the color of each region."""
     import torch
 
     from impasto.regions import write_masks
@@ -147,7 +147,7 @@ def _overlay(
     parts = []
     for picture, masks in zip(pictures, found, strict=True):
         shown = torch.from_numpy(show_masks(masks, colors)).permute(2, 0, 1)[None]
-        grey = picture.to_tensor().mean(1, keepdim=True)
-        tinted = (1 - COLORED) * grey + COLORED * shown * (0.4 + 0.6 * grey)
+        gray = picture.to_tensor().mean(1, keepdim=True)
+        tinted = (1 - COLORED) * gray + COLORED * shown * (0.4 + 0.6 * gray)
         parts.append(resize(tinted, (height, round(picture.width_px * height / picture.height_px))))
     return Picture.from_tensor(torch.cat(parts, dim=3))

@@ -164,7 +164,7 @@ class BarShow(QuietShow):
         )
         for note in about["notes"]:
             self._print(f"note: {note}")
-        total = sum(scale.steps for scale in job.optimisation.scales)
+        total = sum(scale.steps for scale in job.optimization.scales)
         self._task = self._bar.add_task("starting", total=total, losses="")
 
     def iterate(self, iterate: Iterate) -> None:
@@ -199,18 +199,18 @@ def described(job: Job, content: Picture) -> dict[str, Any]:
     """What is about to be done, as plain values."""
     from impasto.machine import thread_notes, threads_used
 
-    optimisation = job.optimisation
-    height, width = optimisation.size
-    plan = optimisation.plan
+    optimization = job.optimization
+    height, width = optimization.size
+    plan = optimization.plan
     return {
         "width_px": width,
         "height_px": height,
-        "backbone": optimisation.backbone.name,
-        "device": str(optimisation.device),
+        "backbone": optimization.backbone.name,
+        "device": str(optimization.device),
         "threads": threads_used(),
-        "precision": optimisation.precision,
-        "scales": [[s.width_px, s.height_px, s.steps] for s in optimisation.scales],
+        "precision": optimization.precision,
+        "scales": [[s.width_px, s.height_px, s.steps] for s in optimization.scales],
         "seconds_foretold": round(plan.forecast.seconds, 2),
         "memory_gib_foretold": round(plan.forecast.memory_bytes / 2**30, 2),
-        "notes": [*content.notes, *job.notes, *plan.notes, *thread_notes(optimisation.device)],
+        "notes": [*content.notes, *job.notes, *plan.notes, *thread_notes(optimization.device)],
     }

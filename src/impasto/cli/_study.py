@@ -210,7 +210,7 @@ def tune(
         _check_sheet(sheet_path)
     paint = settle(preset, None, options)
     if paint.paints_at_once:
-        raise UsageError("tune is of the optimiser; leave --look away.")
+        raise UsageError("tune is of the optimizer; leave --look away.")
     pictures = [read_image(path) for path in (content, style, *more_styles)]
     console = make_console()
     with make_bar(console) as bar:

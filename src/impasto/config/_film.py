@@ -154,7 +154,7 @@ class FilmOptions:
             raise UsageError(f"--schedule got {self.schedule}; allowed are seconds that rise.")
 
     def for_look(self) -> FilmOptions:
-        """The same film without what only the optimiser can do: one pass, and no terms but the motion's."""
+        """The same film without what only the optimizer can do: one pass, and no terms but the motion's."""
         return dataclasses.replace(
             self, passes=1, loop=False, gaps=(1,), still_weight=0.0, previous_weight=0.0, iterate_weight=0.0,
             change_weight=0.0, anchor=False, frame_start="warped" if self.flow_weight > 0 else "content",
@@ -194,7 +194,7 @@ METHODS: Mapping[str, FilmOptions] = types.MappingProxyType(
 )
 """Ways to steadiness by name. ``steady`` is the default. ``ruder``: Ruder, Dosovitskiy and Brox 2016 with long-term
 consistency. ``frame-by-frame``: nothing. The seeds' films again: ``seed-previous`` (mean square against the previous
-pastiche), ``seed-iterates`` (against its picture at the same step), ``seed-change`` (content and style of neighbours),
+pastiche), ``seed-iterates`` (against its picture at the same step), ``seed-change`` (content and style of neighbors),
 ``seed-still`` (the same only where nothing moves, which one of them wished for)."""
 
 

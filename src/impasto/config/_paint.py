@@ -28,10 +28,10 @@ __all__ = [
     "options",
 ]
 
-StyleLossName = Literal["mixed", "gram", "w2", "sliced", "neighbour"]
+StyleLossName = Literal["mixed", "gram", "w2", "sliced", "neighbor"]
 DistanceName = Literal["mse", "l1", "huber", "half-sum"]
 VariationName = Literal["l1", "l2", "nine-point"]
-StartName = Literal["content", "recolored", "whitened", "look", "noise", "style", "grey", "file"]
+StartName = Literal["content", "recolored", "whitened", "look", "noise", "style", "gray", "file"]
 KeepColors = Literal["none", "luminance", "linear", "histogram"]
 
 
@@ -58,16 +58,16 @@ class PaintOptions:
         (), "Weight of each style when there are several; equal when empty.", group="Picture", low=0,
     )  # fmt: skip
     keep_colors: KeepColors = option(
-        "none", "Keep the photograph's colours: its chrominance under the pastiche's luminance, or a linear "
+        "none", "Keep the photograph's colors: its chrominance under the pastiche's luminance, or a linear "
         "(mean and covariance) or histogram transfer (Gatys 2017, section 5).", group="Picture",
     )  # fmt: skip
     keep_colors_when: Literal["before", "after"] = option(
-        "after", "Recolour the style before painting, or the pastiche after; luminance is always after.",
+        "after", "Recolor the style before painting, or the pastiche after; luminance is always after.",
         group="Picture",
     )  # fmt: skip
 
     affine: float = option(
-        0.0, "Keep every detail the photograph's own and take over only the change of colour, locally affine in "
+        0.0, "Keep every detail the photograph's own and take over only the change of color, locally affine in "
         "windows of this share of the long edge; 0 is off, 0.01 is usual.", group="Picture", low=0, high=0.5,
     )  # fmt: skip
     deliver: int | None = option(
@@ -91,8 +91,8 @@ class PaintOptions:
         path="read",
     )  # fmt: skip
     content_regions: Path | None = option(
-        None, "Regions of the photograph as colours of a picture; each takes its style from the same colour of "
-        "--style-regions. Greys are a soft mask: white one region, black the other. A folder holds a mask a region; "
+        None, "Regions of the photograph as colors of a picture; each takes its style from the same color of "
+        "--style-regions. Grays are a soft mask: white one region, black the other. A folder holds a mask a region; "
         "for a film, a film of masks.", group="Regions", path="read",
     )  # fmt: skip
     style_regions: Path | None = option(None, "Regions of the style.", group="Regions", path="read")
@@ -111,7 +111,7 @@ class PaintOptions:
 
     style_loss: StyleLossName = option(
         "w2", "Style loss: Gram matrices, Gaussians of features (w2), both (mixed; the Gram alone on the finest "
-        "of several scales), whole distributions (sliced), or nearest neighbours.", group="Losses",
+        "of several scales), whole distributions (sliced), or nearest neighbors.", group="Losses",
     )  # fmt: skip
     content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
     style_weight: float = option(
@@ -158,7 +158,7 @@ class PaintOptions:
         group="Losses", low=0,
     )  # fmt: skip
     photoreal_weight: float = option(
-        0.0, "Weight of photorealism: how far the change of colour is from affine within 3x3 px (Luan 2017, eq. 2).",
+        0.0, "Weight of photorealism: how far the change of color is from affine within 3x3 px (Luan 2017, eq. 2).",
         group="Losses", low=0,
     )  # fmt: skip
     balance: Literal["fixed", "guard", "auto"] = option(
@@ -307,12 +307,12 @@ class PaintOptions:
             )
         if self.has_regions and self.style_loss == "sliced":
             raise UsageError(
-                "--style-loss sliced knows no regions; allowed with them: mixed, gram, w2, neighbour."
+                "--style-loss sliced knows no regions; allowed with them: mixed, gram, w2, neighbor."
             )
 
     @property
     def paints_at_once(self) -> bool:
-        """Whether a look paints, and not the optimiser."""
+        """Whether a look paints, and not the optimizer."""
         return self.look is not None and self.start != "look"
 
     @property
@@ -394,7 +394,7 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
 """Presets by intent. ``photoreal`` gives a photograph the look of another and leaves it one; ``deep-photo`` is the
 published way there, Gram matrices with the matting Laplacian at 1e4 and nothing taken over at the end (Luan 2017,
 which has relu5_1 too). ``faithful-gatys`` is the 2016 paper as written: noise, one scale, L-BFGS, average pooling,
-unnormalised losses with alpha / beta = 1e-3 and equal layer weights."""
+unnormalized losses with alpha / beta = 1e-3 and equal layer weights."""
 
 
 def option_fields() -> tuple[dataclasses.Field[Any], ...]:

@@ -64,11 +64,11 @@ class TrainOptions:
         group="Losses", low=0,
     )  # fmt: skip
     flow_weight: float = option(
-        2.0, "Weight of the difference of neighbouring frames along the motion (Ruder 2018, eq. 10); needs clips, and "
+        2.0, "Weight of the difference of neighboring frames along the motion (Ruder 2018, eq. 10); needs clips, and "
         "moves photographs a little where there are none.", group="Losses", low=0,
     )  # fmt: skip
     frame_weight: float = option(
-        0.0, "Weight of the difference of neighbouring frames as they are, unwarped; needs clips.",
+        0.0, "Weight of the difference of neighboring frames as they are, unwarped; needs clips.",
         group="Losses", low=0,
     )  # fmt: skip
 

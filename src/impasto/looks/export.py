@@ -25,7 +25,7 @@ from impasto.runtimes import (
 __all__ = ["WholeLook", "graph_look", "graph_of", "on_runtime", "read_graph"]
 
 COLOR_ITERATIONS = 24
-"""A photograph of hardly any colour has variances that are 1e4 apart, and their products with a style's 1e8."""
+"""A photograph of hardly any color has variances that are 1e4 apart, and their products with a style's 1e8."""
 
 
 class WholeLook(nn.Module):
@@ -33,7 +33,7 @@ class WholeLook(nn.Module):
 
     Args:
         look: With its manner, where it is of the instant kind.
-        recolors: Whether it gives the picture the style's colours itself.
+        recolors: Whether it gives the picture the style's colors itself.
 
     Raises:
         UsageError: The look has no style.
@@ -66,7 +66,7 @@ class WholeLook(nn.Module):
         return Gaussian(getattr(self, f"mean{number}"), getattr(self, f"root{number}"))
 
     def recolored(self, image: Tensor) -> Tensor:
-        """The picture in the style's colours, as `LookPainter` gives them, by matrix products alone."""
+        """The picture in the style's colors, as `LookPainter` gives them, by matrix products alone."""
         goal, root = self.get_buffer("color_mean"), self.get_buffer("color_root")
         mean, covariance = color_moments(image)
         matrix = root @ inverse_root(root @ covariance @ root, COLOR_ITERATIONS) @ root
@@ -89,7 +89,7 @@ def graph_of(look: Look, *, recolors: bool = True) -> bytes:
 
     Args:
         look: An instant look must have a manner.
-        recolors: Whether the graph gives the picture the style's colours; else it has to have them.
+        recolors: Whether the graph gives the picture the style's colors; else it has to have them.
 
     Raises:
         UsageError: The look has no style, or the extra ``fast`` is not installed.
@@ -119,7 +119,7 @@ def on_runtime(look: Look, runtime: Runtime) -> Look:
 
 
 def _white(look: Look) -> float:
-    """Networks without colours of their own are called with 0 to 255; see `LookPainter`."""
+    """Networks without colors of their own are called with 0 to 255; see `LookPainter`."""
     return 255.0 if look.colors is None and look.manner is None else 1.0
 
 

@@ -55,9 +55,9 @@ class Look:
     Attributes:
         painter: `Painter`, `Johnson` or `Instant`.
         code: ``(1, codes)`` of a painter.
-        colors: Mean and covariance of its colours, ``(1, 3, 4)``, of a painter.
+        colors: Mean and covariance of its colors, ``(1, 3, 4)``, of a painter.
         manner: Of an `Instant` that was trained on for one style; None where it takes any.
-        about: Where it comes from, with which settings, under which licence.
+        about: Where it comes from, with which settings, under which license.
     """
 
     painter: nn.Module

@@ -1,7 +1,7 @@
 """instant: one network for any style, in one pass.
 
-The photograph's features at five levels, from colours to relu4_1, are given the mean and covariance of the style's on
-the way back to pixels (whitening and colouring of Li et al. 2017 at every level of one decoder, as in Avatar-Net of
+The photograph's features at five levels, from colors to relu4_1, are given the mean and covariance of the style's on
+the way back to pixels (whitening and coloring of Li et al. 2017 at every level of one decoder, as in Avatar-Net of
 Sheng et al. 2018). What a style is, is measured and not learned, so no style is unseen; the decoder learns to make of
 it strokes that the loss network takes for the style's.
 """
@@ -25,7 +25,7 @@ __all__ = ["CHANNELS", "LEVELS", "Instant", "Manner", "Stage", "blend_manners", 
 
 LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CHANNELS = (3, 16, 32, 64, 80)
-"""Of the colours, and of the encoder's features at each level."""
+"""Of the colors, and of the encoder's features at each level."""
 
 SLOPE = 0.1
 """Of the decoder's leaky ReLUs; with plain ones whole channels of relu1_1 stayed dark for good."""
@@ -45,7 +45,7 @@ class Manner:
     """A style as `Instant` knows it.
 
     Attributes:
-        levels: Of colours, and of `LEVELS`, shallow to deep.
+        levels: Of colors, and of `LEVELS`, shallow to deep.
         weight: ``(1, 1, H, W)`` in ``[0, 1]``, the part of the content it is for; None for all of it.
     """
 
@@ -62,7 +62,7 @@ def blend_manners(manners: Sequence[Manner], weights: Sequence[float]) -> Manner
 class Stage(nn.Module):
     """Two halves of convolutions with an enlargement between, from one level of features to the one above it.
 
-    The enlargement is bilinear: with nearest neighbours a photograph that moved by one pixel, and not by eight, was
+    The enlargement is bilinear: with nearest neighbors a photograph that moved by one pixel, and not by eight, was
     painted otherwise, and films flickered.
 
     Args:
@@ -139,7 +139,7 @@ class Instant(nn.Module):
             lambda x: (self.stage4(x),), self._styled(deep, 4, manners), DECODER_REACH, strips
         )
         del deep
-        h = self._styled(h, 3, manners) + self.side(_normalised(middle))
+        h = self._styled(h, 3, manners) + self.side(_normalized(middle))
         del middle
         (h,) = in_strips(lambda x: (self.stage3(x),), h, DECODER_REACH, 2 * strips)
         (h,) = in_strips(
@@ -185,7 +185,7 @@ def _sized(weight: Tensor, maps: Tensor) -> Tensor:
     return weight if weight.shape[-2:] == size else F.interpolate(weight, size, mode="area")
 
 
-def _normalised(maps: Tensor) -> Tensor:
+def _normalized(maps: Tensor) -> Tensor:
     mean, covariance = moments(maps)
     deviation = covariance.diagonal(dim1=1, dim2=2).clamp_min(1e-8).sqrt()
     return (maps - mean[..., None]) / (deviation[..., None, None] + SIDE_FLOOR)

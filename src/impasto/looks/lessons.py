@@ -1,4 +1,4 @@
-"""What a look learns from: crops of photographs, and pairs of neighbouring frames with the motion between them."""
+"""What a look learns from: crops of photographs, and pairs of neighboring frames with the motion between them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOVE, TURN = 0.04, 0.03
 
 @dataclass(frozen=True)
 class FramePair:
-    """Two neighbouring frames, the flow from the second to the first, and where it is reliable; a batch of one each."""
+    """Two neighboring frames, the flow from the second to the first, and where it is reliable; a batch of one each."""
 
     first: Tensor
     second: Tensor
@@ -157,7 +157,7 @@ def _small(image: Tensor) -> Tensor:
 
 
 def _pairs_of(path: Path) -> list[FramePair]:
-    """Neighbouring frames from all over a clip, with DIS flow and its reliability."""
+    """Neighboring frames from all over a clip, with DIS flow and its reliability."""
     from impasto.media.video import open_clip, painted_size
     from impasto.motion import make_estimator, trusted_flow
 
@@ -189,8 +189,8 @@ def _moved(image: Tensor, generator: torch.Generator) -> FramePair:
     place = torch.stack(
         torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy")
     ).float()
-    centred = place - (side - 1) / 2
-    goal = torch.einsum("ij,jhw->ihw", turn, centred) + (side - 1) / 2 + shift[:, None, None]
+    centered = place - (side - 1) / 2
+    goal = torch.einsum("ij,jhw->ihw", turn, centered) + (side - 1) / 2 + shift[:, None, None]
     flow = (goal - place)[None]
     inside = ((goal >= 0) & (goal <= side - 1)).all(0)[None, None].float()
     grid = (2 * goal / (side - 1) - 1).permute(1, 2, 0)[None]

@@ -20,7 +20,7 @@ ENLARGING = (
     ((0.75, 0.25, 0.0), (0.25, 0.75, 0.0), (0.0, 0.75, 0.25)),
     ((0.25, 0.75, 0.0), (0.0, 0.75, 0.25), (0.0, 0.25, 0.75)),
 )
-"""What three neighbours of the large grid have of three of the small one, around its even and around its odd places."""
+"""What three neighbors of the large grid have of three of the small one, around its even and around its odd places."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Painter(nn.Module):
     """A small fast network for one style, whose code is learned with it.
 
     Four by four pixels are folded into channels, a few residual blocks work there, and the result is enlarged in two
-    steps and added to the picture; unfolding it in one left a lattice of four pixels. Each block's normalised channels
+    steps and added to the picture; unfolding it in one left a lattice of four pixels. Each block's normalized channels
     are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5).
 
     Args:
@@ -71,7 +71,7 @@ class Painter(nn.Module):
         """Paints.
 
         Args:
-            image: ``(B, 3, H, W)`` in ``[0, 1]``, already in the style's colours; H and W multiples of 4.
+            image: ``(B, 3, H, W)`` in ``[0, 1]``, already in the style's colors; H and W multiples of 4.
             code: ``(B, shape.codes)``, or ``(1, shape.codes)`` for all.
 
         Returns:
@@ -112,15 +112,15 @@ def doubled(convolution: nn.Conv2d, h: Tensor) -> Tensor:
 
 def _modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     mean = h.mean((2, 3), keepdim=True)
-    centred = h - mean
-    spread = (centred.square().mean((2, 3), keepdim=True) + EPSILON).rsqrt()
-    return centred * spread * (1 + scale)[..., None, None] + shift[..., None, None]
+    centered = h - mean
+    spread = (centered.square().mean((2, 3), keepdim=True) + EPSILON).rsqrt()
+    return centered * spread * (1 + scale)[..., None, None] + shift[..., None, None]
 
 
 class Johnson(nn.Module):
     """The network of Johnson, Alahi and Fei-Fei 2016, with the names and layers of the PyTorch examples.
 
-    RGB of 0 to 255 in and out. Enlargement is by nearest neighbour and convolution, which leaves no checkerboard
+    RGB of 0 to 255 in and out. Enlargement is by nearest neighbor and convolution, which leaves no checkerboard
     (Odena et al. 2016).
 
     Args:

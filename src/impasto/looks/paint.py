@@ -19,7 +19,7 @@ from impasto.weights import finite
 __all__ = ["LookPainter"]
 
 SETTLE = 0.1
-"""Share of a frame's own colours in the running mean that recolours it, so that no frame flickers in tone."""
+"""Share of a frame's own colors in the running mean that recolors it, so that no frame flickers in tone."""
 
 Moments = tuple[Tensor, Tensor]
 
@@ -71,7 +71,7 @@ class LookPainter:
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         """Paints one frame; held to the pastiche before, along the motion, where the film knows that.
 
-        The colours it is given follow a running mean within a shot.
+        The colors it is given follow a running mean within a shot.
         """
         if self.look.colors is None:
             return Painted(image=held_to_motion(self.picture(frame), context))

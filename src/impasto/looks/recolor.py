@@ -1,4 +1,4 @@
-"""The photograph in the style's colours, before a painter sees it."""
+"""The photograph in the style's colors, before a painter sees it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["recolor_batch"]
 
 
 def recolor_batch(content: Tensor, styles: Sequence[Tensor]) -> Tensor:
-    """Gives each picture of a batch the mean and covariance of colour of its style.
+    """Gives each picture of a batch the mean and covariance of color of its style.
 
     Args:
         content: ``(B, 3, H, W)`` in ``[0, 1]``.

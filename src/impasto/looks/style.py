@@ -74,7 +74,7 @@ def look_terms(
 
     Args:
         pastiche: ``(B, 3, H, W)``.
-        content: The same shape; not recoloured.
+        content: The same shape; not recolored.
         target: Of B styles.
         backbone: The network that sees.
 

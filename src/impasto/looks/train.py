@@ -1,4 +1,4 @@
-"""Training of a look: a generator of steps, like the optimiser's loop."""
+"""Training of a look: a generator of steps, like the optimizer's loop."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Training:
         if not styles:
             raise UsageError("no style was given; give at least one.")
         if options.frame_weight > 0 and not lessons.pairs:
-            raise UsageError("--frame-weight needs neighbouring frames; give films with --clips.")
+            raise UsageError("--frame-weight needs neighboring frames; give films with --clips.")
         self.options, self._lessons = options, lessons
         rank, _processes = process_and_count()
         self.device = resolve_device(options.device)
@@ -111,7 +111,7 @@ class Training:
         self._began = time.monotonic()
 
     def _network(self) -> tuple[nn.Module, nn.Parameter | None, Tensor | None]:
-        """The network, the code that is trained with it, and the colours that it paints from."""
+        """The network, the code that is trained with it, and the colors that it paints from."""
         if self.options.network == "johnson":
             return Johnson(), None, None
         if self.options.network == "instant":
@@ -144,7 +144,7 @@ class Training:
         return self.network(image, self.code)
 
     def _seen(self, image: Tensor) -> Tensor:
-        """What the network is shown: the picture in the style's colours, where it paints from those."""
+        """What the network is shown: the picture in the style's colors, where it paints from those."""
         if self.code is None:
             return image.to(self.device)
         number = int(torch.randint(0, len(self._styles), (), generator=self._generator))

@@ -43,12 +43,12 @@ def moments(maps: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]
     if weight is None:
         mean = rows.mean(1, keepdim=True)
         # the square of the mean taken off the mean of squares is not always positive
-        centred = rows - mean
-        return mean.transpose(1, 2), centred.transpose(1, 2) @ centred / rows.shape[1]
+        centered = rows - mean
+        return mean.transpose(1, 2), centered.transpose(1, 2) @ centered / rows.shape[1]
     shares = weight.flatten(2).transpose(1, 2) / weight.sum().clamp_min(1e-6)
     mean = (shares * rows).sum(1, keepdim=True)
-    centred = rows - mean
-    return mean.transpose(1, 2), centred.transpose(1, 2) @ (shares * centred)
+    centered = rows - mean
+    return mean.transpose(1, 2), centered.transpose(1, 2) @ (shares * centered)
 
 
 def _rows(maps: Tensor) -> Tensor:

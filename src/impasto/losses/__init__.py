@@ -4,12 +4,12 @@ from impasto.losses._shared import Distance, distance
 from impasto.losses._statistics import averages
 from impasto.losses.content import ContentLoss, content_loss
 from impasto.losses.grain import grain
-from impasto.losses.gram import GramLoss, GramNormalisation, gram_loss, gram_matrix
+from impasto.losses.gram import GramLoss, GramNormalization, gram_loss, gram_matrix
 from impasto.losses.laplacian import LaplacianLoss, laplacian, laplacian_loss
-from impasto.losses.neighbours import (
-    NeighbourLoss,
-    nearest_neighbours,
-    neighbour_loss,
+from impasto.losses.neighbors import (
+    NeighborLoss,
+    nearest_neighbors,
+    neighbor_loss,
     unit_rows,
 )
 from impasto.losses.photorealism import (
@@ -40,10 +40,10 @@ __all__ = [
     "ContentLoss",
     "Distance",
     "GramLoss",
-    "GramNormalisation",
+    "GramNormalization",
     "LaplacianLoss",
     "Moments",
-    "NeighbourLoss",
+    "NeighborLoss",
     "PhotorealismLoss",
     "SlicedWassersteinLoss",
     "TemporalLoss",
@@ -63,8 +63,8 @@ __all__ = [
     "matting_laplacian",
     "moments",
     "moments_of",
-    "nearest_neighbours",
-    "neighbour_loss",
+    "nearest_neighbors",
+    "neighbor_loss",
     "photorealism_loss",
     "random_directions",
     "sliced_wasserstein_loss",

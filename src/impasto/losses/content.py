@@ -13,11 +13,11 @@ __all__ = ["ContentLoss", "content_loss"]
 
 
 def content_loss(
-    features: Tensor, target: Tensor, kind: Distance = "mse", *, normalise: bool = True
+    features: Tensor, target: Tensor, kind: Distance = "mse", *, normalize: bool = True
 ) -> Tensor:
     """Distance between two feature maps, place by place.
 
-    Deviates: with ``normalise`` the target's root mean square is the unit of both maps (for
+    Deviates: with ``normalize`` the target's root mean square is the unit of both maps (for
     ``half-sum`` too), so that the number does not depend on the backbone's scale: 0 for equal maps,
     1 for ``mse`` against a map of zeros. Without it and with ``half-sum`` this is eq. 1 as written.
 
@@ -25,7 +25,7 @@ def content_loss(
         features: ``(B, C, H, W)``.
         target: The same shape.
         kind: See `impasto.losses.distance`.
-        normalise: Divide by the target's root mean square first.
+        normalize: Divide by the target's root mean square first.
 
     Returns:
         Scalar, at least 0.
@@ -39,7 +39,7 @@ def content_loss(
             f"{tuple(target.shape)}; resize the content to the picture first"
         )
     difference = features - target
-    if normalise:
+    if normalize:
         difference = difference / target.square().mean().clamp_min(EPSILON).sqrt()
     return distance(difference, kind)
 
@@ -49,12 +49,12 @@ class ContentLoss(nn.Module):
 
     target: Tensor
 
-    def __init__(self, target: Tensor, kind: Distance = "mse", *, normalise: bool = True) -> None:
+    def __init__(self, target: Tensor, kind: Distance = "mse", *, normalize: bool = True) -> None:
         super().__init__()
         self.register_buffer("target", target.detach())
         self.kind = kind
-        self.normalise = normalise
+        self.normalize = normalize
 
     def forward(self, features: Tensor) -> Tensor:
         """Compares ``(B, C, H, W)`` features with the target."""
-        return content_loss(features, self.target, self.kind, normalise=self.normalise)
+        return content_loss(features, self.target, self.kind, normalize=self.normalize)

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from impasto.losses._shared import relative
 from impasto.losses._statistics import averages
 
-__all__ = ["GramLoss", "GramNormalisation", "gram_loss", "gram_matrix"]
+__all__ = ["GramLoss", "GramNormalization", "gram_loss", "gram_matrix"]
 
-GramNormalisation = Literal["positions", "johnson", "none"]
+GramNormalization = Literal["positions", "johnson", "none"]
 """``positions``: F F^T / (H W). ``johnson``: F F^T / (C H W). ``none``: F F^T (Gatys' eq. 3)."""
 
 
 def gram_matrix(
     features: Tensor,
-    normalisation: GramNormalisation = "positions",
+    normalization: GramNormalization = "positions",
     weight: Tensor | None = None,
 ) -> Tensor:
     """Correlates channels over all positions (Gatys 2016, eq. 3), or over a region (Gatys 2017, eq. 4).
@@ -28,7 +28,7 @@ def gram_matrix(
     Args:
         features: ``(B, C, H, W)`` or ``(B, C, N)``.
         weight: ``(B, 1, H, W)``, what each position counts, with a mean of 1; all alike when None.
-        normalisation: What the sum over positions is divided by. ``positions`` makes the matrix free of
+        normalization: What the sum over positions is divided by. ``positions`` makes the matrix free of
             the picture's size; ``johnson`` of the number of channels too; ``none`` is as published,
             where the loss carries the ``1 / (4 N^2 M^2)`` instead.
 
@@ -37,7 +37,7 @@ def gram_matrix(
     """
     _mean, second = averages(features, weight)  # (B, C, C)
     channels, positions = features.shape[1], features[0, 0].numel()
-    factor = {"positions": 1.0, "johnson": 1 / channels, "none": float(positions)}[normalisation]
+    factor = {"positions": 1.0, "johnson": 1 / channels, "none": float(positions)}[normalization]
     return second if factor == 1 else second * factor
 
 
@@ -46,11 +46,11 @@ def gram_loss(gram: Tensor, target: Tensor, *, as_published: bool = False) -> Te
 
     Deviates: the error is divided by the target's mean square, so that 0 is equal, 1 is a Gram of
     zeros, and neither picture size, channels nor the backbone's scale matter. ``as_published`` gives
-    Gatys' eq. 4 for matrices of normalisation ``positions``: ``sum((G - A)^2) / (4 N^2)`` with ``N`` channels.
+    Gatys' eq. 4 for matrices of normalization ``positions``: ``sum((G - A)^2) / (4 N^2)`` with ``N`` channels.
 
     Args:
         gram: ``(B, C, C)`` of the pastiche.
-        target: ``(B, C, C)`` of the style, of the same normalisation.
+        target: ``(B, C, C)`` of the style, of the same normalization.
         as_published: Gatys' scale instead of the relative one.
 
     Returns:
@@ -70,16 +70,16 @@ class GramLoss(nn.Module):
     def __init__(
         self,
         target: Tensor,
-        normalisation: GramNormalisation = "positions",
+        normalization: GramNormalization = "positions",
         *,
         as_published: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("target", target.detach())
-        self.normalisation: GramNormalisation = normalisation
+        self.normalization: GramNormalization = normalization
         self.as_published = as_published
 
     def forward(self, features: Tensor) -> Tensor:
         """Compares the Gram of ``(B, C, H, W)`` features with the target."""
-        gram = gram_matrix(features, self.normalisation)
+        gram = gram_matrix(features, self.normalization)
         return gram_loss(gram, self.target, as_published=self.as_published)

@@ -13,7 +13,7 @@ __all__ = ["LaplacianLoss", "laplacian", "laplacian_loss"]
 
 
 def laplacian(image: Tensor, pool_px: int = 4) -> Tensor:
-    """Average-pools and filters with the 4-neighbour Laplacian.
+    """Average-pools and filters with the 4-neighbor Laplacian.
 
     Args:
         image: ``(B, 3, H, W)``.
@@ -24,9 +24,9 @@ def laplacian(image: Tensor, pool_px: int = 4) -> Tensor:
     """
     if pool_px > 1:
         image = F.avg_pool2d(image, pool_px)
-    grey = image.sum(1, keepdim=True)  # (B, 1, h, w)
+    gray = image.sum(1, keepdim=True)  # (B, 1, h, w)
     kernel = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]).to(image)
-    return F.conv2d(F.pad(grey, (1, 1, 1, 1), mode="replicate"), kernel[None, None])
+    return F.conv2d(F.pad(gray, (1, 1, 1, 1), mode="replicate"), kernel[None, None])
 
 
 def laplacian_loss(image: Tensor, target: Tensor, pool_px: int = 4) -> Tensor:

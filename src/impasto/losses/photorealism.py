@@ -1,4 +1,4 @@
-"""Photorealism: the change of colour is held to be affine within every small window, so that straight stays straight.
+"""Photorealism: the change of color is held to be affine within every small window, so that straight stays straight.
 
 Levin, Lischinski and Weiss 2008, "A Closed-Form Solution to Natural Image Matting", eq. 5; Luan, Paris, Shechtman and
 Bala 2017, "Deep Photo Style Transfer", eq. 2.
@@ -24,12 +24,12 @@ SIDE = 2 * RADIUS + 1
 def matting_laplacian(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.0) -> Tensor:
     """Builds the matting Laplacian of a picture (Levin 2008, eq. 5), from 3x3 windows that lie within it.
 
-    Symmetric, positive semi-definite, rows sum to 0: a picture that is an affine function of this one's colours has
+    Symmetric, positive semi-definite, rows sum to 0: a picture that is an affine function of this one's colors has
     no energy under it. Memory at its height is about 600 bytes a pixel, the result 300.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``, at least 3x3; computed in its own dtype.
-        epsilon: Weight of the regulariser that keeps plain windows invertible.
+        epsilon: Weight of the regularizer that keeps plain windows invertible.
         plain: Variance below which a window is plain. A window of variance ``v`` has weight
             ``v^2 / (v^2 + plain^2)``, so that plain areas are free and the noise in them, such as the blocks of JPEG,
             is not kept. Deviates from the paper, which has 0.

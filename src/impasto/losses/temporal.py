@@ -1,4 +1,4 @@
-"""Temporal losses: how far a frame's pastiche is from those of its neighbours."""
+"""Temporal losses: how far a frame's pastiche is from those of its neighbors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def temporal_loss(image: Tensor, target: Tensor, weight: Tensor | None = None) -
 
     Ruder, Dosovitskiy and Brox 2016, "Artistic Style Transfer for Videos", eq. 7, with ``D`` the number of values; with
     the reliabilities of eq. 9, the long-term loss of eq. 8. With a previous pastiche that is not warped and no
-    weight it is the stabilisation loss of Sane, Chaurasia and Chaudhary 2019.
+    weight it is the stabilization loss of Sane, Chaurasia and Chaudhary 2019.
 
     Args:
         image: ``(B, 3, H, W)`` the pastiche, in ``[0, 1]``.

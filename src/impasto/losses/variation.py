@@ -1,7 +1,7 @@
-"""Total variation: how much neighbouring pixels differ.
+"""Total variation: how much neighboring pixels differ.
 
 Rudin, Osher and Fatemi 1992 (L1); Mahendran and Vedaldi 2015 (L2); the 9-point form weighs all eight
-neighbours by the inverse of their distance, so that diagonals are not favoured.
+neighbors by the inverse of their distance, so that diagonals are not favored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VariationKind = Literal["l1", "l2", "nine-point"]
 
 
 def _shifted(image: Tensor, down: int, right: int) -> Tensor:
-    """Differences between pixels and their neighbour ``down`` rows and ``right`` columns on."""
+    """Differences between pixels and their neighbor ``down`` rows and ``right`` columns on."""
     height, width = image.shape[-2:]
     first = image[..., : height - down, max(0, -right) : width - max(0, right)]
     second = image[..., down:, max(0, right) : width + min(0, right)]
@@ -24,7 +24,7 @@ def _shifted(image: Tensor, down: int, right: int) -> Tensor:
 
 
 def total_variation_loss(image: Tensor, kind: VariationKind = "l2") -> Tensor:
-    """Mean difference between neighbouring pixels.
+    """Mean difference between neighboring pixels.
 
     Args:
         image: ``(B, C, H, W)`` with ``H, W >= 2``.

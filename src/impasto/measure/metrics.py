@@ -42,7 +42,7 @@ METRICS: Mapping[str, Metric] = {
         "lower",
         "0 up, 1 is no feature left",
         "Gatys 2016, eq. 1, at relu4_2, over the photograph's energy",
-        "Colour, and detail under eight pixels",
+        "Color, and detail under eight pixels",
     ),
     "ssim": Metric(
         "higher",
@@ -126,7 +126,7 @@ METRICS: Mapping[str, Metric] = {
         "lower",
         "1 up",
         "After ArtFID (Wright and Ommer 2022, eq. 4): (1 + content) (1 + style), by the judge",
-        "One number: a photograph in the right colours may beat a painting",
+        "One number: a photograph in the right colors may beat a painting",
     ),
     "lpips": Metric(
         "lower",

@@ -49,7 +49,7 @@ def warping_error(image: Tensor, warped: Tensor, trust: Tensor) -> float:
 def perceptual_difference(
     image: Tensor, warped: Tensor, trust: Tensor, backbone: Backbone
 ) -> float:
-    """Distance of channel-normalised features where the motion is to be trusted.
+    """Distance of channel-normalized features where the motion is to be trusted.
 
     After LPIPS (Zhang et al. 2018, eq. 1); deviates: every channel weighs the same, and the backbone is the one given.
 
@@ -212,9 +212,9 @@ def _at(mask: Tensor, maps: Tensor) -> Tensor:
 
 
 def spill(image: Tensor, content: Tensor, masks: Mapping[str, Tensor]) -> float:
-    """How far the colours of one region run over into the next.
+    """How far the colors of one region run over into the next.
 
-    Along each border, within a fiftieth of the long edge: how far a region's colour there lies on the way from its own
+    Along each border, within a fiftieth of the long edge: how far a region's color there lies on the way from its own
     mean to that of the rest of the picture, less the same of the content, whose borders are soft by nature.
 
     Args:
@@ -223,7 +223,7 @@ def spill(image: Tensor, content: Tensor, masks: Mapping[str, Tensor]) -> float:
         masks: ``(1, 1, H, W)`` by name, hard or all but.
 
     Returns:
-        0 for none, 1 where a border has wholly taken the other side's colour.
+        0 for none, 1 where a border has wholly taken the other side's color.
     """
     found = [(_run_over(image, mask) - _run_over(content, mask)) for mask in masks.values()]
     shares = [float(mask.mean()) for mask in masks.values()]

@@ -1,4 +1,4 @@
-"""Pictures in and out, their colours and sizes."""
+"""Pictures in and out, their colors and sizes."""
 
 from impasto.media.affine import apply_affine, fit_affine, guided_filter, transfer_affinely
 from impasto.media.color import (

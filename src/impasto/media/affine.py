@@ -1,4 +1,4 @@
-"""A change of colour without a change of detail: locally affine, like a darkroom's dodging and toning."""
+"""A change of color without a change of detail: locally affine, like a darkroom's dodging and toning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["apply_affine", "fit_affine", "guided_filter", "transfer_affinely"]
 def transfer_affinely(
     content: Tensor, painted: Tensor, full: Tensor, *, radius_px: int, epsilon: float = 1e-3
 ) -> Tensor:
-    """Fits, around every pixel, the affine map from the content's colours to the painted ones, and applies it.
+    """Fits, around every pixel, the affine map from the content's colors to the painted ones, and applies it.
 
     Edges and texture of the result are those of ``full``.
 
@@ -21,7 +21,7 @@ def transfer_affinely(
         painted: The same shape.
         full: The content in the size to deliver, ``(1, 3, H, W)``.
         radius_px: Of the windows, at the painted size.
-        epsilon: Variance of colour below which a window counts as plain and takes the mean change.
+        epsilon: Variance of color below which a window counts as plain and takes the mean change.
 
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``.
@@ -34,7 +34,7 @@ def guided_filter(
 ) -> Tensor:
     """Smooths maps within the edges of a picture.
 
-    The guided filter with a colour guide (He, Sun and Tang 2013, eqs. 14 to 16), its coefficients enlarged (He and
+    The guided filter with a color guide (He, Sun and Tang 2013, eqs. 14 to 16), its coefficients enlarged (He and
     Sun 2015, "Fast Guided Filter").
 
     Args:
@@ -42,7 +42,7 @@ def guided_filter(
         wanted: ``(1, C, h, w)``.
         full: The guide in the size of the result, ``(1, 3, H, W)``.
         radius_px: Of the windows.
-        epsilon: Variance of colour below which a window counts as plain.
+        epsilon: Variance of color below which a window counts as plain.
 
     Returns:
         ``(1, C, H, W)``.

@@ -1,4 +1,4 @@
-"""Colour of pictures: luminance kept, linear and histogram transfer.
+"""Color of pictures: luminance kept, linear and histogram transfer.
 
 Gatys, Bethge, Hertzmann and Shechtman 2017, "Controlling Perceptual Factors in Neural Style Transfer", section 5.
 """
@@ -32,7 +32,7 @@ WHITE = (0.95047, 1.0, 1.08883)
 """XYZ of the D65 white."""
 
 FLAT = 1e-5
-"""Added to variances, so that a picture of one colour has a covariance that can be inverted."""
+"""Added to variances, so that a picture of one color has a covariance that can be inverted."""
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def keep_luminance_only(pastiche: Tensor, content: Tensor) -> Tensor:
 
 
 def color_moments(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean ``(B, 3, 1)`` and covariance ``(B, 3, 3)`` of the colours of ``(B, 3, H, W)``.
+    """Mean ``(B, 3, 1)`` and covariance ``(B, 3, 3)`` of the colors of ``(B, 3, H, W)``.
 
     Args:
         image: Of any range.
@@ -80,13 +80,13 @@ def color_moments(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, 
     rows = image.flatten(2)  # (B, 3, N)
     if weight is None:
         mean = rows.mean(2, keepdim=True)  # (B, 3, 1)
-        centred = rows - mean
-        covariance = centred @ centred.transpose(1, 2) / rows.shape[2]
+        centered = rows - mean
+        covariance = centered @ centered.transpose(1, 2) / rows.shape[2]
     else:
         shares = weight.flatten(2).to(rows) / weight.sum().clamp_min(1e-6)
         mean = (shares * rows).sum(2, keepdim=True)
-        centred = rows - mean
-        covariance = (shares * centred) @ centred.transpose(1, 2)
+        centered = rows - mean
+        covariance = (shares * centered) @ centered.transpose(1, 2)
     return mean, covariance + FLAT * torch.eye(3, dtype=image.dtype, device=image.device)
 
 
@@ -103,9 +103,9 @@ def transfer_linear(
     *,
     whiten: bool = False,
 ) -> Tensor:
-    """Gives a picture the mean and covariance of colour of another (section 5.2, colour histogram matching).
+    """Gives a picture the mean and covariance of color of another (section 5.2, color histogram matching).
 
-    The linear map is the symmetric one, ``S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2)``, which moves colours least
+    The linear map is the symmetric one, ``S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2)``, which moves colors least
     (Monge-Kantorovich; Pitie and Kokaram 2007).
 
     Args:
@@ -113,8 +113,8 @@ def transfer_linear(
         target: ``(1, 3, h, w)``.
         source_weight: ``(1, 1, H, W)``, what each pixel counts; all alike when None.
         target_weight: ``(1, 1, h, w)``, likewise.
-        whiten: Take the map of whitening and colouring instead (Li et al. 2017, "Universal Style Transfer", eqs. 1 and
-            2, on colours): ``T^(1/2) S^(-1/2)``, which moves colours farther.
+        whiten: Take the map of whitening and coloring instead (Li et al. 2017, "Universal Style Transfer", eqs. 1 and
+            2, on colors): ``T^(1/2) S^(-1/2)``, which moves colors farther.
 
     Returns:
         Of the source's shape, clamped to ``[0, 1]``.

@@ -72,9 +72,9 @@ class Picture:
 
     def to_pil(self) -> Image.Image:
         """Gives an 8-bit RGB or RGBA image."""
-        return Image.fromarray(self.quantised(8))
+        return Image.fromarray(self.quantized(8))
 
-    def quantised(self, bits: int) -> np.ndarray:
+    def quantized(self, bits: int) -> np.ndarray:
         """Gives uint8 or uint16 ``(H, W, 3)``, or ``(H, W, 4)`` with alpha."""
         most = (1 << bits) - 1
         planes = self.rgb if self.alpha is None else np.dstack([self.rgb, self.alpha])

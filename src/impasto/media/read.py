@@ -282,7 +282,7 @@ def _turned(array: np.ndarray, turn: Image.Transpose) -> np.ndarray:
 def _deep_to_srgb(rgb: np.ndarray, profile: bytes, notes: list[str]) -> np.ndarray:
     """Moves 16-bit pixels by the 8-bit conversion's difference, which keeps their depth.
 
-    Pillow converts 8 bits only; the map from source to sRGB is smooth, so its change at the rounded colour is
+    Pillow converts 8 bits only; the map from source to sRGB is smooth, so its change at the rounded color is
     added to the fine one.
     """
     rounded = np.round(rgb * 255).astype(np.uint8)

@@ -19,7 +19,7 @@ def in_strips(
     Args:
         run: Keeps the number of rows in proportion.
         x: ``(B, C, H, W)``.
-        reach: So many rows of the neighbours are shown with a strip.
+        reach: So many rows of the neighbors are shown with a strip.
         rows: 0 for one strip.
     """
     height = x.shape[-2]

@@ -139,7 +139,7 @@ def write_image(
         picture = Picture(rgb=picture.rgb * cover + (1 - cover), bits=picture.bits)
     text = json.dumps(dict(metadata or OWN))
     with replacing(path) as beside:
-        _encode(beside, suffix, picture.quantised(depth), quality, subsampling, text)
+        _encode(beside, suffix, picture.quantized(depth), quality, subsampling, text)
     return path
 
 
@@ -207,7 +207,7 @@ def _write_tiff(path: Path, pixels: np.ndarray, text: str) -> None:
 
 
 def _deep_png(pixels: np.ndarray, text: str) -> bytes:
-    """16 bits a channel, which Pillow does not write in colour; each row is stored as differences (filter 1)."""
+    """16 bits a channel, which Pillow does not write in color; each row is stored as differences (filter 1)."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)  # (H, W * channels * 2)
     step = channels * 2

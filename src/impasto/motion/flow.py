@@ -44,12 +44,12 @@ def _cv2() -> Any:
     return cv2
 
 
-def _grey(frame: Frame) -> np.ndarray:
+def _gray(frame: Frame) -> np.ndarray:
     pixels = frame.pixels
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    grey: np.ndarray = _cv2().cvtColor(pixels, _cv2().COLOR_RGB2GRAY)
-    return grey
+    gray: np.ndarray = _cv2().cvtColor(pixels, _cv2().COLOR_RGB2GRAY)
+    return gray
 
 
 def _tensor(field: np.ndarray) -> Tensor:
@@ -88,17 +88,17 @@ class DIS:
 
     def __call__(self, frame: Frame, other: Frame) -> Tensor:
         """See `FlowEstimator`."""
-        grey = _grey(frame)
-        field = self._search.calc(grey, _grey(other), None)
-        return _tensor(_filled(field, grey) if self._steadied else field)
+        gray = _gray(frame)
+        field = self._search.calc(gray, _gray(other), None)
+        return _tensor(_filled(field, gray) if self._steadied else field)
 
 
-def _filled(field: np.ndarray, grey: np.ndarray) -> np.ndarray:
+def _filled(field: np.ndarray, gray: np.ndarray) -> np.ndarray:
     """Mixes each vector, ``(H, W, 2)``, with the confident ones around, the more the less texture there is."""
     cv2 = _cv2()
-    texture = cv2.cornerMinEigenVal(grey.astype(np.float32), TEXTURE_WINDOW_PX, ksize=3)
+    texture = cv2.cornerMinEigenVal(gray.astype(np.float32), TEXTURE_WINDOW_PX, ksize=3)
     confident = (texture / (texture + TEXTURE_HALF))[..., None]
-    height, width = grey.shape
+    height, width = gray.shape
     small = (max(1, width // FILL_SCALE), max(1, height // FILL_SCALE))
     known_field = cv2.resize(field * confident, small, interpolation=cv2.INTER_AREA)
     known_share = cv2.resize(confident, small, interpolation=cv2.INTER_AREA)
@@ -122,7 +122,7 @@ class Farneback:
     def __call__(self, frame: Frame, other: Frame) -> Tensor:
         """See `FlowEstimator`."""
         found = _cv2().calcOpticalFlowFarneback(
-            _grey(frame), _grey(other), None, 0.5, 5, 15, 5, 7, 1.5, 0
+            _gray(frame), _gray(other), None, 0.5, 5, 15, 5, 7, 1.5, 0
         )
         return _tensor(found)
 

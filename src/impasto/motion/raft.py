@@ -232,10 +232,10 @@ class Correlation:
         line = torch.arange(-r, r + 1, dtype=places.dtype, device=places.device)
         # The published weights were trained with the window's axes in this order.
         window = torch.stack(torch.meshgrid(line, line, indexing="ij"), -1)  # (2r+1, 2r+1, 2)
-        centres = places[0].permute(1, 2, 0).reshape(height * width, 1, 1, 2)
+        centers = places[0].permute(1, 2, 0).reshape(height * width, 1, 1, 2)
         found = []
         for level, volume in enumerate(self.levels):
-            grid = centres / 2**level + window
+            grid = centers / 2**level + window
             size = grid.new_tensor([volume.shape[-1] - 1, volume.shape[-2] - 1])
             sampled = F.grid_sample(volume, 2 * grid / size - 1, align_corners=True)
             found.append(sampled.view(height, width, -1))

@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 LOOKS_ALIKE = 0.08
-"""Difference of colour, root mean square over a few pixels, at which trust has fallen to a third."""
+"""Difference of color, root mean square over a few pixels, at which trust has fallen to a third."""
 
 JUMP_PX = 1.0
 STILL_PX = 0.1
@@ -88,12 +88,12 @@ def reliability(
     Args:
         to_other: ``(B, 2, H, W)`` in pixels, from this frame to the other.
         back: ``(B, 2, H, W)`` from the other to this.
-        frame: This frame, ``(B, 3, H, W)`` in ``[0, 1]``; with it, colours must agree too.
+        frame: This frame, ``(B, 3, H, W)`` in ``[0, 1]``; with it, colors must agree too.
         other: The other frame.
 
     Returns:
         ``(B, 1, H, W)`` in ``[0, 1]``. Deviates from the paper: a boundary counts where the flow differs by more than
-        a pixel within 5x5 px, since what DIS finds in a plain sky trembles by less; colours must agree, which catches
+        a pixel within 5x5 px, since what DIS finds in a plain sky trembles by less; colors must agree, which catches
         flow that is wrong both ways alike; and what stands still is trusted.
     """
     boundaries = motion_boundaries(to_other) * (_jump(to_other) > JUMP_PX)
@@ -123,7 +123,7 @@ def closest_first(reliabilities: Sequence[Tensor]) -> list[Tensor]:
 
 
 def find_still(flow: Tensor, frame: Tensor, other: Tensor, most_px: float = STILL_PX) -> Tensor:
-    """Tells where nothing moves: no flow to speak of, and colours that stayed.
+    """Tells where nothing moves: no flow to speak of, and colors that stayed.
 
     Args:
         flow: ``(B, 2, H, W)`` in pixels between the two.

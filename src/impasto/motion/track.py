@@ -29,7 +29,7 @@ GRAIN_PX = 0.4
 still, though from one frame to the next it seems to tremble."""
 
 LOOKS_ALIKE_STILL = 0.12
-"""Difference of colour over ten frames, root mean square over some pixels, at which paint hardly fits any more."""
+"""Difference of color over ten frames, root mean square over some pixels, at which paint hardly fits any more."""
 
 FIT_RADIUS_PX = 4
 MOST_ERROR_PX = 8.0
@@ -44,7 +44,7 @@ class Motion:
         flow: To the previous frame, ``(1, 2, H, W)`` in pixels, corrected.
         trust: Its reliability, ``(1, 1, H, W)``.
         still: Where nothing moves, ``(1, 1, H, W)``.
-        fits: Where colours are what they were ten frames before, ``(1, 1, H, W)`` in ``[0, 1]``.
+        fits: Where colors are what they were ten frames before, ``(1, 1, H, W)`` in ``[0, 1]``.
     """
 
     flow: Tensor
@@ -141,6 +141,6 @@ class Tracker:
         return torch.where(error.square().sum(1, keepdim=True).sqrt() < MOST_ERROR_PX, error, 0.0)
 
     def _fits(self, image: Tensor, way: Tensor) -> Tensor:
-        """Falls where a pixel has another colour than it had, slowly, so that no single frame would tell."""
+        """Falls where a pixel has another color than it had, slowly, so that no single frame would tell."""
         apart = (warp(self._frames[0][1], way) - image).square().mean(1, keepdim=True)
         return torch.exp(-box_mean(apart, FIT_RADIUS_PX) / LOOKS_ALIKE_STILL**2)

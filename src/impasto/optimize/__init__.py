@@ -1,4 +1,4 @@
-"""The one optimisation loop: objective, pyramid, solvers, checkpoint. It yields iterates."""
+"""The one optimization loop: objective, pyramid, solvers, checkpoint. It yields iterates."""
 
 from impasto.optimize.checkpoint import (
     check_checkpoint_place,
@@ -6,8 +6,8 @@ from impasto.optimize.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from impasto.optimize.film import FilmOptimiser
-from impasto.optimize.loop import InFilm, Optimisation
+from impasto.optimize.film import FilmOptimizer
+from impasto.optimize.loop import InFilm, Optimization
 from impasto.optimize.memory import Estimator, Forecast, Plan, choose_plan
 from impasto.optimize.objective import Evaluation, Objective, Term, build_objective
 from impasto.optimize.pyramid import Scale, plan_scales
@@ -19,11 +19,11 @@ __all__ = [
     "Adam",
     "Estimator",
     "Evaluation",
-    "FilmOptimiser",
+    "FilmOptimizer",
     "Forecast",
     "InFilm",
     "Objective",
-    "Optimisation",
+    "Optimization",
     "Plan",
     "Scale",
     "Solver",

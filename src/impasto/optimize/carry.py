@@ -75,9 +75,9 @@ def hold_tones(image: Tensor, before: Tensor, still: Tensor) -> Tensor:
         return image
 
     def tones(picture: Tensor) -> tuple[float, float]:
-        grey = picture.mean(1, keepdim=True)
-        mean = float((still * grey).sum()) / area
-        return mean, math.sqrt(float((still * (grey - mean).square()).sum()) / area)
+        gray = picture.mean(1, keepdim=True)
+        mean = float((still * gray).sum()) / area
+        return mean, math.sqrt(float((still * (gray - mean).square()).sum()) / area)
 
     (mean, spread), (wanted, wanted_spread) = tones(image), tones(before)
     gain = min(max(wanted_spread / max(spread, 1e-4), 0.9), 1.1)
@@ -88,7 +88,7 @@ def hold_tones(image: Tensor, before: Tensor, still: Tensor) -> Tensor:
 def borrow_texture(frame: Tensor, earlier: Sequence[Earlier]) -> Tensor:
     """Fills what nothing covers with the paint of places that look alike.
 
-    For each uncovered pixel a few dozen shifts of the frame are tried, and the one whose colours fit best, among those
+    For each uncovered pixel a few dozen shifts of the frame are tried, and the one whose colors fit best, among those
     that lead to trusted paint, lends its own. The nearest places are tried first. What is borrowed is only where the
     solver starts from.
 

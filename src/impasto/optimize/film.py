@@ -1,4 +1,4 @@
-"""The optimiser as a stylizer of frames: where a frame starts, and the terms that tie it to its neighbours."""
+"""The optimizer as a stylizer of frames: where a frame starts, and the terms that tie it to its neighbors."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from impasto.config import FilmOptions, PaintOptions, derived_seed
 from impasto.losses import change_loss, temporal_loss
 from impasto.media.resize import resize
 from impasto.optimize.carry import borrow_texture, hold_tones, merged
-from impasto.optimize.loop import InFilm, Optimisation
+from impasto.optimize.loop import InFilm, Optimization
 from impasto.optimize.objective import StyleMemory, Term, see, without_weak_layers
 from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted
 
-__all__ = ["FilmOptimiser"]
+__all__ = ["FilmOptimizer"]
 
 PASS_BLEND = 0.5
-"""What a pass takes from the neighbour where the motion is reliable (Ruder 2016, eq. 10, delta)."""
+"""What a pass takes from the neighbor where the motion is reliable (Ruder 2016, eq. 10, delta)."""
 
 
-class FilmOptimiser:
+class FilmOptimizer:
     """Paints the frames of a film one after another.
 
     A shot's first frame is a picture like any other; the weight of the style that `balance` finds there holds for the
-    whole shot. Every other frame starts from what its neighbours look like along the motion.
+    whole shot. Every other frame starts from what its neighbors look like along the motion.
 
     Args:
         styles: One or more of ``(1, 3, h, w)`` in ``[0, 1]``.
@@ -36,7 +36,7 @@ class FilmOptimiser:
         size: Height and width of the frames.
 
     Attributes:
-        trial: A run over a grey frame that was not started: its plan, device and precision.
+        trial: A run over a gray frame that was not started: its plan, device and precision.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class FilmOptimiser:
     ) -> None:
         self.backbone, self.paint_options, self.film = backbone, paint, film
         self._memory: StyleMemory = {}
-        self.trial = Optimisation(
+        self.trial = Optimization(
             torch.full((1, 3, *size), 0.5), styles, backbone, paint, size=size
         )
         self.styles = self.trial.styles
@@ -72,7 +72,7 @@ class FilmOptimiser:
         elif self.film.frame_steps and not alone:
             options = _shortened(options, self.film)
         start = None if alone else self._start(frame, context)
-        run = Optimisation(
+        run = Optimization(
             frame,
             self.styles,
             self.backbone,
@@ -113,7 +113,7 @@ class FilmOptimiser:
         return derived_seed(self.paint_options.seed * 1_000_003 + context.index)
 
     def _start(self, frame: Tensor, context: FrameContext) -> Tensor | None:
-        """The first picture of a frame that has neighbours; None for what the options say."""
+        """The first picture of a frame that has neighbors; None for what the options say."""
         if context.own is not None:
             own = context.own.to(self.trial.device)
             for other in context.earlier[:1]:

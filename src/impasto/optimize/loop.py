@@ -1,4 +1,4 @@
-"""The one optimisation loop: coarse to fine, a step at a time, every step an event."""
+"""The one optimization loop: coarse to fine, a step at a time, every step an event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from impasto.optimize.start import RECOLORED, first_picture
 from impasto.types import Backbone, Iterate, Region
 from impasto.weights import CHECKPOINT, Fields
 
-__all__ = ["InFilm", "Optimisation"]
+__all__ = ["InFilm", "Optimization"]
 
 LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.03, "sgd": 0.03}
 LEAP = 3.0
@@ -64,8 +64,8 @@ class InFilm:
     styles: StyleMemory = field(default_factory=dict)
 
 
-class Optimisation:
-    """One run, to be iterated: ``for iterate in Optimisation(...)``. To stop iterating is to cancel.
+class Optimization:
+    """One run, to be iterated: ``for iterate in Optimization(...)``. To stop iterating is to cancel.
 
     Between any two iterates `state_dict` is everything needed to go on exactly.
 

@@ -23,7 +23,7 @@ from impasto.losses import (
     matting_laplacian,
     moments,
     moments_of,
-    neighbour_loss,
+    neighbor_loss,
     photorealism_loss,
     random_directions,
     sliced_wasserstein_loss,
@@ -68,8 +68,8 @@ W2_SHARE = 0.3
 """What the Wasserstein distance counts in ``mixed`` beside the Gram's relative error. At equal pictures the former
 is about three times the latter, so both pull alike."""
 
-MOST_NEIGHBOURS = 2048
-"""Rows of the style's features that are searched for neighbours, which bounds time and memory."""
+MOST_NEIGHBORS = 2048
+"""Rows of the style's features that are searched for neighbors, which bounds time and memory."""
 
 DIRECTIONS = 32
 """Random projections of the sliced distance at each step."""
@@ -265,11 +265,11 @@ def _content_term(
 ) -> Term:
     target = see(backbone, content, options.content_layers, autocast=autocast)
     share = shares(len(options.content_layers), options.content_layer_weights)
-    kind, normalise = options.content_loss, not options.as_published
+    kind, normalize = options.content_loss, not options.as_published
 
     def measure(features: Features, _image: Tensor, _step: int) -> Tensor:
         losses = [
-            part * content_loss(features[layer], target[layer], kind, normalise=normalise)
+            part * content_loss(features[layer], target[layer], kind, normalize=normalize)
             for part, layer in zip(share, options.content_layers, strict=True)
         ]
         return torch.stack(losses).sum()
@@ -286,7 +286,7 @@ def _style_term(
     *,
     autocast: bool,
 ) -> Term:
-    """Several styles: the blend-weighted mean of the distances to each (for w2 its minimum is the barycentre).
+    """Several styles: the blend-weighted mean of the distances to each (for w2 its minimum is the barycenter).
 
     Several regions: each its share of the picture's area (after Luan 2017, eq. 3).
     """
@@ -366,8 +366,8 @@ def _style_distance(
         return _w2_distance(target, weight)
     if name == "sliced":
         return _sliced_distance(target, options.seed)
-    if name == "neighbour":
-        return _neighbour_distance(target, weight)
+    if name == "neighbor":
+        return _neighbor_distance(target, weight)
     return _mixed_distance(target, weight)
 
 
@@ -407,11 +407,11 @@ def _sliced_distance(target: Tensor, seed: int) -> StyleDistance:
     return distance
 
 
-def _neighbour_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
+def _neighbor_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
     mean = target.mean((0, 2, 3))
     rows = _within(unit_rows(target, mean), weight)
-    stock = rows[:: max(1, -(-len(rows) // MOST_NEIGHBOURS))]
-    return lambda features, _step, where: neighbour_loss(
+    stock = rows[:: max(1, -(-len(rows) // MOST_NEIGHBORS))]
+    return lambda features, _step, where: neighbor_loss(
         _within(unit_rows(features, mean), where), stock
     )
 

@@ -20,7 +20,7 @@ RECOLORED = ("recolored", "whitened")
 """Initial images that are the photograph in the style's colors."""
 
 NOISE_SPREAD = 0.1
-"""Standard deviation of the noise about mid grey. White noise over the whole range hides what the content asks for."""
+"""Standard deviation of the noise about mid gray. White noise over the whole range hides what the content asks for."""
 
 
 def first_picture(
@@ -38,7 +38,7 @@ def first_picture(
     Args:
         start: ``content``; ``recolored``, the content with the styles' mean and covariance of color, by the least
             motion; ``whitened``, by whitening and coloring; ``noise`` about gray; ``style``, noise with the first
-            style's mean and covariance; ``grey``; or ``file`` or ``look``, which is ``given``.
+            style's mean and covariance; ``gray``; or ``file`` or ``look``, which is ``given``.
         content: ``(1, 3, H, W)`` in ``[0, 1]`` at the coarsest scale.
         styles: ``(1, 3, h, w)`` each.
         generator: On the CPU, whatever the device.
@@ -62,7 +62,7 @@ def first_picture(
         return torch.lerp(content, picture, min(max(amount, 0.0), 1.0))
     if start in ("file", "look") and given is not None:
         return resize(given.to(content), (content.shape[-2], content.shape[-1])).clone()
-    if start == "grey":
+    if start == "gray":
         return torch.full_like(content, 0.5)
     noise = torch.randn(content.shape, generator=generator).to(content)
     if start == "style":

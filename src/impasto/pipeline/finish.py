@@ -1,4 +1,4 @@
-"""The last touch to the frames of a film: colours kept, and detail kept by affine fields that move with the picture."""
+"""The last touch to the frames of a film: colors kept, and detail kept by affine fields that move with the picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Finisher"]
 
 FILM_EPSILON = 1e-3
-"""Ten times a picture's: plain places take the mean change of colour, and compression's noise is not enlarged."""
+"""Ten times a picture's: plain places take the mean change of color, and compression's noise is not enlarged."""
 
 KEPT = 0.95
 """Share of the fields of the frame before, along the motion where that is reliable: light may change, but slowly."""
@@ -26,7 +26,7 @@ class Finisher:
     """Finishes the frames of a film, in order.
 
     Args:
-        paint: Which colours and what detail are kept.
+        paint: Which colors and what detail are kept.
         estimator: Of flow, for the fields to move along.
     """
 

@@ -1,4 +1,4 @@
-"""Pictures from end to end: the only place that joins media, a backbone and the optimiser."""
+"""Pictures from end to end: the only place that joins media, a backbone and the optimizer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from impasto.media import (
     transfer_affinely,
     transfer_linear,
 )
-from impasto.optimize import Optimisation
+from impasto.optimize import Optimization
 from impasto.pipeline.at_once import look_of, look_painter
 from impasto.pipeline.regions import RegionFinder
 from impasto.regions import Matched
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 AFFINE_EPSILON = 1e-4
-"""At 1e-3, plain windows took the mean change of colour alone and lost half of the style that was found."""
+"""At 1e-3, plain windows took the mean change of color alone and lost half of the style that was found."""
 
 Source = Picture | Image.Image | np.ndarray | str | Path
 
@@ -135,28 +135,28 @@ class Job:
     """A run that is ready to start, and how its picture is finished.
 
     Attributes:
-        optimisation: To be iterated.
+        optimization: To be iterated.
         content: The photograph.
         options: As given.
         painted: ``(1, 1, h, w)``, how much of each pixel is painted; the rest stays the photograph's. None for all.
         notes: What a person should know, a sentence each.
     """
 
-    optimisation: Optimisation
+    optimization: Optimization
     content: Picture
     options: PaintOptions
     painted: Tensor | None = None
     notes: tuple[str, ...] = ()
 
     def finish(self, image: Tensor | None = None) -> Picture:
-        """Makes the picture to keep: at full size, with its colours and the content's alpha.
+        """Makes the picture to keep: at full size, with its colors and the content's alpha.
 
         Args:
-            image: ``(1, 3, h, w)`` of any scale; the optimisation's present one when not given.
+            image: ``(1, 3, h, w)`` of any scale; the optimization's present one when not given.
         """
-        pastiche = self.optimisation.result if image is None else image
+        pastiche = self.optimization.result if image is None else image
         return finish_picture(
-            self.content, pastiche, self.optimisation.size, self.options, self.painted
+            self.content, pastiche, self.optimization.size, self.options, self.painted
         )
 
 
@@ -167,7 +167,7 @@ def finish_picture(
     options: PaintOptions,
     painted: Tensor | None = None,
 ) -> Picture:
-    """Gives a pastiche its size, the colours or detail that are kept, what is not painted, and the content's alpha.
+    """Gives a pastiche its size, the colors or detail that are kept, what is not painted, and the content's alpha.
 
     Args:
         content: The photograph.
@@ -200,13 +200,13 @@ def within(pastiche: Tensor, content: Tensor, painted: Tensor) -> Tensor:
 
 
 def affine_finish(content: Tensor, pastiche: Tensor, full: Tensor, share: float) -> Tensor:
-    """Takes over only the change of colour, locally affine; windows are a share of the painted long edge."""
+    """Takes over only the change of color, locally affine; windows are a share of the painted long edge."""
     radius = max(1, round(share * max(pastiche.shape[-2:])))
     return transfer_affinely(content, pastiche, full, radius_px=radius, epsilon=AFFINE_EPSILON)
 
 
 def keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
-    """Gives a pastiche the colours that the options ask to keep; ``(1, 3, H, W)`` each."""
+    """Gives a pastiche the colors that the options ask to keep; ``(1, 3, H, W)`` each."""
     if options.keep_colors == "luminance":
         return keep_luminance_only(pastiche, content)
     if options.keep_colors_when == "before" or options.keep_colors == "none":
@@ -216,7 +216,7 @@ def keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Ten
 
 
 def recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
-    """Gives a style the content's colours where the options ask for it before painting."""
+    """Gives a style the content's colors where the options ask for it before painting."""
     if options.keep_colors_when == "after" or options.keep_colors in ("none", "luminance"):
         return style
     transfer = transfer_linear if options.keep_colors == "linear" else match_histogram
@@ -252,11 +252,11 @@ def prepare(
         look = look_of(options)
         painter = look_painter(options, images if look.takes_styles else (), look)
         start = painter.picture(_sized(image, options))
-    optimisation = Optimisation(
+    optimization = Optimization(
         image, images, network, options, start=start, regions=matched.regions
     )
     return Job(
-        optimisation=optimisation,
+        optimization=optimization,
         content=content,
         options=options,
         painted=matched.painted,
@@ -294,7 +294,7 @@ def paint_at_once(
 
     Args:
         content: The photograph.
-        options: Size, strength, colours and regions count; losses and solver do not.
+        options: Size, strength, colors and regions count; losses and solver do not.
         look: One that is loaded already; that of the options when None.
         styles: Paintings, for a look that takes any style.
 
@@ -349,7 +349,7 @@ def stylize_image(
     if options.paints_at_once:
         return paint_at_once(content, options, styles=styles)[0]
     job = prepare(content, styles, options, backbone)
-    for iterate in job.optimisation:
+    for iterate in job.optimization:
         if on_iterate is not None:
             on_iterate(iterate)
     return job.finish()

@@ -31,7 +31,7 @@ from impasto.pipeline.follow import FilmRegions
 from impasto.pipeline.image import (
     within,
 )
-from impasto.pipeline.neighbours import Neighbours, blend_at
+from impasto.pipeline.neighbors import Neighbors, blend_at
 from impasto.pipeline.repair import repair, without_motion
 from impasto.pipeline.store import PaintStore
 from impasto.types import Frame, FrameContext, Painted, Region, Stylizer
@@ -120,7 +120,7 @@ class FilmJob:
         ]
         self._deep = clip.info.bits > 8
         self.flow = self._estimator()
-        self._neighbours = Neighbours(film, self.flow, store)
+        self._neighbors = Neighbors(film, self.flow, store)
         self.regions: FilmRegions | None = None
         self.frames = self._count()
 
@@ -174,7 +174,7 @@ class FilmJob:
             began = time.monotonic()
             index, known = frame.index, frame.index in painted
             image = pixels_to_tensor(frame.pixels)
-            opens = self._neighbours.take(
+            opens = self._neighbors.take(
                 frame, image, painted=known and index not in followed, total=self.frames
             )
             count = index + 1
@@ -184,7 +184,7 @@ class FilmJob:
             if known:
                 state = self._pass_over(frame, painted, state)
                 continue
-            context = self._neighbours.context(
+            context = self._neighbors.context(
                 frame, image, self._blend(frame), {} if opens else state
             )
             context = dataclasses.replace(context, regions=regions)
@@ -249,7 +249,7 @@ class FilmJob:
             frame.index,
             pixels,
             record,
-            flow=self._neighbours.latest_flow,
+            flow=self._neighbors.latest_flow,
             iterates=[_pixels(picture, deep=False) for picture in result.iterates],
         )
         return pixels
@@ -283,20 +283,20 @@ class FilmJob:
             shots[-1].append(index)
         return shots
 
-    def _repaint(self, index: int, neighbour: int | None, turn: int) -> Painted:
+    def _repaint(self, index: int, neighbor: int | None, turn: int) -> Painted:
         record = self.store.record(index)
         frame = self._stored(index, record)
         image, earlier = pixels_to_tensor(frame.pixels), []
-        if neighbour is not None:
-            other = self._stored(neighbour, self.store.record(neighbour))
+        if neighbor is not None:
+            other = self._stored(neighbor, self.store.record(neighbor))
             earlier = [
-                self._neighbours.seen_from(
-                    frame, image, other, pixels_to_tensor(self.store.pixels(neighbour, turn))
+                self._neighbors.seen_from(
+                    frame, image, other, pixels_to_tensor(self.store.pixels(neighbor, turn))
                 )
             ]
         context = FrameContext(
             index=index,
-            opens_shot=neighbour is None,
+            opens_shot=neighbor is None,
             blend=self._blend(frame),
             earlier=tuple(earlier),
             own=pixels_to_tensor(self.store.pixels(index, turn - 1)),

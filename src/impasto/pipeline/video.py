@@ -29,7 +29,7 @@ from impasto.media.video import (
     painted_size,
 )
 from impasto.motion import make_estimator
-from impasto.optimize import FilmOptimiser, fingerprint
+from impasto.optimize import FilmOptimizer, fingerprint
 from impasto.pipeline.at_once import look_painter
 from impasto.pipeline.finish import Finisher
 from impasto.pipeline.follow import FilmRegions, is_film_of_masks
@@ -180,9 +180,9 @@ def _stylizer(
     film: FilmOptions,
     size: tuple[int, int],
 ) -> Stylizer:
-    """What paints: the optimiser, or a look."""
+    """What paints: the optimizer, or a look."""
     if not paint.paints_at_once:
-        return FilmOptimiser(styles, backbone, paint, film, size)
+        return FilmOptimizer(styles, backbone, paint, film, size)
     return look_painter(paint, styles)
 
 

@@ -32,7 +32,7 @@ COMPONENTS = 24
 """Principal components that are kept of the features; the rest is texture's noise."""
 
 STARTS = 8
-CENTRES_A_REGION = 6
+CENTERS_A_REGION = 6
 """A region that is known from its mask may hold several kinds of things."""
 
 SMALLEST = 0.03
@@ -48,14 +48,14 @@ class Grouping:
     """Groups of features that hold for both pictures, and for the frames that follow.
 
     Attributes:
-        centres: ``(K, D)``.
+        centers: ``(K, D)``.
         axes: ``(C, D)``, the principal components.
-        names: K of them; centres of one name are one region.
+        names: K of them; centers of one name are one region.
         content: Statistics of the content, by which its later frames are judged.
         style: Those of the style.
     """
 
-    centres: np.ndarray
+    centers: np.ndarray
     axes: np.ndarray
     names: tuple[str, ...]
     content: tuple[Tensor, Tensor]
@@ -75,7 +75,7 @@ class Grouping:
         seen, cells = _seen(image, backbone)
         known = self.style if style and self.style is not None else self.content
         rows = _rows(cells, known) @ self.axes  # (N, D)
-        far = ((rows[:, None] - self.centres[None]) ** 2).sum(2)  # (N, K)
+        far = ((rows[:, None] - self.centers[None]) ** 2).sum(2)  # (N, K)
         scale = SOFTNESS * float(np.median(far.min(1))) + 1e-9
         soft = torch.softmax(torch.from_numpy(-far / scale).float(), dim=1)
         maps = soft.T.reshape(1, -1, *cells.shape[-2:])
@@ -108,7 +108,7 @@ def drawn_to_edges(masks: Mapping[str, Tensor], seen: Tensor, image: Tensor) -> 
 def group_jointly(content: Tensor, style: Tensor, backbone: Backbone, count: int = 4) -> Grouping:
     """Groups the features of two pictures together, so that each group is a region of both.
 
-    Features are standardised for each picture by itself, so that what they have in common counts and not that one
+    Features are standardized for each picture by itself, so that what they have in common counts and not that one
     is by night; then principal components, k-means from several starts, and groups that one of the
     pictures all but lacks are joined to the nearest.
 
@@ -122,8 +122,8 @@ def group_jointly(content: Tensor, style: Tensor, backbone: Backbone, count: int
     statistics = [_statistics(cells) for cells in maps]
     parts = [_rows(cells, known) for cells, known in zip(maps, statistics, strict=True)]
     axes = _axes(np.concatenate(parts))
-    centres = _shared_centres([part @ axes for part in parts], count)
-    return Grouping(centres, axes, tuple(PALETTE)[: len(centres)], statistics[0], statistics[1])
+    centers = _shared_centers([part @ axes for part in parts], count)
+    return Grouping(centers, axes, tuple(PALETTE)[: len(centers)], statistics[0], statistics[1])
 
 
 @torch.no_grad()
@@ -144,14 +144,14 @@ def group_by_masks(content: Tensor, masks: Mapping[str, Tensor], backbone: Backb
     rows = rows @ axes
     small = [F.interpolate(mask, cells.shape[-2:], mode="area") for mask in masks.values()]
     winner = torch.cat(small, 1).argmax(1).flatten().numpy()
-    centres, names = [], []
+    centers, names = [], []
     for number, name in enumerate(masks):
         part = rows[winner == number]
         if len(part):
-            count = min(CENTRES_A_REGION, len(part))
-            centres.append(kmeans2(part, count, minit="++", seed=0, missing="warn")[0])
+            count = min(CENTERS_A_REGION, len(part))
+            centers.append(kmeans2(part, count, minit="++", seed=0, missing="warn")[0])
             names += [name] * count
-    return Grouping(np.concatenate(centres), axes, tuple(names), statistics)
+    return Grouping(np.concatenate(centers), axes, tuple(names), statistics)
 
 
 def _axes(rows: np.ndarray) -> np.ndarray:
@@ -160,7 +160,7 @@ def _axes(rows: np.ndarray) -> np.ndarray:
 
 
 def _seen(image: Tensor, backbone: Backbone) -> tuple[Tensor, Tensor]:
-    """The picture as it is seen, and its cells ``(1, C, h, w)``: features of each layer, colour, height."""
+    """The picture as it is seen, and its cells ``(1, C, h, w)``: features of each layer, color, height."""
     size = size_to_fit((image.shape[-2], image.shape[-1]), LONG_EDGE_PX)
     seen = resize(image.cpu(), size)
     grid = (max(2, size[0] // GRID), max(2, size[1] // GRID))
@@ -181,7 +181,7 @@ def _statistics(cells: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rows(cells: Tensor, statistics: tuple[Tensor, Tensor]) -> np.ndarray:
-    """Standardised and weighed so that a layer counts as a whole, however many channels it has, ``(N, C)``."""
+    """Standardized and weighed so that a layer counts as a whole, however many channels it has, ``(N, C)``."""
     mean, deviation = statistics
     cells = (cells - mean) / deviation
     channels = cells.shape[1] - 4
@@ -192,17 +192,17 @@ def _rows(cells: Tensor, statistics: tuple[Tensor, Tensor]) -> np.ndarray:
     return np.ascontiguousarray(rows)
 
 
-def _shared_centres(parts: list[np.ndarray], count: int) -> np.ndarray:
+def _shared_centers(parts: list[np.ndarray], count: int) -> np.ndarray:
     """The best of several starts, less the groups that one of the pictures lacks."""
     from scipy.cluster.vq import kmeans2  # takes a third of a second
 
     rows = np.concatenate(parts)
     best, least = None, np.inf
     for seed in range(STARTS):
-        centres, labels = kmeans2(rows, count, minit="++", seed=seed, missing="warn")
-        spread = float(((rows - centres[labels]) ** 2).sum())
+        centers, labels = kmeans2(rows, count, minit="++", seed=seed, missing="warn")
+        spread = float(((rows - centers[labels]) ** 2).sum())
         if spread < least:
-            best, least = centres, spread
+            best, least = centers, spread
     assert best is not None
     while len(best) > 1:
         shares = np.array(
@@ -216,5 +216,5 @@ def _shared_centres(parts: list[np.ndarray], count: int) -> np.ndarray:
     return best[np.argsort(-area)]
 
 
-def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    return ((rows[:, None] - centres[None]) ** 2).sum(2).argmin(1)
+def _nearest(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    return ((rows[:, None] - centers[None]) ** 2).sum(2).argmin(1)

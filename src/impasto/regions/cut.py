@@ -48,16 +48,16 @@ def cut_by_box(image: Tensor, box: tuple[float, float, float, float]) -> dict[st
 
 
 def cut_by_scribble(image: Tensor, path: Path) -> dict[str, Tensor]:
-    """Cuts out what white strokes mark; black strokes mark the background, grey is undecided.
+    """Cuts out what white strokes mark; black strokes mark the background, gray is undecided.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        path: A grey picture of the same shape.
+        path: A gray picture of the same shape.
 
     Raises:
         InputError: It holds no white, or no black.
     """
-    strokes = read_image(path).quantised(8)[..., :3].mean(2)
+    strokes = read_image(path).quantized(8)[..., :3].mean(2)
     seen = _seen(image)
     import cv2
 
@@ -66,13 +66,13 @@ def cut_by_scribble(image: Tensor, path: Path) -> dict[str, Tensor]:
     labels[strokes > 200], labels[strokes < 55] = FOREGROUND, BACKGROUND
     if not (labels == FOREGROUND).any() or not (labels == BACKGROUND).any():
         raise InputError(
-            f"{path} has no strokes of both kinds; mark the thing in white, the background in black, on grey."
+            f"{path} has no strokes of both kinds; mark the thing in white, the background in black, on gray."
         )
     return _cut(image, seen, labels)
 
 
 def _seen(image: Tensor) -> np.ndarray:
-    return Picture.from_tensor(resize_to_fit(image.cpu(), LONG_EDGE_PX)).quantised(8)
+    return Picture.from_tensor(resize_to_fit(image.cpu(), LONG_EDGE_PX)).quantized(8)
 
 
 def _cut(image: Tensor, seen: np.ndarray, labels: np.ndarray) -> dict[str, Tensor]:

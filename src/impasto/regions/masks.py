@@ -1,4 +1,4 @@
-"""Masks as colours of a picture, or as shades of grey; matched by colour."""
+"""Masks as colors of a picture, or as shades of gray; matched by color."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 PALETTE: Mapping[str, tuple[int, int, int]] = {
     "black": (0, 0, 0),
     "white": (255, 255, 255),
-    "grey": (128, 128, 128),
+    "gray": (128, 128, 128),
     "red": (255, 0, 0),
     "green": (0, 255, 0),
     "blue": (0, 0, 255),
@@ -38,16 +38,16 @@ PALETTE: Mapping[str, tuple[int, int, int]] = {
     "cyan": (0, 255, 255),
     "magenta": (255, 0, 255),
 }
-"""The nine colours of Deep Photo Style Transfer's masks (Luan 2017)."""
+"""The nine colors of Deep Photo Style Transfer's masks (Luan 2017)."""
 
 NEAR = 50
-"""Distance from a colour of the palette, of 255, within which a pixel is taken for it."""
+"""Distance from a color of the palette, of 255, within which a pixel is taken for it."""
 
 MOSTLY = 0.8
-"""Share of a picture that must be near the palette's colours; the rest is taken for the edges between them."""
+"""Share of a picture that must be near the palette's colors; the rest is taken for the edges between them."""
 
 EDGE = 250
-"""Long edges in which antialiasing is one pixel deep on either side; a colour found nowhere deeper is only an edge."""
+"""Long edges in which antialiasing is one pixel deep on either side; a color found nowhere deeper is only an edge."""
 
 SMALLEST = 0.002
 """Share of a picture below which a region has too few features to be matched."""
@@ -56,7 +56,7 @@ SMALLEST = 0.002
 def read_masks(path: Path) -> dict[str, Tensor]:
     """Reads regions by name.
 
-    A picture of greys alone with many shades is one soft mask, white against black. Otherwise every pixel belongs to
+    A picture of grays alone with many shades is one soft mask, white against black. Otherwise every pixel belongs to
     its color of the palette, and one color alone is the whole picture; the antialiased edges between two go to the
     nearer one. In a folder each picture is the soft mask of the region that its name tells, and what none of them
     covers is ``rest``.
@@ -72,7 +72,7 @@ def read_masks(path: Path) -> dict[str, Tensor]:
     """
     if path.is_dir():
         return _read_folder(path)
-    return masks_of_pixels(read_image(path).quantised(8)[..., :3], path)
+    return masks_of_pixels(read_image(path).quantized(8)[..., :3], path)
 
 
 def masks_of_pixels(pixels: np.ndarray, path: Path) -> dict[str, Tensor]:
@@ -88,8 +88,8 @@ def masks_of_pixels(pixels: np.ndarray, path: Path) -> dict[str, Tensor]:
     near = float((apart.min(0) <= NEAR).mean())
     if near < MOSTLY:
         raise InputError(
-            f"{path}: only {near:.0%} of it is of the palette's colours; allowed are {', '.join(PALETTE)} (pure), or a "
-            "grey soft mask."
+            f"{path}: only {near:.0%} of it is of the palette's colors; allowed are {', '.join(PALETTE)} (pure), or a "
+            "gray soft mask."
         )
     nearest = apart.argmin(0)
     side = 2 * max(1, round(max(nearest.shape) / EDGE)) + 1
@@ -114,8 +114,8 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
     pictures = find_images([str(folder)])
     masks: dict[str, Tensor] = {}
     for path in pictures:
-        grey = read_image(path).quantised(8)[..., :3].mean(2).astype(np.float32) / 255
-        mask = torch.from_numpy(grey)[None, None]
+        gray = read_image(path).quantized(8)[..., :3].mean(2).astype(np.float32) / 255
+        mask = torch.from_numpy(gray)[None, None]
         if masks and mask.shape != next(iter(masks.values())).shape:
             raise InputError(f"{path} has another size than the masks beside it; make them alike.")
         masks[path.stem] = mask
@@ -128,14 +128,14 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
 
 
 def write_masks(path: Path, masks: Mapping[str, Tensor]) -> dict[str, str]:
-    """Writes regions as colours of one picture, to be edited and given back.
+    """Writes regions as colors of one picture, to be edited and given back.
 
     Args:
         path: A .png.
         masks: ``(1, 1, H, W)`` by name, at most nine.
 
     Returns:
-        The colour of each region.
+        The color of each region.
     """
     colors = {name: name for name in masks if name in PALETTE}
     free = [color for color in PALETTE if color not in colors]
@@ -147,7 +147,7 @@ def write_masks(path: Path, masks: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def show_masks(masks: Mapping[str, Tensor], colors: Mapping[str, str]) -> np.ndarray:
-    """The winner at each pixel in its colour, ``(H, W, 3)`` in ``[0, 1]``."""
+    """The winner at each pixel in its color, ``(H, W, 3)`` in ``[0, 1]``."""
     winner = torch.cat(list(masks.values()), 1).argmax(1)[0].numpy()
     table = np.array([PALETTE[colors[name]] for name in masks], np.float32) / 255
     shown: np.ndarray = table[winner]
@@ -155,7 +155,7 @@ def show_masks(masks: Mapping[str, Tensor], colors: Mapping[str, str]) -> np.nda
 
 
 def _is_soft(pixels: np.ndarray) -> bool:
-    """Whether a picture is grey all over and has shades between, not only at edges."""
+    """Whether a picture is gray all over and has shades between, not only at edges."""
     if np.ptp(pixels, axis=2).max() > 8:
         return False
     between = (pixels[..., 0] > 40) & (pixels[..., 0] < 215) & (np.abs(pixels[..., 0] - 128) > 8)

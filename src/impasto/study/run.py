@@ -183,7 +183,7 @@ def estimated_hours(plan: Plan, cells: int) -> float:
             seconds.append(1.0)
             continue
         job = prepare(content, [style], case.paint)
-        seconds.append(job.optimisation.plan.forecast.seconds)
+        seconds.append(job.optimization.plan.forecast.seconds)
     return cells * sum(seconds) / len(seconds) / 3600
 
 
@@ -261,7 +261,7 @@ def _picture_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
         made, _notes = paint_at_once(content, paint, None, [style])
     else:
         job = prepare(content, [style], paint, backbone_for(paint))
-        for iterate in job.optimisation:
+        for iterate in job.optimization:
             losses.append(iterate.loss)
             terms = dict(iterate.terms)
         made = job.finish()

@@ -75,7 +75,7 @@ def suggest(
         chosen = dataclasses.replace(options, strength=strength, style_scale=scale)
         small = dataclasses.replace(chosen, size=size or SIZE_PX, steps=STEPS, coarsest=0)
         job = prepare(content, styles, small, network)
-        for _iterate in job.optimisation:
+        for _iterate in job.optimization:
             pass
         picture = job.finish()
         figures = measure_against(picture.to_tensor(), *sources, judge, style_scale=scale)

@@ -1,4 +1,4 @@
-"""Translators on disk: both directions in one safetensors file, and published checkpoints recognised by their keys."""
+"""Translators on disk: both directions in one safetensors file, and published checkpoints recognized by their keys."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Translator:
 
     Attributes:
         generators: By direction, ``ab`` and ``ba``; a published checkpoint has one, under ``ab``.
-        about: Where it comes from, with which settings, under which licence.
+        about: Where it comes from, with which settings, under which license.
     """
 
     generators: dict[str, Generator]

@@ -14,14 +14,14 @@ Adversary = Literal["squares", "log"]
 
 
 def adversarial_loss(judged: Tensor, *, real: bool, adversary: Adversary = "squares") -> Tensor:
-    """How far a map of judgements is from all real, or all made.
+    """How far a map of judgments is from all real, or all made.
 
     Args:
         judged: ``(B, 1, h, w)``, of a discriminator.
         real: What it should say.
         adversary: ``squares``: mean square from 1 or 0 (Mao et al. 2017, eq. 2; Zhu et al. 2017, section 4). ``log``:
             cross entropy of the logistic (Goodfellow et al. 2014, eq. 1; Zhu et al. 2017, eq. 1), where the generator
-            maximises ``log D`` and does not minimise ``log (1 - D)``.
+            maximizes ``log D`` and does not minimize ``log (1 - D)``.
     """
     wanted = torch.full_like(judged, 1.0 if real else 0.0)
     if adversary == "squares":

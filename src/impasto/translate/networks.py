@@ -23,7 +23,7 @@ __all__ = [
     "GeneratorShape",
     "ResnetGenerator",
     "UnetGenerator",
-    "initialise",
+    "initialize",
     "make_generator",
     "multiply_adds",
     "plain_generator",
@@ -50,7 +50,7 @@ class GeneratorShape:
         norm: ``instance``, or ``batch`` as pix2pix has it.
         dropout: Whether its blocks have a dropout layer, which is still when painting.
         resized: Enlarge by resizing and convolution, which leaves no checkerboard, and not as published.
-        skip: Add a linear map of the picture's own colours, past the norms. Instance norm takes from every picture its
+        skip: Add a linear map of the picture's own colors, past the norms. Instance norm takes from every picture its
             brightness and contrast, which a small network cannot guess again.
     """
 
@@ -122,7 +122,7 @@ class ResnetGenerator(nn.Module):
 
     @torch.no_grad()
     def begin_with(self, matrix: Tensor, offset: Tensor) -> None:
-        """Sets the linear map of colours, where there is one: ``(3, 3)`` and ``(3, 1)``, of colours from -1 to 1."""
+        """Sets the linear map of colors, where there is one: ``(3, 3)`` and ``(3, 1)``, of colors from -1 to 1."""
         if self.skip is not None:
             self.skip.weight.copy_(matrix[..., None, None] / SKIP_GAIN)
             self.skip.bias.copy_(offset[:, 0] / SKIP_GAIN)  # type: ignore[union-attr]
@@ -148,7 +148,7 @@ def _walk(layers: nn.Sequential, x: Tensor, rows: int) -> Tensor:
 
 
 class _Raise(nn.Module):
-    """Nearest neighbours, then a convolution."""
+    """Nearest neighbors, then a convolution."""
 
     def __init__(self, inside: int, outside: int, *, bias: bool) -> None:
         super().__init__()
@@ -270,7 +270,7 @@ class Discriminator(nn.Module):
         self.model = nn.Sequential(*chain, nn.Conv2d(wide, 1, 4, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(B, inside, H, W)`` to a map of judgements, ``(B, 1, h, w)``."""
+        """``(B, inside, H, W)`` to a map of judgments, ``(B, 1, h, w)``."""
         return self.model(image)
 
 
@@ -282,14 +282,14 @@ def plain_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
 def make_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
     """A generator of random weights."""
     made = plain_generator(shape)
-    initialise(made)
+    initialize(made)
     if isinstance(made, ResnetGenerator) and made.skip is not None:
         made.begin_with(torch.eye(3), torch.zeros(3, 1))
         torch.nn.init.zeros_(made.model[-2].weight)  # type: ignore[arg-type]
     return made
 
 
-def initialise(network: nn.Module) -> None:
+def initialize(network: nn.Module) -> None:
     """Normal weights of deviation 0.02, and no biases, as published."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):

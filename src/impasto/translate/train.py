@@ -27,7 +27,7 @@ from impasto.translate.networks import (
     LEAST_HALVINGS,
     Discriminator,
     GeneratorShape,
-    initialise,
+    initialize,
     make_generator,
 )
 from impasto.translate.worlds import World, along, check_worlds, crop_of, pairs_of, small_move
@@ -121,7 +121,7 @@ class TranslatorTraining:
         return self.options.steps + self.options.decay_steps
 
     def _begin_with_colors(self) -> None:
-        """Where a generator maps colours past its norms, begins with what takes one world's colours to the other's.
+        """Where a generator maps colors past its norms, begins with what takes one world's colors to the other's.
 
         The two worlds' means and covariances tell it in closed form (Pitie and Kokaram 2007), and no discriminator has
         to find it out.
@@ -137,7 +137,7 @@ class TranslatorTraining:
         width = options.judge_channels or (32 if options.network == "small" else 64)
         norm = "batch" if options.paired and options.network == "unet" else "instance"
         judge = Discriminator(width, 6 if options.paired else 3, norm, options.judge_layers)
-        initialise(judge)
+        initialize(judge)
         return judge
 
     def __iter__(self) -> Iterator[TranslateStep]:

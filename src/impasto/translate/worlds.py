@@ -18,7 +18,7 @@ __all__ = ["World", "check_worlds", "gather_world"]
 FILMS = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
 FRAMES_A_FILM = 200
 EVERY = 5
-"""Pixels are counted of so many for a world's colours."""
+"""Pixels are counted of so many for a world's colors."""
 
 HELD_OUT = 4
 """At most so many pictures of a world are kept for samples, when it has five times as many."""

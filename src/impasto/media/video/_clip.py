@@ -44,7 +44,7 @@ class ClipInfo:
         time_base: Unit of the timestamps.
         sample_aspect: Width of a pixel over its height.
         rotation: Degrees counter-clockwise by which stored pictures are turned to stand upright.
-        color: Its colour tags.
+        color: Its color tags.
         others: Kinds of the streams beside the film's own: sound, subtitles.
     """
 
@@ -273,7 +273,7 @@ class PictureSequence:
                     f"{self.info.width_px}x{self.info.height_px}; a film's pictures are of one size."
                 )
             yield Frame(
-                pixels=_fitted(picture.quantised(16 if self.info.bits > 8 else 8), size),
+                pixels=_fitted(picture.quantized(16 if self.info.bits > 8 else 8), size),
                 pts_seconds=index / rate,
                 duration_seconds=1 / rate,
                 index=index,

@@ -1,4 +1,4 @@
-"""Colour of films: which matrix and range turn YUV into RGB and back, read from tags or told by size."""
+"""Color of films: which matrix and range turn YUV into RGB and back, read from tags or told by size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SWS = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 
 @dataclass(frozen=True, kw_only=True)
 class ColorTags:
-    """How a film's numbers are colours, by the code points of ITU-T H.273.
+    """How a film's numbers are colors, by the code points of ITU-T H.273.
 
     Attributes:
         matrix: Of YUV; 0 where the film holds RGB.

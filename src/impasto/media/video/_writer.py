@@ -151,7 +151,7 @@ def _pixel_format(codec: str, bits: int, size: tuple[int, int], notes: list[str]
     odd = size[0] % 2 or size[1] % 2
     if odd and codec != "av1":
         notes.append(
-            f"{size[1]}x{size[0]} px is odd, so colours are kept at full size (4:4:4), which some players "
+            f"{size[1]}x{size[0]} px is odd, so colors are kept at full size (4:4:4), which some players "
             "cannot show; --size with an even number avoids it"
         )
     chroma = "444" if odd and codec != "av1" else "420"
@@ -163,7 +163,7 @@ class FilmWriter:
 
     Args:
         path: Where to, with an ending in `CONTAINERS`.
-        info: The clip, for time base, pixel shape and colour.
+        info: The clip, for time base, pixel shape and color.
         size: Height and width of the frames.
         chosen: From `choose_format`.
         source: Film to copy sound, subtitles and chapters from, or None.
@@ -299,7 +299,7 @@ class FilmWriter:
 
     @staticmethod
     def _indexed(pixels: np.ndarray) -> Any:
-        """A frame of 256 colours of its own, which GIF needs."""
+        """A frame of 256 colors of its own, which GIF needs."""
         import av
 
         eight = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
@@ -407,7 +407,7 @@ class PictureWriter:
 
 
 def _written_color(color: ColorTags, chosen: FilmFormat) -> ColorTags:
-    """The clip's own colour; films of RGB become BT.709, but for RGB codecs."""
+    """The clip's own color; films of RGB become BT.709, but for RGB codecs."""
     rgb = chosen.pixel_format.startswith(("gbr", "bgr", "rgb", "pal8"))
     matrix = 0 if rgb else (color.matrix or 1)
     full = chosen.pixel_format.startswith("yuvj") or rgb or (color.full_range and color.matrix != 0)

@@ -1,4 +1,4 @@
-"""Style as a stock of patches: every place takes after its nearest neighbour in the style.
+"""Style as a stock of patches: every place takes after its nearest neighbor in the style.
 
 Kolkin, Salavon and Shakhnarovich 2019 (STROTSS), eqs. 2-4; Kolkin et al. 2022, "Neural Neighbor Style
 Transfer" (NNST), section 3; the one-sided form is Li and Wand 2016.
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from impasto.losses._shared import flatten
 
-__all__ = ["NeighbourLoss", "nearest_neighbours", "neighbour_loss", "unit_rows"]
+__all__ = ["NeighborLoss", "nearest_neighbors", "neighbor_loss", "unit_rows"]
 
 
 def unit_rows(features: Tensor, mean: Tensor) -> Tensor:
-    """Centres features on a mean and makes each position's vector a unit one.
+    """Centers features on a mean and makes each position's vector a unit one.
 
     Args:
         features: ``(1, C, H, W)`` or ``(1, C, N)``.
@@ -30,7 +30,7 @@ def unit_rows(features: Tensor, mean: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def nearest_neighbours(query: Tensor, stock: Tensor, chunk: int = 4096) -> Tensor:
+def nearest_neighbors(query: Tensor, stock: Tensor, chunk: int = 4096) -> Tensor:
     """Finds for each query row the stock row of the largest cosine.
 
     Args:
@@ -44,8 +44,8 @@ def nearest_neighbours(query: Tensor, stock: Tensor, chunk: int = 4096) -> Tenso
     return torch.cat([(rows @ stock.T).argmax(1) for rows in query.split(chunk)])
 
 
-def neighbour_loss(query: Tensor, stock: Tensor, matches: Tensor | None = None) -> Tensor:
-    """Mean cosine distance to the nearest neighbour in the style.
+def neighbor_loss(query: Tensor, stock: Tensor, matches: Tensor | None = None) -> Tensor:
+    """Mean cosine distance to the nearest neighbor in the style.
 
     Deviates: one-sided (every place looks like somewhere in the style; STROTSS also asks the reverse,
     which the moment losses do here), and the match is not differentiated through.
@@ -53,18 +53,18 @@ def neighbour_loss(query: Tensor, stock: Tensor, matches: Tensor | None = None) 
     Args:
         query: Unit rows ``(N, C)`` of the pastiche.
         stock: Unit rows ``(M, C)`` of the style.
-        matches: Known neighbours ``(N,)``; found here when not given.
+        matches: Known neighbors ``(N,)``; found here when not given.
 
     Returns:
         Scalar in ``[0, 2]``.
     """
     if matches is None:
-        matches = nearest_neighbours(query.detach(), stock)
+        matches = nearest_neighbors(query.detach(), stock)
     return 1 - (query * stock[matches]).sum(1).mean()
 
 
-class NeighbourLoss(nn.Module):
-    """`neighbour_loss` against a style's features, of which at most ``most`` evenly spread rows are searched."""
+class NeighborLoss(nn.Module):
+    """`neighbor_loss` against a style's features, of which at most ``most`` evenly spread rows are searched."""
 
     stock: Tensor
     mean: Tensor
@@ -78,4 +78,4 @@ class NeighbourLoss(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Compares ``(1, C, H, W)`` features with the style's."""
-        return neighbour_loss(unit_rows(features, self.mean), self.stock)
+        return neighbor_loss(unit_rows(features, self.mean), self.stock)

@@ -1,4 +1,4 @@
-"""What a frame is told of its neighbours: earlier pastiches along the motion, and how far to trust them."""
+"""What a frame is told of its neighbors: earlier pastiches along the motion, and how far to trust them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from impasto.types import Earlier, Frame, FrameContext
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Neighbours", "blend_at"]
+__all__ = ["Neighbors", "blend_at"]
 
 LOOP_FRAMES = 16
 """Over so many last frames a loop is led back to its first pastiche."""
@@ -37,7 +37,7 @@ GOES_ON = 0.75
 clips, in the midst of a dissolve 0.59, and in a pan of a thirtieth of the width a frame 0.95."""
 
 
-class Neighbours:
+class Neighbors:
     """Follows the frames of a film and makes their contexts; holds no more frames than the longest gap.
 
     Args:
@@ -183,7 +183,7 @@ def blend_at(seconds: float, film: FilmOptions) -> tuple[float, ...]:
 
     Args:
         seconds: On the film's clock.
-        film: With ``schedule`` and ``fade``; a fade is centred on the second at which a style begins.
+        film: With ``schedule`` and ``fade``; a fade is centered on the second at which a style begins.
     """
     if not film.schedule:
         return ()
