@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
 INPUTS := pyproject.toml constraints.txt
-CODE := $(wildcard src tests examples benchmarks recipes)
+CODE := $(wildcard src tests examples benchmarks recipes docs/_hooks .ci)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-portable fuzz check format docs bench release clean

@@ -168,7 +168,7 @@ def test_vgg19_on_real_filters(shared_data):
     """Against a plain recomputation, and against what a wrong channel order or a missing mean would give."""
     from impasto.media import read_image
 
-    path = shared_data / "teacher" / "vgg19_normalized_to_conv3_1.safetensors"
+    path = shared_data / "teacher" / "vgg19_normalised_to_conv3_1.safetensors"
     network = load_backbone("vgg19-normalized", weights=path, padding="reflect")
     assert network.layer_names[-1] == "relu3_1"
     photo = sorted((shared_data / "photos" / "open").iterdir())[0]

@@ -29,7 +29,7 @@ def killer(tmp_path, request):
 
 @pytest.mark.parametrize(("killer", "count"), list(FEW.items()), indirect=["killer"])
 def test_a_few_kills_at_write_boundaries(killer, count):
-    assert killer.boundaries > 20
+    assert killer.boundaries > 10
     chosen = random.Random(killer.boundaries).sample(range(1, killer.boundaries), count)
     for number in chosen:
         killer.kill_at_boundary(number)

@@ -281,12 +281,18 @@ def test_only_settings_of_impasto_are_replaced(pictures, capsys):
 
 
 def test_tune_replaces_no_picture(pictures, capsys):
-    before = (pictures / "photo.png").read_bytes()
+    from impasto.media import read_image, write_image
+
     two = (pictures / "photo.png", pictures / "painting.png")
-    code = command("tune", *two, "-o", pictures / "photo.toml")
-    assert code == 4
+    painted = write_image(
+        pictures / "painted.png", read_image(two[0]), metadata={"impasto": '{"options": {}}'}
+    )
+    before = [path.read_bytes() for path in (*two, painted)]
+    assert command("tune", *two, "-o", pictures / "photo.toml") == 2
+    assert "written over an input" in capsys.readouterr().err
+    assert command("tune", *two, "-o", pictures / "painted.toml") == 4
     assert "which tune did not write" in capsys.readouterr().err
-    assert (pictures / "photo.png").read_bytes() == before
+    assert [path.read_bytes() for path in (*two, painted)] == before
 
 
 # --- studies ----------------------------------------------------------------------------------------------
@@ -355,7 +361,7 @@ def test_damaged_results_are_run_again(pictures, text):
     (pictures / "out" / "cells" / f"{next(plan.cells()).key}.json").write_text(text)
     assert read_results(pictures / "out", plan) == []
     (pictures / "out" / "study.json").write_text(text)
-    with pytest.raises(UsageError, match="holds another study"):
+    with pytest.raises(UsageError, match="holds (another study|other files)"):
         open_folder(pictures / "out", plan)
 
 

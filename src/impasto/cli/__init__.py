@@ -1,5 +1,5 @@
-"""The command. It translates and shows, nothing more."""
+"""The command line: it parses arguments, calls the library, and shows what happens."""
 
-from impasto.cli._main import main
+from impasto.cli._main import app, main
 
-__all__ = ["main"]
+__all__ = ["app", "main"]

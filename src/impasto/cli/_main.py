@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, MissingArgumentError
 
 from impasto._version import __version__
+from impasto.cli._help import HELP_ALL, show_every_option
 from impasto.cli._terminal import (
     INTERRUPTED,
     interrupts_once,
@@ -37,8 +38,9 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
-app.command("impasto.cli._image:image", name="image")
-app.command("impasto.cli._video:video", name="video")
+MORE = "--help-all shows every option. The documentation describes them with their ranges."
+app.command("impasto.cli._image:image", name="image", help_epilogue=MORE)
+app.command("impasto.cli._video:video", name="video", help_epilogue=MORE)
 app.command("impasto.cli._flow:flow", name="flow")
 app.command("impasto.cli._regions:regions", name="regions")
 app.command("impasto.cli._train:train", name="train")
@@ -87,6 +89,9 @@ def _run(tokens: list[str], *, debug: bool) -> int:
 
 def run_command(tokens: list[str]) -> int:
     """Parses the arguments and runs their command; returns its exit code."""
+    if HELP_ALL in tokens:
+        show_every_option()
+        tokens = ["--help" if token == HELP_ALL else token for token in tokens]
     if not tokens or tokens[0] in app.help_flags:
         for name in app:
             app[name]  # imported only so that the list of commands can say what each is for

@@ -6,12 +6,13 @@ import dataclasses
 import json
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
+from impasto.cli._help import shows_every_option
 from impasto.config import (
     PRESETS,
     PaintOptions,
@@ -25,6 +26,7 @@ from impasto.errors import InputError, MissingFileError, OutputError, UsageError
 from impasto.text import printable, shown
 
 __all__ = [
+    "COMMON",
     "Overrides",
     "carried",
     "check_config_place",
@@ -46,6 +48,11 @@ NO_SETTINGS = (
 )
 _GROUPS: dict[str, Group] = {}
 
+COMMON = frozenset(
+    ("size", "strength", "style_scale", "blend", "keep_colors", "look", "regions", "steps", "seed")
+)
+"""Options of `PaintOptions` that --help shows; --help-all shows every option."""
+
 
 def _group(name: str) -> Group:
     return _GROUPS.setdefault(name, Group(name, sort_key=len(_GROUPS) + 1))
@@ -57,19 +64,30 @@ def _said(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _field(spec: dataclasses.Field[Any], hint: Any, usual: str) -> tuple[str, Any, Any]:
+def _field(
+    spec: dataclasses.Field[Any], hint: Any, usual: str, *, common: bool
+) -> tuple[str, Any, Any]:
     """The same option, empty unless given; a list is one word with commas."""
     listed = get_origin(hint) is tuple
     text = f"{spec.metadata['help']} [default: {usual}]"
     if listed:
         text = text.replace(" [default", " Separated by commas. [default")
     kind = str if listed else hint
-    parameter = Parameter(help=text, group=_group(spec.metadata["group"]), show_default=False)
+    parameter = Parameter(
+        help=text,
+        group=_group(spec.metadata["group"]),
+        show_default=False,
+        show=common or shows_every_option(),
+    )
     return spec.name, Annotated[typing.Optional[kind], parameter], dataclasses.field(default=None)  # noqa: UP045
 
 
 def make_overrides(
-    name: str, options: type, without: tuple[str, ...] = (), usual: Mapping[str, str] | None = None
+    name: str,
+    options: type,
+    without: tuple[str, ...] = (),
+    usual: Mapping[str, str] | None = None,
+    common: Collection[str] | None = None,
 ) -> type:
     """A dataclass with the fields of a class of options, all empty unless given.
 
@@ -78,10 +96,16 @@ def make_overrides(
         options: The class of options.
         without: Fields that are left away.
         usual: What help says of defaults that are other than the options' own.
+        common: Fields that --help shows; all when None.
     """
     hints, said = get_type_hints(options), usual or {}
     fields = [
-        _field(spec, hints[spec.name], said.get(spec.name, _said(spec.default)))
+        _field(
+            spec,
+            hints[spec.name],
+            said.get(spec.name, _said(spec.default)),
+            common=common is None or spec.name in common,
+        )
         for spec in dataclasses.fields(options)
         if spec.name not in without
     ]
@@ -90,7 +114,7 @@ def make_overrides(
     return made
 
 
-Overrides = make_overrides("Overrides", PaintOptions)
+Overrides = make_overrides("Overrides", PaintOptions, common=COMMON)
 
 
 def given(overrides: Any, options: type = PaintOptions) -> dict[str, Any]:

@@ -200,12 +200,13 @@ def tune(
     OUT holds the best by the measured scores; impasto image takes it with --config. The sheet, OUT with .png in place
     of .toml, shows all with their values, and you may choose another.
     """
-    from impasto.media import check_not_input, read_image, write_image
+    from impasto.media import check_not_input, check_replaceable, read_image, write_image
     from impasto.study import suggest
 
     sheet_path = out.with_suffix(".png")
     check_config_place(out)
     check_not_input([out, sheet_path], [content, style, *more_styles])
+    check_replaceable(sheet_path, overwrite=overwrite)
     if not overwrite:
         _check_sheet(sheet_path)
     paint = settle(preset, None, options)

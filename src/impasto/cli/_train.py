@@ -74,11 +74,11 @@ def train(
     settled = train_options(**given(options, TrainOptions))
     if out.suffix != ".look":
         raise UsageError(f"a look is written to a .look, not to {out.name}; change --out.")
-    check_checkpoint_place(_checkpoint(out))
     check_place(out, "look")
     photos, clips = _paths(run.photos), _paths(run.clips)
     outs = [out, _checkpoint(out), _samples(out), _curves(out)]
     check_outputs(outs, [style, *more_styles, *photos, *clips], overwrite=run.overwrite)
+    check_checkpoint_place(_checkpoint(out))
     writes = join_processes()
     lock = OutputLock(out) if writes else None
     lessons = gather_lessons(photos, clips)

@@ -66,8 +66,8 @@ def train_translator(
     settled = translate_options(**given(options, TranslateOptions))
     if out.suffix and not out.is_dir():
         raise UsageError(f"a translator is written into a folder, not to {out.name}; change --out.")
-    check_checkpoint_place(out / "checkpoint")
     check_outputs([out / name for name in WRITTEN], [a, b], overwrite=run.overwrite)
+    check_checkpoint_place(out / "checkpoint")
     writes = join_processes()
     lock = OutputLock(out) if writes else None
     worlds = [gather_world(path, str(path), settled.size) for path in (a, b)]

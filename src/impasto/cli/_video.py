@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli._options import (
+    COMMON,
     given,
     make_overrides,
     preset_names,
@@ -37,12 +38,15 @@ INTERRUPTED = 130
 PREVIEW_SECONDS = 1.5
 PREVIEW_PX = 320
 
-FilmOverrides = make_overrides("FilmOverrides", FilmOptions)
+COMMON_OF_FILMS = ("start", "end", "fps", "loop", "schedule", "fade", "sound")
+
+FilmOverrides = make_overrides("FilmOverrides", FilmOptions, common=COMMON_OF_FILMS)
 FrameOverrides = make_overrides(
     "FrameOverrides",
     PaintOptions,
     without=("start", "start_file", "deliver"),
     usual={"size": "its own"},
+    common=COMMON,
 )
 
 
