@@ -361,7 +361,7 @@ def test_damaged_results_are_run_again(pictures, text):
     (pictures / "out" / "cells" / f"{next(plan.cells()).key}.json").write_text(text)
     assert read_results(pictures / "out", plan) == []
     (pictures / "out" / "study.json").write_text(text)
-    with pytest.raises(UsageError, match="holds (another study|other files)"):
+    with pytest.raises(UsageError, match=r"holds (another study|other files)"):
         open_folder(pictures / "out", plan)
 
 
