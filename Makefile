@@ -42,6 +42,7 @@ fuzz: $(VENV)/.dev  ## Try 100,000 damaged files on every reader
 check: $(VENV)/.dev  ## Format, lint, types, import layers, tests, docs
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
+	$(BIN)/codespell $(CODE) docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
