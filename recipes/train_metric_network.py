@@ -1,8 +1,8 @@
 """Trains metric-net, the small network for measurement only.
 
 The code reads top to bottom: pictures, views, network, losses, training, validation, export. There are no labels and no
-other network is involved. Each step takes three views of each of 36 pictures: two random crops, and the first crop again
-with other colors. Three losses are summed:
+other network is involved. Each step takes three views of each of 36 pictures: two random crops, and the first crop
+again with other colors. Three losses are summed:
 
 - global: the mean and standard deviation of every channel, at strides 4 to 16, must tell the two crops of a picture
   from crops of the other pictures (NT-Xent of SimCLR, Chen et al. 2020, one projection head per stage);
