@@ -1,4 +1,4 @@
-"""The shipped backbone against its teacher: what each paints at the same steps, and what a step costs.
+"""Compares the bundled backbone with its teacher: quality at the same number of steps, and time per step.
 
 python benchmarks/bench_backbone.py
 """
@@ -22,7 +22,7 @@ SAME = options(
 
 
 def step_seconds(network: Backbone, runs: int = 9) -> float:
-    """Median of one evaluation at 512x384."""
+    """Median time of one evaluation at 512x384."""
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 3, 384, 512, generator=generator)
     objective = build_objective(image, [image.flip(2)], network, options(style_loss="gram"))
@@ -35,7 +35,7 @@ def step_seconds(network: Backbone, runs: int = 9) -> float:
 
 
 def main() -> None:
-    """Paints every pair twice and judges both with the teacher."""
+    """Stylizes every pair with both networks and scores both results with the teacher."""
     need_data()
     judge_network, student = teacher(), load_backbone()
     rows, ours, theirs = [], [], []

@@ -1,10 +1,10 @@
-"""Is the automatic balance a good choice? Against what `impasto tune` finds, and against one fixed weight for all.
+"""Compares the automatic balance with the choice of `impasto tune` and with a single fixed style weight.
 
 python benchmarks/bench_balance.py [--pairs N] [--size 192]
 
-For every pair the nine tries of `impasto tune` and three fixed style weights are painted and judged by the teacher.
-The score is tune's: log style + log content, and a penalty where structure is lost. Regret is a choice's score less
-the best of all twelve, a pair at a time; 0.7 is a factor of two in style or content.
+For every pair, the nine trials of `impasto tune` and three fixed style weights are run and scored by the teacher.
+The score is the one `tune` uses: log style + log content, plus a penalty for lost structure. The regret of a choice is
+its score minus the best of all twelve, per pair; 0.7 is a factor of two in style or content.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIXED = (10.0, 100.0, 1000.0)
 
 
 def scores_of(index: int, size: int) -> tuple[dict[str, float], str]:
-    """Score of every choice on a pair, and the one that `tune` would make."""
+    """Returns the score of every choice on a pair, and the choice that `tune` would make."""
     content, style = (Picture.from_tensor(image) for image in pair(index))
     sources, judge, scores = (content.to_tensor(), style.to_tensor()), teacher(), {}
     tries, _sheet = suggest(content, [style], options(), size=size)
@@ -41,7 +41,7 @@ def scores_of(index: int, size: int) -> tuple[dict[str, float], str]:
 
 
 def main() -> None:
-    """Prints a row for each choice."""
+    """Prints one row per choice."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

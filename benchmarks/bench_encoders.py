@@ -1,12 +1,12 @@
-"""Encoders: whether the same frames give the same file, how fast, how large, and how close to the frames.
+"""Measures video encoders: reproducibility, speed, file size and fidelity.
 
-python benchmarks/bench_encoders.py h264     options of libx264 that decide whether it repeats itself
-python benchmarks/bench_encoders.py codecs   every codec with the options that impasto gives it
+python benchmarks/bench_encoders.py h264     libx264 options that affect reproducibility
+python benchmarks/bench_encoders.py codecs   every codec with the options that impasto uses
 
-Each row encodes the same painted frames ``--runs`` times; before each run glibc is set to fill new memory with another
-byte, so that an encoder which reads memory before writing to it cannot repeat itself by luck. ``alike`` is the largest
-number of runs with equal packets, ``frames_per_second`` is the median over the runs, and ``psnr_db`` compares the
-decoded film with the painted frames in RGB.
+Each row encodes the same stylized frames ``--runs`` times. Before each run, glibc is set to fill new memory with a
+different byte, so that an encoder that reads uninitialized memory cannot be reproducible by luck. ``alike`` is the
+largest number of runs with equal packets, ``frames_per_second`` is the median over the runs, and ``psnr_db`` compares
+the decoded film with the stylized frames in RGB.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ CANDIDATES: Mapping[str, Mapping[str, str]] = {
     "sliced threads": {"x264-params": "sliced-threads=1"},
     "only AVX2": {"x264-params": "asm=avx2"},
 }
-"""Options of libx264 on top of preset and CRF."""
+"""libx264 options in addition to preset and CRF."""
 
 M_PERTURB = -6
-"""Number of that setting in glibc's malloc.h."""
+"""Value of ``M_PERTURB`` in glibc's malloc.h."""
 
 SUFFIXES = {"vp9": ".webm", "prores": ".mov"}
 
 
 def painted(height: int, width: int, count: int) -> list[np.ndarray]:
-    """Frames of a clip, painted by the look that ships."""
+    """Returns frames of a clip, stylized by the bundled look."""
     style = read_image(STYLE).to_tensor()[:, :3]
     painter = AnyStylePainter(load_look(Path("instant")).painter, [style])  # type: ignore[arg-type]
     frames = []
@@ -71,7 +71,7 @@ def painted(height: int, width: int, count: int) -> list[np.ndarray]:
 
 
 def encode(path: Path, frames: list[np.ndarray], codec: str, info: ClipInfo) -> float:
-    """Writes the film as impasto does; returns the seconds."""
+    """Writes the film as impasto does and returns the time in seconds."""
     size = (frames[0].shape[0], frames[0].shape[1])
     began = time.perf_counter()
     writer = FilmWriter(path, info, size, choose_format(path, info, size, codec=codec))
@@ -82,14 +82,14 @@ def encode(path: Path, frames: list[np.ndarray], codec: str, info: ClipInfo) -> 
 
 
 def packets(path: Path) -> str:
-    """Digest of the film's packets, without the container."""
+    """Returns a digest of the film's packets, without the container."""
     with av.open(str(path)) as film:
         data = b"".join(bytes(packet) for packet in film.demux(film.streams.video[0]))
     return hashlib.sha256(data).hexdigest()
 
 
 def psnr(path: Path, frames: list[np.ndarray]) -> float | None:
-    """Peak signal-to-noise ratio of the decoded film, in decibels; None where it is lossless."""
+    """Returns the peak signal-to-noise ratio of the decoded film in decibels; None if it is lossless."""
     height, width = frames[0].shape[:2]
     decoded = (one.pixels for one in open_clip(path).frames((height, width)))
     errors = [
@@ -100,7 +100,7 @@ def psnr(path: Path, frames: list[np.ndarray]) -> float | None:
 
 
 def poison(number: int) -> None:
-    """Makes glibc fill new memory with another byte in each run, so that reading it uninitialized shows."""
+    """Makes glibc fill new memory with a different byte in each run, to expose reads of uninitialized memory."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_PERTURB, 1 + 17 * number % 255)
 
@@ -108,7 +108,7 @@ def poison(number: int) -> None:
 def table(
     frames: list[np.ndarray], rows: Mapping[str, tuple[str, Mapping[str, str]]], runs: int
 ) -> dict[str, Any]:
-    """Encodes the same frames several times with each row's codec and options, in turn."""
+    """Encodes the same frames several times with each row's codec and options, interleaved."""
     info, folder = open_clip(CLIP).info, Path(tempfile.mkdtemp())
     digests = {name: Counter[str]() for name in rows}
     seconds: dict[str, list[float]] = {name: [] for name in rows}
@@ -134,7 +134,7 @@ def table(
 
 
 def main() -> None:
-    """Encodes, compares and prints."""
+    """Runs the benchmark and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", choices=["h264", "codecs"])
     parser.add_argument("--runs", type=int, default=14)

@@ -1,9 +1,9 @@
-"""Films: steadiness by method, drift over two hundred frames, memory over five hundred, seconds a frame.
+"""Measures films: consistency by method, drift over 200 frames, memory over 500, and seconds per frame.
 
 python benchmarks/bench_film.py [table] [truth] [drift] [still] [memory] [speed]
 
-Errors are mean squares of values of 0 to 1, times 10,000, along the motion where it is reliable (see
-`impasto.measure`); ratios are those of frame-by-frame over the method's own on the same clip.
+Errors are mean squared warping errors of values in 0 to 1, times 10,000, where the motion is reliable (see
+`impasto.measure`); ratios are the error of frame-by-frame over the method's error on the same clip.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ CLIPS = (
     ("fresco__dog", "msgnet__the_scream", 1.0),
     ("pytorch-adain__cutBunny", "msgnet__starry_night", 0.0),
 )
-"""Clip, painting, second at which to begin."""
+"""Clip, painting and start time in seconds."""
 
 GAPS = (1, 2, 4, 10)
 
 SENSOR_NOISE = 2.0
-"""Standard deviation of the grain of a frame that stands still, of 255."""
+"""Standard deviation of the noise of a static frame, in units of 1/255."""
 
 
 def clip_path(name: str) -> Path:
-    """A clip of the teaching data."""
+    """Returns the path of a clip of the evaluation data."""
     return DATA / "clips" / f"{name}.mp4"
 
 
 def style_path(name: str) -> Path:
-    """A painting of the teaching data."""
+    """Returns the path of a painting of the evaluation data."""
     return DATA / "paintings" / "demo" / f"{name}.jpg"
 
 
 def film_job(
     clip: str, style: str, out: Path, *, size: int, method: str = "steady", **film: Any
 ) -> FilmJob:
-    """A film of a clip in a style, made anew."""
+    """Prepares a film of a clip in a style, discarding frames of earlier runs."""
     return prepare_film(
         clip_path(clip),
         [read_image(style_path(style))],
@@ -73,7 +73,7 @@ def film_job(
 def painted(
     clip: str, style: str, method: str, size: int, folder: Path, every: int = 1, **film: Any
 ) -> dict[str, Any]:
-    """Paints and measures; the pastiches are read from the store, before any encoder."""
+    """Renders a film with a lossless codec and measures it."""
     job = film_job(
         clip, style, folder / f"{method}.mkv", size=size, method=method, codec="ffv1", **film
     )
@@ -103,7 +103,7 @@ def painted(
 
 
 def table(size: int, frames: int, methods: list[str], clips: list[str]) -> dict[str, Any]:
-    """Every method on every clip, and the means of the ratios; of clips not named, the rows there are."""
+    """Runs every method on the named clips, keeps existing rows of the others, and averages the ratios."""
     rows: dict[str, dict[str, Any]] = {}
     kept = RESULTS / "film_table.json"
     if clips and kept.exists():
@@ -156,7 +156,7 @@ def table(size: int, frames: int, methods: list[str], clips: list[str]) -> dict[
 
 
 def drift(size: int) -> dict[str, Any]:
-    """Sharpness and brightness of the 1st, 50th and 200th pastiche, held against drift and not."""
+    """Measures sharpness and brightness of the 1st, 50th and 200th pastiche, with and without drift correction."""
     found = {}
     for hold in (True, False):
         with tempfile.TemporaryDirectory() as folder:
@@ -180,7 +180,7 @@ def drift(size: int) -> dict[str, Any]:
 
 
 def still_drift(size: int, frames: int = 200) -> dict[str, Any]:
-    """The same where nothing moves at all: one frame with the noise of a sensor, over and over."""
+    """Measures the same on a static film: one frame repeated with simulated sensor noise."""
     first = next(iter(open_clip(clip_path("fresco__dog")).frames((size * 9 // 16, size))))
     noise = np.random.default_rng(0)
     found = {}
@@ -215,7 +215,7 @@ def still_drift(size: int, frames: int = 200) -> dict[str, Any]:
 
 
 def truth() -> dict[str, Any]:
-    """Error along the true motion of Middlebury's pairs, painted one by one and steadily."""
+    """Measures the warping error along Middlebury's ground-truth flow, frame by frame and with ``steady``."""
     rows: dict[str, dict[str, float]] = {}
     for folder in sorted(path.parent for path in (DATA / "flow").glob("*/flow10.flo")):
         flow, known = read_flow(folder / "flow10.flo")
@@ -236,7 +236,7 @@ def truth() -> dict[str, Any]:
 
 
 def memory(size: int) -> dict[str, Any]:
-    """Resident memory after 20 and 500 frames of a long clip."""
+    """Measures resident memory after 20 and 500 frames of a long clip."""
     process, marks = psutil.Process(), {}
     with tempfile.TemporaryDirectory() as folder:
         job = film_job(
@@ -259,7 +259,7 @@ def memory(size: int) -> dict[str, Any]:
 
 
 def speed(frames: int) -> dict[str, Any]:
-    """Seconds a frame at 640x360 by part, after the first, all in."""
+    """Measures seconds per frame at 640x360, excluding the first frame, including encoding."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "o.mp4"
         job = film_job(
@@ -280,7 +280,7 @@ def speed(frames: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs the parts that are named, all when none is."""
+    """Runs the named parts, or all of them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
-    parser.add_argument("--clips", nargs="*", default=[], help="for table: paint only these anew")
+    parser.add_argument("--clips", nargs="*", default=[], help="for table: clips to render again")
     args = parser.parse_args()
     need_data()
     runs = {

@@ -1,4 +1,4 @@
-"""Estimators of optical flow against ground truth: endpoint error and seconds.
+"""Compares optical flow estimators with ground truth: endpoint error and time.
 
 python benchmarks/bench_flow.py
 """
@@ -19,7 +19,7 @@ from impasto.types import Frame
 
 
 def frames_of(folder: Path) -> list[Frame]:
-    """The two pictures of a pair."""
+    """Returns the two frames of a pair."""
     files = sorted(f for f in folder.iterdir() if f.suffix in (".png", ".ppm"))
     return [
         Frame(
@@ -33,7 +33,7 @@ def frames_of(folder: Path) -> list[Frame]:
 
 
 def measured(estimator: FlowEstimator, folder: Path) -> tuple[float, float]:
-    """Endpoint error in pixels where the truth is known, and seconds."""
+    """Returns the endpoint error in pixels where the ground truth is known, and the time in seconds."""
     first, second = frames_of(folder)
     truth, known = read_flow(next(folder.glob("*.flo")))
     times = []

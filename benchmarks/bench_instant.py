@@ -1,14 +1,14 @@
-"""instant, and looks in other runtimes: quality beside every time.
+"""Benchmarks ``instant`` and other runtimes for looks: speed, with quality.
 
-python benchmarks/bench_instant.py pairs     style and content on 40 unseen pairs, beside 300 steps of the optimizer
-python benchmarks/bench_instant.py start     steps that the optimizer saves when it starts from instant
-python benchmarks/bench_instant.py runtimes --looks FOLDER   frames a second by network, size and runtime
-python benchmarks/bench_instant.py films     steadiness and frames a second, end to end
-python benchmarks/bench_instant.py large     a still of 4K: seconds, memory, seams
-python benchmarks/bench_instant.py sheet --out FILE          eight photographs in eight styles, as a picture
+python benchmarks/bench_instant.py pairs     style and content on 40 held-out pairs, and 300 optimizer steps
+python benchmarks/bench_instant.py start     steps saved by starting the optimizer from instant
+python benchmarks/bench_instant.py runtimes --looks FOLDER   frames per second by network, size and runtime
+python benchmarks/bench_instant.py films     consistency and frames per second, end to end
+python benchmarks/bench_instant.py large     a 4K still: time, memory, seams
+python benchmarks/bench_instant.py sheet --out FILE          a contact sheet of eight photographs in eight styles
 
-``--looks`` names a folder with looks of Starry Night of several widths (``impasto train --width``); they are judged
-and timed beside instant and Johnson's network.
+``--looks`` is a folder of looks trained on Starry Night with several widths (``impasto train --width``). They are
+scored and timed along with instant and Johnson's network.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ SHEET_PX, SHEET_CELL = 448, (216, 288)
 
 
 def read(path: Path, long_edge: int) -> Tensor:
-    """``(1, 3, H, W)`` at a size."""
+    """Reads a picture as ``(1, 3, H, W)`` at the given long edge."""
     image = read_image(path).to_tensor()[:, :3]
     return resize_to_fit(image, long_edge)
 
 
 def unseen_pairs(count: int) -> list[tuple[Tensor, Tensor]]:
-    """Photographs of ``research`` and paintings of ``demo``, from which nothing was taught."""
+    """Returns photographs of ``research`` and paintings of ``demo``, none of which were used for training."""
     photos = sorted((DATA / "photos" / "research").iterdir())
     paintings = sorted((DATA / "paintings" / "demo").iterdir())
     every, other = len(photos) // count, len(paintings) // count
@@ -67,13 +67,13 @@ def unseen_pairs(count: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def instant(styles: Sequence[Tensor], **settings: Any) -> AnyStylePainter:
-    """The shipped look."""
+    """Loads the bundled look for these styles."""
     network = load_look(Path("instant")).painter
     return AnyStylePainter(network, styles, **settings)  # type: ignore[arg-type]
 
 
 def pairs(count: int, steps: int) -> dict[str, Any]:
-    """Judged by the teacher: instant, the photograph in the style's colors, and steps of the optimizer, or none."""
+    """Scores instant, the photograph recolored to the style, and optional optimizer steps with the teacher."""
     network, rows = teacher(), []
     backbone = load_backbone()
     for content, style in unseen_pairs(count):
@@ -102,7 +102,7 @@ def pairs(count: int, steps: int) -> dict[str, Any]:
 
 
 def start() -> dict[str, Any]:
-    """Steps of the finest scale until the loss that the photograph as a start has after 100 of them."""
+    """Counts the steps from instant that reach the loss of 100 steps from the photograph."""
     backbone, rows = load_backbone(), []
     for photo, painting in PAIRS[:6]:
         content = read(DATA / "photos" / "demo" / f"{photo}.jpg", PAIRS_PX)
@@ -126,7 +126,7 @@ def start() -> dict[str, Any]:
 
 
 def timed(run: Callable[[], object], times: int) -> float:
-    """Median seconds, after one run that does not count."""
+    """Returns the median time in seconds, after one warm-up run."""
     run()
     found = []
     for _ in range(times):
@@ -137,7 +137,7 @@ def timed(run: Callable[[], object], times: int) -> float:
 
 
 def quality(paint: Callable[[Tensor], Tensor]) -> dict[str, float]:
-    """Style and content on six unseen photographs at 512 px in Starry Night, judged by the teacher."""
+    """Scores style and content on six held-out photographs at 512 px in Starry Night, with the teacher."""
     network, style = teacher(), read(STARRY, 1024)
     scores = []
     for photo, _painting in PAIRS[:6]:
@@ -151,7 +151,7 @@ def quality(paint: Callable[[Tensor], Tensor]) -> dict[str, float]:
 
 @torch.no_grad()
 def runtimes(folder: Path | None) -> dict[str, Any]:
-    """Frames a second of the networks alone, in every runtime, with the quality of what they paint."""
+    """Measures frames per second of the networks alone in every runtime, and the quality of their pictures."""
     from impasto.looks import LookPainter
 
     rows: dict[str, Any] = {}
@@ -174,7 +174,7 @@ def runtimes(folder: Path | None) -> dict[str, Any]:
 
 
 def speed_of(look: Look, runtime: str) -> dict[str, float]:
-    """Frames a second by size."""
+    """Returns frames per second by size."""
     if runtime == "int8":
         run = quantized(look)
     elif runtime == "torch":
@@ -193,7 +193,7 @@ def speed_of(look: Look, runtime: str) -> dict[str, float]:
 
 @torch.no_grad()
 def errors_of(look: Look, run: Callable[[Tensor], Tensor]) -> dict[str, float]:
-    """Differences from torch on a photograph, where white is 1."""
+    """Returns differences from torch on a photograph, in units of the range 0 to 1."""
     white = 255.0 if isinstance(look.painter, Johnson) else 1.0
     image = read(DATA / "photos" / "demo" / f"{PAIRS[0][0]}.jpg", 640)
     image = image[..., : image.shape[-2] // 8 * 8, : image.shape[-1] // 8 * 8]
@@ -206,7 +206,7 @@ def errors_of(look: Look, run: Callable[[Tensor], Tensor]) -> dict[str, float]:
 
 
 def torch_of(look: Look) -> Callable[[Tensor], Tensor]:
-    """The network with its style."""
+    """Returns the network bound to its style."""
     if look.manner is not None:
         return lambda image: look.painter(image, [look.manner])
     if look.code is not None:
@@ -215,7 +215,7 @@ def torch_of(look: Look) -> Callable[[Tensor], Tensor]:
 
 
 def quantized(look: Look) -> Callable[[Tensor], Tensor]:
-    """Convolutions in 8 bit under ONNX Runtime, calibrated on photographs."""
+    """Quantizes convolutions to 8 bits for ONNX Runtime, calibrated on photographs."""
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
@@ -245,7 +245,7 @@ def quantized(look: Look) -> Callable[[Tensor], Tensor]:
 
 
 def films(frames: int, looks: Path | None) -> dict[str, Any]:
-    """Steadiness at a gap of 1, over the clip's own, and frames a second end to end at 640 px."""
+    """Measures the warping error relative to the clip's at a gap of 1, and end-to-end frames per second at 640 px."""
     rows = {}
     style = read_image(STARRY)
     named: list[tuple[str, str]] = [("instant", "torch"), ("instant", "openvino")]
@@ -263,7 +263,7 @@ def films(frames: int, looks: Path | None) -> dict[str, Any]:
                 film_options(method, end=(frames - 0.5) / rate),
             )  # fmt: skip
             events = iter(job)
-            next(events)  # the first frame makes the graph
+            next(events)  # the first frame builds the graph
             began = time.perf_counter()
             count = sum(1 for _event in events)
             job.assemble()
@@ -283,7 +283,7 @@ def films(frames: int, looks: Path | None) -> dict[str, Any]:
 
 @torch.no_grad()
 def large() -> dict[str, Any]:
-    """A still of 3840x2160, in strips; and strips against the whole at a quarter of that."""
+    """Renders a 3840x2160 still in strips, and compares strips with the whole at a quarter of that size."""
     photo, style = sorted((DATA / "photos" / "open").iterdir())[0], read(STARRY, 1024)
     painter = instant([style])
     image = resize(read(photo, 1024), LARGE).clamp(0, 1)
@@ -306,7 +306,7 @@ def large() -> dict[str, Any]:
 
 
 def sheet(out: Path) -> None:
-    """Eight photographs in eight unseen styles."""
+    """Draws eight photographs in eight held-out styles."""
     photos = [f"{photo}.jpg" for photo, _painting in PAIRS[:8]]
     paintings = [f"{painting}.jpg" for _photo, painting in PAIRS[:4] + PAIRS[5:9]]
     height, width = SHEET_CELL
@@ -341,7 +341,9 @@ def main() -> None:
     )
     parser.add_argument("--looks", type=Path)
     parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--optimizer-steps", type=int, default=300, help="of pairs; 0 for none")
+    parser.add_argument(
+        "--optimizer-steps", type=int, default=300, help="optimizer steps for pairs; 0 skips them"
+    )
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     args = parser.parse_args()

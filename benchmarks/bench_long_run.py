@@ -1,10 +1,10 @@
-"""Speed with quality: the presets against a long run, and against the recipe that most tutorials use.
+"""Compares speed and quality of the presets with a long run and with the recipe that most tutorials use.
 
 python benchmarks/bench_long_run.py [--pairs N] [--presets draft standard fine]
 
-The long run is read from results/reference.json (see reference.py). The tutorials' recipe is a full-width VGG-19 in
-float32 at one scale with 400 L-BFGS steps; a few of its steps are timed here and multiplied, on random weights,
-which cost the same.
+The long run is read from results/reference.json (see reference.py). The tutorial recipe is a full-width VGG-19 in
+float32 at one scale with 400 L-BFGS steps; a few of its steps are timed here and extrapolated, with random weights,
+which take the same time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STRIDES = {"1": 1, "2": 2, "3": 4, "4": 8, "5": 16}
 
 
 def tutorial_seconds(counted: int = 3) -> float:
-    """Seconds of the tutorials' recipe at 500x400, from a few of its steps."""
+    """Extrapolates the time of the tutorial recipe at 500x400 from a few steps, in seconds."""
     network = make_vgg("vgg19")
     with torch.no_grad():
         for parameter in network.parameters():
@@ -46,7 +46,7 @@ def tutorial_seconds(counted: int = 3) -> float:
 
 
 def matrix_rate() -> float:
-    """Operations a second of a large matrix product."""
+    """Returns the operations per second of a large matrix product."""
     a = torch.rand(2048, 2048, generator=torch.Generator().manual_seed(0))
     times = []
     for _ in range(6):
@@ -57,9 +57,9 @@ def matrix_rate() -> float:
 
 
 def step_floor() -> dict[str, float]:
-    """A step's operations over the machine's matrix rate, and what the step takes."""
+    """Compares the time of a step with its operations at the machine's matrix rate."""
     macs = sum(9 * s.channels_in * s.channels_out / STRIDES[s.name[4]] ** 2 for s in STEPS)
-    operations = 4 * macs * HEIGHT * WIDTH  # two a multiply-add, forward and backward
+    operations = 4 * macs * HEIGHT * WIDTH  # two per multiply-add, forward and backward
     image = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
     objective = build_objective(image, [image.flip(2)], load_backbone(), options(style_loss="gram"))
     times = []
@@ -77,7 +77,7 @@ def step_floor() -> dict[str, float]:
 
 
 def main() -> None:
-    """Times and judges the presets at 500 px."""
+    """Times and scores the presets at 500 px."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=len(PAIRS))
     parser.add_argument(
@@ -126,7 +126,7 @@ def main() -> None:
 
 
 def summary(rows: list[dict], tutorial: float) -> dict[str, float]:
-    """Means and worsts over pairs; seconds are scaled to 500x400."""
+    """Returns means and worst values over pairs; times are scaled to 500x400."""
     scaled = [r["seconds"] * HEIGHT * WIDTH / 1e6 / r["megapixels"] for r in rows]
     return {
         "seconds_at_500x400_median": round(statistics.median(scaled), 2),

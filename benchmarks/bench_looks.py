@@ -1,9 +1,9 @@
-"""Looks: how near to the optimizer, how fast, how steady.
+"""Benchmarks looks: quality relative to the optimizer, speed and temporal consistency.
 
 python benchmarks/bench_looks.py [--look my.look]
 
-Without --look, one is trained with the defaults first. It has learned Starry Night from ``photos/open``, is judged by
-the teacher on photographs it has not seen, beside `draft`, and timed beside Johnson's network of the usual width.
+Without --look, a look is first trained on Starry Night and ``photos/open`` with the defaults. The teacher scores it on
+held-out photographs, along with the preset `draft`, and it is timed along with Johnson's network at its usual width.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SIZES = ((360, 640), (720, 1280))
 
 
 def trained(path: Path) -> float:
-    """Trains a look with the defaults; seconds."""
+    """Trains a look with the defaults and returns the time in seconds."""
     began = time.perf_counter()
     lessons = gather_lessons([DATA / "photos" / "open"])
     training = Training([read_image(STYLE).to_tensor()], lessons, train_options())
@@ -47,7 +47,7 @@ def trained(path: Path) -> float:
 
 
 def quality(look: Look) -> dict[str, Any]:
-    """Style and content on unseen photographs at 512 px, the look's over those of `draft` at that size."""
+    """Scores style and content on held-out photographs at 512 px, relative to `draft` at that size."""
     network, style = teacher(), read_image(STYLE)
     rows = []
     for photo, _painting in PAIRS[:6]:
@@ -75,7 +75,7 @@ def quality(look: Look) -> dict[str, Any]:
 
 @torch.no_grad()
 def speed(look: Look) -> dict[str, Any]:
-    """Frames a second of the network alone, beside Johnson's, in one run."""
+    """Measures frames per second of the network alone and of Johnson's, in one run."""
     johnson, rows = Johnson().eval(), {}
     for height, width in SIZES:
         image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
@@ -94,7 +94,7 @@ def speed(look: Look) -> dict[str, Any]:
 
 
 def films(look: Path, frames: int) -> dict[str, Any]:
-    """Steadiness at a gap of 1, over the clip's own, and frames a second end to end at 640 px."""
+    """Measures the warping error relative to the clip's at a gap of 1, and end-to-end frames per second at 640 px."""
     rows = {}
     for name, method in itertools.product(CLIPS, ("steady", "frame-by-frame")):
         clip = DATA / "clips" / f"{name}.mp4"
@@ -121,7 +121,7 @@ def films(look: Path, frames: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Trains where no look is given, and measures."""
+    """Trains a look if none is given, and measures it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -1,8 +1,8 @@
-"""Losses, balance and solvers side by side at 256 px, judged by the teacher.
+"""Compares losses, balance settings and solvers at 256 px, scored by the teacher.
 
 python benchmarks/bench_losses.py [--pairs 0 1 ...]
 
-Half an hour on two cores for all pairs; what is done is kept after every variant.
+All pairs take half an hour on two cores; results are saved after every variant.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ VARIANTS = {
 
 
 def main() -> None:
-    """Paints every pair in every way."""
+    """Runs every variant on every pair."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, nargs="*", default=list(range(len(PAIRS))))
     pairs = parser.parse_args().pairs

@@ -1,4 +1,4 @@
-"""Time and peak memory of large pictures, each in a process of its own, beside what was foretold.
+"""Measures time and peak memory of large pictures, each in its own process, and compares them with the estimate.
 
 python benchmarks/bench_memory.py [--sizes 512 1024 2048] [--steps 3]
 """
@@ -38,7 +38,7 @@ print(json.dumps({
 
 
 def main() -> None:
-    """Measures each size once without and once with checkpointing."""
+    """Measures each size with and without gradient checkpointing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="*", default=[512, 1024, 2048])
     parser.add_argument("--steps", default="14")

@@ -1,8 +1,8 @@
-"""Photographs that stay photographs: the pairs of Deep Photo Style Transfer, ours beside the published results.
+"""Benchmarks photorealistic transfer on the pairs of Deep Photo Style Transfer, with the published results.
 
 python benchmarks/bench_photoreal.py [pairs] [speed] [laplacian] [film] [--size 400]
 
-Style is judged region by region by the teacher (see `impasto.measure`); structure is held against the content.
+The teacher scores style per region (see `impasto.measure`); structure is compared with the content.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ FILMS = (
     ("fresco__car-turn", "1"),
     ("tokenflow__woman-running", "52"),
 )
-"""Clip, and the pair whose style it takes."""
+"""Clip, and the pair that provides its style."""
 
 
 def found(folder: Path, stem: str) -> Path:
-    """A file by its stem."""
+    """Finds a file by its stem."""
     return next(folder.glob(f"{stem}.*"))
 
 
 def painted(folder: Path, variant: dict[str, Any], size: int) -> tuple[Picture, float]:
-    """One of ours, and its seconds."""
+    """Renders one variant and returns it with the time in seconds."""
     change = dict(variant)
     preset = change.pop("preset", "photoreal")
     if change.get("regions") is None:
@@ -76,7 +76,7 @@ def painted(folder: Path, variant: dict[str, Any], size: int) -> tuple[Picture, 
 
 
 def scored(image: Tensor, folder: Path, judge: Any) -> dict[str, float]:
-    """Style by region, structure kept, and spill of a picture."""
+    """Measures style by region, preserved structure, and spill of a picture."""
     size = (image.shape[-2], image.shape[-1])
     content = resize(read_image(found(folder, "content")).to_tensor(), size)
     style = read_image(found(folder, "style")).to_tensor()
@@ -96,7 +96,7 @@ def scored(image: Tensor, folder: Path, judge: Any) -> dict[str, float]:
 
 
 def pairs(size: int, keep: Path | None) -> dict[str, Any]:
-    """Every variant on every pair, and the published results, all judged at one size."""
+    """Scores every variant on every pair and the published results, all at one size."""
     judge = teacher()
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for folder in sorted(PAIRS.iterdir(), key=lambda path: int(path.name)):
@@ -127,7 +127,7 @@ def pairs(size: int, keep: Path | None) -> dict[str, Any]:
 
 
 def speed() -> dict[str, Any]:
-    """Seconds at 700 px."""
+    """Measures the time at 700 px."""
     rows = {}
     for name in ("4", "14"):
         picture, seconds = painted(PAIRS / name, {}, 700)
@@ -136,7 +136,7 @@ def speed() -> dict[str, Any]:
 
 
 def laplacian() -> dict[str, Any]:
-    """The matting Laplacian of a megapixel: seconds to build, memory, seconds of the loss and its gradient."""
+    """Measures build time, memory and loss-and-gradient time of the matting Laplacian at one megapixel."""
     image = torch.rand(1, 3, 1000, 1000, generator=torch.Generator().manual_seed(0))
     began = time.perf_counter()
     matrix = matting_laplacian(image)
@@ -159,13 +159,13 @@ def laplacian() -> dict[str, Any]:
 
 
 def steepness(frame: Frame) -> float:
-    """Energy of a frame's gradients: noise and motion errors grow with it where only contrast is changed."""
+    """Returns the gradient energy of a frame; noise and motion errors scale with it if only contrast changes."""
     image = pixels_to_tensor(frame.pixels)
     return float((image[..., 1:] - image[..., :-1]).square().mean())
 
 
 def film(size: int, frames: int) -> dict[str, Any]:
-    """Photoreal films: seconds a frame, and the error along the motion beside the clip's own."""
+    """Measures photorealistic films: seconds per frame, and the warping error relative to the clip's own."""
     rows = {}
     for clip, pair in FILMS:
         path = DATA / "clips" / f"{clip}.mp4"
@@ -204,14 +204,14 @@ def film(size: int, frames: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs the parts that are named, all when none is."""
+    """Runs the named parts, or all of them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("parts", nargs="*", default=[])
     parser.add_argument("--size", type=int, default=400)
     parser.add_argument("--frames", type=int, default=10)
-    parser.add_argument("--keep", type=Path, help="folder for the pictures, to be looked at")
+    parser.add_argument("--keep", type=Path, help="folder to save the pictures in, for inspection")
     args = parser.parse_args()
     need_data()
     runs = {

@@ -1,10 +1,10 @@
-"""float32 and bfloat16 side by side: time, final loss, leaps of the loss, and the error of the gradient.
+"""Compares float32 with bfloat16: time, final loss, jumps of the loss, and gradient error.
 
 python benchmarks/bench_precision.py [--size 512] [--pairs 0 2 5 7] [--preset standard]
 
-The precisions are run in turn in one process. Compare ``processor_seconds``, which count only this process's own work,
-on a machine that others use. ``after block 1`` is bfloat16 with the first two convolutions in float32; it was tried and
-is not in impasto. On hardware without bfloat16 the times of bfloat16 are huge and mean nothing.
+The precisions are interleaved in one process. On a shared machine, compare ``processor_seconds``, which count only
+this process. ``after block 1`` is bfloat16 with the first two convolutions in float32; it was tried and is not part of
+impasto. On hardware without bfloat16, the times of bfloat16 are very long and not meaningful.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def exact_first_block() -> Iterator[None]:
 
 
 def one_run(number: int, size: int, preset: str, variant: str) -> dict[str, Any]:
-    """Paints a pair."""
+    """Optimizes one pair and returns its times, last loss and number of jumps."""
     precision, exact = VARIANTS[variant]
     content, style = pair(number)
     settings = options(preset, size=size, precision=precision)
@@ -72,7 +72,7 @@ def one_run(number: int, size: int, preset: str, variant: str) -> dict[str, Any]
 
 
 def gradient(number: int, size: int, variant: str) -> Tensor:
-    """The gradient at the photograph."""
+    """Returns the gradient at the photograph."""
     precision, exact = VARIANTS[variant]
     content, style = (resize_to_fit(image, size) for image in pair(number))
     with exact_first_block() if exact else contextlib.nullcontext():
@@ -82,13 +82,13 @@ def gradient(number: int, size: int, variant: str) -> Tensor:
 
 
 def gradient_error(number: int, size: int, variant: str) -> float:
-    """Relative error of the gradient at the photograph, in the Euclidean norm."""
+    """Returns the relative error of the gradient at the photograph, in the Euclidean norm."""
     exact = gradient(number, size, "float32")
     return float((gradient(number, size, variant) - exact).norm() / exact.norm())
 
 
 def main() -> None:
-    """Runs every pair in every precision and compares."""
+    """Runs every pair in every precision and compares the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--pairs", type=int, nargs="+", default=[0, 2, 5, 7])

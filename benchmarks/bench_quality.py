@@ -1,13 +1,13 @@
-"""Quality of a preset on 24 pairs that are hard, by every figure of `impasto measure image`.
+"""Measures the quality of a preset on 24 difficult pairs with every metric of `impasto measure image`.
 
 python benchmarks/bench_quality.py [--preset standard] [--options "style_loss=w2 steps=60,40"] [--out FOLDER]
 python benchmarks/bench_quality.py --measure FOLDER
 python benchmarks/bench_quality.py --pairs reference [--measure FOLDER]
 
-Paints the pairs of ``pairs.py`` at 512 px, or measures pictures named photograph+painting.png that FOLDER already
-holds, and prints each pair's figures, their means and medians, how many are out of bounds, and the worst five pairs.
-The excess of border and seam is over the larger of style and photograph. With ``--pairs reference`` the other
-methods' pictures of ``../shared/reference`` are measured in the same run (``IMPASTO_REFERENCE`` gives another folder).
+Renders the pairs of ``pairs.py`` at 512 px, or measures existing pictures named photograph+painting.png in FOLDER, and
+prints each pair's metrics, their means and medians, how many are out of bounds, and the worst five pairs.
+The excess of border and seam is relative to the larger of style and photograph. With ``--pairs reference``, the other
+methods' pictures in the folder ``IMPASTO_REFERENCE`` are measured in the same run (default: ``../shared/reference``).
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ SPECKLE_BOUNDS = (0.6, 1.5)
 BORDER_BOUND = 1.2
 SEAM_BOUND = 2
 LEAST_BORDER = 0.5
-"""A border with less than half of the interior's energy is no artifact, however empty the style's border is."""
+"""A border with less than half of the interior's energy is not an artifact, however empty the style's border is."""
 
 RANKED = (
     "speckle_ratio", "border_excess", "style_independent", "perceptual", "things", "things_independent",
     "large_edges", "palette", "sharpness_ratio",
 )  # fmt: skip
-"""Figures whose ranks over the pairs are averaged to find the worst pairs."""
+"""Metrics whose ranks over the pairs are averaged to find the worst pairs."""
 
 
 def source(kind: str, name: str) -> Picture:
-    """A photograph or painting of the data folder."""
+    """Reads a photograph or painting from the data folder."""
     return read_image(next((DATA / kind).glob(f"{name}.*")))
 
 
 def parse_options(text: str) -> dict[str, Any]:
-    """Reads ``key=value`` words; commas make lists, and numbers, true, false and none become values."""
+    """Parses ``key=value`` words; commas make lists, and numbers, true, false and none are converted."""
 
     def value(word: str) -> Any:
         named = {"true": True, "false": False, "none": None}
@@ -75,7 +75,7 @@ def parse_options(text: str) -> dict[str, Any]:
 
 
 def row_of(pair: Pair, figures: PictureFigures, seconds: float | None) -> dict[str, Any]:
-    """The figures of a pair that are reported, rounded."""
+    """Returns the reported metrics of a pair, rounded."""
     ratio = figures.over_style
     usual = max(figures.border_of_style or 0, figures.border_of_content, LEAST_BORDER)
     steps = max(figures.seam_of_style or 0, figures.seam_of_content, 1)
@@ -99,14 +99,14 @@ def row_of(pair: Pair, figures: PictureFigures, seconds: float | None) -> dict[s
 
 
 def badness(name: str, value: float) -> float:
-    """Orders a figure from good to bad."""
+    """Maps a metric to a value that increases from good to bad."""
     if name in ("speckle_ratio", "sharpness_ratio"):
         return abs(math.log(max(value, 1e-6)))
     return -value if name == "large_edges" else value
 
 
 def worst(rows: list[dict[str, Any]], count: int = 5) -> list[dict[str, Any]]:
-    """The pairs with the highest mean rank over the figures, the worst first."""
+    """Returns the pairs with the highest mean rank over the metrics, worst first."""
     ranks: dict[str, list[int]] = {row["pair"]: [] for row in rows}
     for name in RANKED:
         ordered = sorted(rows, key=lambda row: badness(name, row[name]))
@@ -118,7 +118,7 @@ def worst(rows: list[dict[str, Any]], count: int = 5) -> list[dict[str, Any]]:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means, medians, counts out of bounds and the worst pairs."""
+    """Summarizes means, medians, counts out of bounds and the worst pairs."""
     names = [name for name in rows[0] if name not in ("pair", "kind")]
     low, high = SPECKLE_BOUNDS
     return {
@@ -136,7 +136,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def pictures_of(
     pairs: list[Pair], settings: PaintOptions, measured: Path | None, out: Path | None
 ) -> Iterator[tuple[Pair, Picture, float | None]]:
-    """Paints each pair, or reads its picture, with the seconds that painting took."""
+    """Renders each pair with its time in seconds, or reads an existing picture."""
     for pair in pairs:
         if measured is not None:
             yield pair, read_image(measured / f"{pair.name}.png"), None
@@ -163,27 +163,27 @@ def measured_row(
 
 
 def main() -> None:
-    """Prints every figure of every pair as JSON."""
+    """Prints every metric of every pair as JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--preset", default="standard")
-    parser.add_argument("--options", default="", help="settings to change, as key=value words")
+    parser.add_argument("--options", default="", help="options to change, as key=value words")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--pairs", choices=("hard", "reference"), default="hard")
     parser.add_argument(
-        "--only", default="", help="pairs whose name or kind contains this text; nothing is kept"
+        "--only",
+        default="",
+        help="only pairs whose name or kind contains this text; results are not saved",
     )
-    parser.add_argument(
-        "--measure", type=Path, help="folder with pictures to measure instead of painting"
-    )
-    parser.add_argument("--out", type=Path, help="folder to keep the pictures in")
+    parser.add_argument("--measure", type=Path, help="folder of existing pictures to measure")
+    parser.add_argument("--out", type=Path, help="folder to save the pictures in")
     args = parser.parse_args()
     need_data()
     every = HARD if args.pairs == "hard" else REFERENCE
     pairs = [p for p in every if args.only in p.name or args.only in p.kind]
     if not pairs:
-        parser.error(f"--only {args.only} matches no pair; give part of a name of pairs.py.")
+        parser.error(f"--only {args.only} matches no pair; use part of a name in pairs.py.")
     settings = options(args.preset, **{"size": args.size, **parse_options(args.options)})
     judge, tables = teacher(), {}
     ours = pictures_of(pairs, settings, args.measure, args.out)

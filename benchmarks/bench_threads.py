@@ -1,9 +1,9 @@
-"""Threads on cores that others use: seconds of one painting by number of threads, wait policy and load.
+"""Measures the time of one picture by number of threads, wait policy and load on the cores.
 
 python benchmarks/bench_threads.py [--size 512] [--steps 10] [--runs 3]
 
-``busy`` keeps every core busy with a process of its own that only counts. The environment of each run is what its name
-says; ``impasto`` leaves the choice to impasto. A run that takes longer than ``--limit`` seconds counts as that.
+``busy`` keeps every core busy with a process in an endless loop. The name of each run describes its environment;
+``impasto`` uses impasto's own settings. A run that takes longer than ``--limit`` seconds is recorded as the limit.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ print(torch.get_num_threads(), marks[-1] - marks[0])
 
 
 def seconds(name: str, size: int, steps: int, limit: float) -> tuple[int, float]:
-    """Threads used, and seconds of all steps but the first."""
+    """Returns the number of threads, and the time of all steps but the first in seconds."""
     cores = str(os.cpu_count() or 1)
     environment = {key: value for key, value in os.environ.items() if key not in OURS}
     environment |= {key: value.format(cores=cores) for key, value in SETTINGS[name].items()}
@@ -67,7 +67,7 @@ def seconds(name: str, size: int, steps: int, limit: float) -> tuple[int, float]
 
 
 def table(names: list[str], size: int, steps: int, runs: int, limit: float) -> dict[str, Any]:
-    """Median seconds by setting, the settings in turn."""
+    """Returns the median time by setting, with settings interleaved."""
     found: dict[str, list[tuple[int, float]]] = {name: [] for name in names}
     for _ in range(runs):
         for name, rows in found.items():
@@ -84,7 +84,7 @@ def table(names: list[str], size: int, steps: int, runs: int, limit: float) -> d
 
 
 def main() -> None:
-    """Measures without and with load."""
+    """Measures with idle and with busy cores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--steps", type=int, default=10)

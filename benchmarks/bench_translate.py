@@ -1,10 +1,10 @@
-"""Translators beside looks: size, work, speed; and steadiness on films.
+"""Compares translators with looks: size, work and speed; and temporal consistency on films.
 
 python benchmarks/bench_translate.py table
 python benchmarks/bench_translate.py films --model made/model.translator [--model steady/model.translator]
 
-``films`` translates three clips with each model, frame by frame and held along the motion, with the photoreal
-film of the optimizer beside them; errors are along the motion, over the clip's own.
+``films`` translates three clips with each model, frame by frame and stabilized along the motion, and renders the
+optimizer's photoreal film for comparison; warping errors are relative to the clip's own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ EVENING = DATA / "photos" / "demo" / "gordic__golden_gate.jpg"
 
 @torch.no_grad()
 def table(largest: int) -> dict[str, Any]:
-    """Weights in millions, multiply-adds at 256 px in thousand millions, seconds a picture."""
+    """Measures weights in millions, multiply-adds at 256 px in billions, and seconds per picture."""
     rows: dict[str, Any] = {}
     runs = {}
     for name, shape in SHAPES.items():
@@ -76,7 +76,7 @@ def table(largest: int) -> dict[str, Any]:
 def filmed(
     clip: Path, paint: PaintOptions, method: str, styles: list[Picture], frames: int
 ) -> dict[str, float]:
-    """Steadiness over the clip's own, and seconds a frame."""
+    """Measures the warping error relative to the clip's own, and seconds per frame."""
     rate = float(open_clip(clip).info.rate)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -98,7 +98,7 @@ def filmed(
 
 
 def films(models: list[Path], frames: int, size: int) -> dict[str, Any]:
-    """Every model on every clip, and the photoreal optimizer."""
+    """Runs every model on every clip, and the photoreal optimizer."""
     rows = {}
     for name, model, method in itertools.product(CLIPS, models, ("frame-by-frame", "steady")):
         clip = DATA / "clips" / f"{name}.mp4"
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument(
-        "--largest", type=int, default=1280 * 720, help="pixels of the largest picture"
+        "--largest", type=int, default=1280 * 720, help="largest picture to time, in pixels"
     )
     args = parser.parse_args()
     need_data()

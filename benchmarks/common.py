@@ -1,7 +1,7 @@
-"""What the benchmarks share: pairs of pictures, the judge, the machine, and how a result is printed.
+"""Shared by the benchmarks: pairs of pictures, the judge, machine information, and the output format.
 
-The pictures are teaching data that is not part of the project; ``IMPASTO_DATA`` says where it is
-(``../shared/data`` when not given).
+The pictures are not part of the project; ``IMPASTO_DATA`` is the folder that contains them
+(default: ``../shared/data``).
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ PAIRS = (
     ("titu__Sunlit_Mountains", "msgnet__shipwreck"),
     ("titu__Kinkaku-ji", "titu__misty-mood-leonid-afremov"),
 )
-"""Photographs and paintings that no weights of the project were taught with."""
+"""Photographs and paintings that were not used to train any weights of the project."""
 
 
 class Judgment(NamedTuple):
-    """A pastiche as the teacher sees it: relative Gram error (mean of five layers), relative content error, speckle."""
+    """Scores of a pastiche: relative Gram error (mean of five layers) and content error by the teacher, and speckle."""
 
     style: float
     content: float
@@ -56,7 +56,7 @@ class Judgment(NamedTuple):
 
 
 def pair(index: int, long_edge_px: int = 1024) -> tuple[Tensor, Tensor]:
-    """Content and style of a pair, float ``(1, 3, H, W)``."""
+    """Returns content and style of a pair, float ``(1, 3, H, W)``."""
     photo, painting = PAIRS[index]
     pictures = []
     for path in (
@@ -69,13 +69,13 @@ def pair(index: int, long_edge_px: int = 1024) -> tuple[Tensor, Tensor]:
 
 
 def teacher() -> Backbone:
-    """The public distilled VGG-19 that judges."""
+    """Loads the public distilled VGG-19 that serves as the judge."""
     return load_backbone("vgg19-16x", weights=DATA / "teacher" / "vgg19_16x.safetensors")
 
 
 @torch.no_grad()
 def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -> Judgment:
-    """Scores a pastiche with content and style brought to its size."""
+    """Scores a pastiche, with content and style resized to its size."""
     size = (pastiche.shape[-2], pastiche.shape[-1])
     content = resize(content, size)
     style = resize_to_fit(style, max(size))
@@ -91,7 +91,7 @@ def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -
 
 
 def speckle(image: Tensor) -> float:
-    """Share of a picture's energy above 0.35 cycles a pixel (its mean left out)."""
+    """Returns the share of a picture's energy above 0.35 cycles per pixel, excluding the mean."""
     gray = image.mean(1)[0]
     power = torch.fft.fft2(gray - gray.mean()).abs().square()
     down, right = torch.fft.fftfreq(gray.shape[0]), torch.fft.fftfreq(gray.shape[1])
@@ -102,7 +102,7 @@ def speckle(image: Tensor) -> float:
 def paint(
     content: Tensor, style: Tensor, network: Backbone, settings: PaintOptions
 ) -> tuple[Tensor, float, list[Iterate]]:
-    """A pastiche, the seconds it took, and its iterates without their pictures kept."""
+    """Returns a pastiche, the time in seconds, and the iterates."""
     began, iterates = time.perf_counter(), []
     optimization = Optimization(content, [style], network, settings)
     for iterate in optimization:
@@ -111,13 +111,13 @@ def paint(
 
 
 def ratios(ours: Iterator[float] | list[float], theirs: list[float]) -> dict[str, float]:
-    """Mean and worst of pairwise ratios."""
+    """Returns the mean and worst of the pairwise ratios."""
     found = [a / max(b, 1e-12) for a, b in zip(ours, theirs, strict=True)]
     return {"mean": round(sum(found) / len(found), 3), "worst": round(max(found), 3)}
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """Describes the machine and versions."""
     return {
         "system": platform.system(),
         "python": platform.python_version(),
@@ -130,7 +130,7 @@ def machine() -> dict[str, Any]:
 
 
 def report(name: str, values: Mapping[str, Any]) -> None:
-    """Prints JSON and keeps it in ``results/``."""
+    """Prints JSON and saves it in ``results/``."""
     text = json.dumps({"benchmark": name, "machine": machine(), **values}, indent=1)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(text + "\n")
@@ -138,7 +138,10 @@ def report(name: str, values: Mapping[str, Any]) -> None:
 
 
 def need_data() -> None:
-    """Ends quietly, and says so, where the pictures are not."""
+    """Exits with status 0 and a message if the pictures are missing."""
     if not DATA.is_dir():
-        print(f"skipped: no pictures in {DATA}; set IMPASTO_DATA", file=sys.stderr)
+        print(
+            f"Skipped: {DATA} does not exist; set IMPASTO_DATA to the folder of pictures.",
+            file=sys.stderr,
+        )
         sys.exit(0)

@@ -1,8 +1,8 @@
-"""The reference for quality: a long run of 2,000 L-BFGS steps over three scales up to 512 px, by pair.
+"""Computes the quality reference: a long run of 2,000 L-BFGS steps over three scales up to 512 px, for each pair.
 
 python benchmarks/reference.py [--pairs 0 1 ...]
 
-Hours on two cores; the result is kept in results/reference.json and read by bench_long_run.py.
+This takes hours on two cores. The result is saved in results/reference.json, which bench_long_run.py reads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONG = options(
 
 
 def main() -> None:
-    """Runs the pairs that are not done yet."""
+    """Runs the pairs that are not finished yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, nargs="*", default=list(range(len(PAIRS))))
     args = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Paints the contact sheet of the docs: photographs that ship with scikit-image, in styles drawn by code.
+"""Makes the contact sheet of the docs: photographs that ship with scikit-image, in styles drawn by code.
 
     python examples/contact_sheet.py docs/images/contact-sheet.jpg
 
-Takes some minutes. Every picture on it may be published: the photographs are in the public domain or free by
-scikit-image's list, and the styles are drawn by `drawn_styles.py`.
+This takes several minutes. Every picture on the sheet may be published: the photographs are in the public domain or
+freely licensed according to scikit-image, and the styles are drawn by `drawn_styles.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GAP_PX = 6
 
 
 def cell(image: Image.Image) -> Image.Image:
-    """Fits a picture into a cell, its middle kept."""
+    """Resizes a picture to fill a cell and crops it around the center."""
     scale = max(CELL[0] / image.width, CELL[1] / image.height)
     size = (round(image.width * scale), round(image.height * scale))
     image = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
@@ -32,11 +32,11 @@ def cell(image: Image.Image) -> Image.Image:
 
 
 def main() -> None:
-    """Paints each photograph in each style; the first row and column are what went in."""
+    """Renders each photograph in each style; the first row and column show the inputs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--preset", default="standard")
-    parser.add_argument("--keep", type=Path, help="folder for the single pictures as well")
+    parser.add_argument("--keep", type=Path, help="folder to save the individual pictures in")
     args = parser.parse_args()
     step = (CELL[0] + GAP_PX, CELL[1] + GAP_PX)
     size = (step[0] * (len(STYLES) + 1) - GAP_PX, step[1] * (len(PHOTOS) + 1) - GAP_PX)

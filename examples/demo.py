@@ -1,8 +1,8 @@
-"""Paints a photograph that ships with scikit-image in a style drawn by code, and says where and how long it took.
+"""Renders a photograph that ships with scikit-image in a style drawn by code, and prints the path and time.
 
     python examples/demo.py [--photo chelsea] [--style ember] [--preset standard]
 
-Everything is at hand after ``make demo`` or ``pip install '.[examples]'``; nothing is fetched.
+It needs only ``make demo`` or ``pip install '.[examples]'``; nothing is downloaded at run time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 
 
 def main() -> None:
-    """Paints one picture into ``--out``."""
+    """Renders one picture into ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photo", choices=PHOTOS, default="chelsea")
     parser.add_argument("--style", choices=tuple(STYLES), default="ember")
@@ -45,7 +45,7 @@ def main() -> None:
     width, height = pastiche.size
     print(f"photograph  {content}")
     print(f"style       {style}")
-    print(f"painted     {painted.resolve()}")
+    print(f"result      {painted.resolve()}")
     print(f"{width}x{height} px in {seconds:.1f} s")
 
 

@@ -1,9 +1,10 @@
-"""Paint-like style pictures drawn by code, so that the project may publish what is painted with them.
+"""Painterly style pictures drawn by code, so that results made with them may be published.
 
     python examples/drawn_styles.py swirls OUT.png
 
-Each is built the way a painter works: a flow decides where strokes run, a plan decides their color, large strokes
-first and small ones last; every stroke is a bundle of bristles that leaves ridges, and ridges are lit from one side.
+Each picture is built like a painting. A flow field sets the direction of the strokes and a color plan sets their
+colors; large strokes come first and small ones last. Every stroke is a bundle of bristles that leaves ridges, which
+are lit from one side.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SIDE_PX = 768
 
 
 class Layer(NamedTuple):
-    """One pass over the canvas: how many strokes, how long, how wide, how far colors stray."""
+    """One pass over the canvas: number, length and width of strokes, and spread of their colors."""
 
     strokes: int
     length_px: float
@@ -38,7 +39,7 @@ COARSE_TO_FINE = (
 
 
 def smooth_noise(rng: np.random.Generator, side: int, cells: int) -> Array:
-    """Noise with about ``cells`` bumps along an edge, ``(side, side)`` in 0 to 1."""
+    """Returns noise with about ``cells`` bumps along an edge, ``(side, side)`` in 0 to 1."""
     coarse = Image.fromarray(rng.random((cells + 3, cells + 3)).astype(np.float32))
     margin = (side * 3) // (2 * cells)
     fine = np.asarray(coarse.resize((side + 2 * margin,) * 2, Image.Resampling.BICUBIC), float)
@@ -47,7 +48,7 @@ def smooth_noise(rng: np.random.Generator, side: int, cells: int) -> Array:
 
 
 def along_palette(value: Array, palette: list[str]) -> Array:
-    """Colors of a palette by a value in 0 to 1: ``(..., 3)`` in 0 to 1."""
+    """Looks up palette colors by a value in 0 to 1: ``(..., 3)`` in 0 to 1."""
     stops = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in palette])
     at = np.linspace(0, 1, len(palette))
     return np.stack([np.interp(value, at, stops[:, k]) for k in range(3)], axis=-1)
@@ -60,9 +61,9 @@ def paint(
 
     Args:
         plan: Colors, ``(side, side, 3)`` in 0 to 1.
-        angle: Where strokes run, in radians, ``(side, side)``.
-        rng: Decides places and colors.
-        layers: From large strokes to small ones.
+        angle: Direction of strokes in radians, ``(side, side)``.
+        rng: Random generator for positions and colors.
+        layers: Passes, from large strokes to small ones.
     """
     side = plan.shape[0]
     canvas = Image.fromarray((plan * 255).astype(np.uint8))
@@ -82,7 +83,7 @@ def paint(
 
 
 def follow(angle: Array, x: float, y: float, length_px: float, step_px: float = 4) -> Array:
-    """Walks along the flow from a point; ``(points, 2)``."""
+    """Follows the flow from a point; returns ``(points, 2)``."""
     side = angle.shape[0]
     points = [(x, y)]
     for _ in range(max(2, int(length_px / step_px))):
@@ -100,7 +101,7 @@ def stroke(
     width_px: float,
     rng: np.random.Generator,
 ) -> None:
-    """Draws one stroke as bristles side by side, each a little lighter or darker and higher or lower."""
+    """Draws one stroke as adjacent bristles that vary slightly in color and height."""
     ahead = np.gradient(path, axis=0)
     across = np.stack([-ahead[:, 1], ahead[:, 0]], 1)
     across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
@@ -115,12 +116,12 @@ def stroke(
 
 
 def swirls(seed: int = 3) -> Image.Image:
-    """A night of whirls: deep blues, sea green, ocher moons."""
+    """Draws a night sky of swirls: deep blues, sea green, ocher moons."""
     rng = np.random.default_rng(seed)
     ys, xs = np.mgrid[0:SIDE_PX, 0:SIDE_PX] / SIDE_PX
     flow_x, flow_y = np.ones_like(xs) * 0.8, 0.25 * np.sin(5 * xs)
     glow = np.zeros_like(xs)
-    # Center across, center down and radius, in sides of the picture.
+    # Center x, center y and radius, as fractions of the side.
     whirls = [
         (0.28, 0.34, 0.17),
         (0.68, 0.24, 0.12),
@@ -152,7 +153,7 @@ def swirls(seed: int = 3) -> Image.Image:
 
 
 def meadow(seed: int = 5) -> Image.Image:
-    """Short upright dabs of spring: greens, rose, violet, cream."""
+    """Draws a spring meadow of short vertical dabs: greens, rose, violet, cream."""
     rng = np.random.default_rng(seed)
     value = 0.65 * smooth_noise(rng, SIDE_PX, 6) + 0.35 * smooth_noise(rng, SIDE_PX, 17)
     value = np.clip((value - 0.5) * 1.5 + 0.5, 0, 1)
@@ -172,7 +173,7 @@ def meadow(seed: int = 5) -> Image.Image:
 
 
 def ember(seed: int = 8) -> Image.Image:
-    """Broad knife strokes: charcoal, rust, orange, bone."""
+    """Draws broad knife strokes: charcoal, rust, orange, bone."""
     rng = np.random.default_rng(seed)
     value = smooth_noise(rng, SIDE_PX, 4)
     value = np.clip((0.7 * value + 0.3 * smooth_noise(rng, SIDE_PX, 11) - 0.5) * 1.6 + 0.5, 0, 1)
@@ -195,7 +196,7 @@ STYLES: dict[str, Callable[[], Image.Image]] = {"swirls": swirls, "meadow": mead
 
 
 def main() -> None:
-    """Draws the style named on the command line into a file."""
+    """Draws the style given on the command line and saves it."""
     if len(sys.argv) != 3 or sys.argv[1] not in STYLES:
         raise SystemExit(f"usage: drawn_styles.py {{{','.join(STYLES)}}} OUT.png")
     STYLES[sys.argv[1]]().save(sys.argv[2])

@@ -1,9 +1,10 @@
-"""Paints a few frames of a clip frame by frame and steadily, and lays them out with how they change.
+"""Renders a few frames of a clip with and without temporal consistency, and shows how they change.
 
 python examples/film_strip.py CLIP [--start 0] [--out docs/images/film-strip.jpg]
 
-Above, five frames painted one by one; below, painted steadily. Under each row, the difference from the frame before
-along the motion, where it is reliable, three times enlarged: black is steady.
+The upper row shows five frames rendered independently, the lower row five frames rendered with the method ``steady``.
+Below each row is the difference from the previous frame along the motion, where the motion is reliable, amplified three
+times: black means no change.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ENLARGED = 3
 def painted(
     clip: Path, style: Picture, method: str, start: float
 ) -> tuple[list[Frame], list[np.ndarray]]:
-    """Frames of the clip and their pastiches."""
+    """Returns frames of the clip and their pastiches."""
     with tempfile.TemporaryDirectory() as folder:
         job = prepare_film(
             clip,
@@ -50,7 +51,7 @@ def painted(
 
 
 def changes(frames: list[Frame], pastiches: list[np.ndarray]) -> list[np.ndarray]:
-    """What changed since the frame before, along the motion."""
+    """Returns the change since the previous frame, along the motion."""
     flow_of, found = DIS(), [np.zeros_like(pastiches[0])]
     for now, before, one, other in zip(frames[1:], frames, pastiches[1:], pastiches, strict=False):
         flow, back = flow_of(now, before), flow_of(before, now)
@@ -62,11 +63,11 @@ def changes(frames: list[Frame], pastiches: list[np.ndarray]) -> list[np.ndarray
 
 
 def main() -> None:
-    """Paints both ways and writes the strip."""
+    """Renders both rows and writes the strip."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("clip", type=Path, help="the clip to paint")
+    parser.add_argument("clip", type=Path, help="input clip")
     parser.add_argument("--start", type=float, default=0.0)
     parser.add_argument("--style", default="swirls", choices=sorted(STYLES))
     parser.add_argument("--out", type=Path, default=Path("docs/images/film-strip.jpg"))

@@ -1,8 +1,8 @@
-"""Makes the sheet of photographs that stay photographs: content, style, whole to whole, and region to region.
+"""Makes the photorealism sheet: content, style, transfer over the whole picture, and transfer by region.
 
     python examples/photoreal_sheet.py [--out docs/images/photoreal.jpg]
 
-All photographs come with scikit-image; regions are found without being told.
+All photographs ship with scikit-image; regions are detected automatically.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WIDTH_PX, HEIGHT_PX = 320, 214
 
 
 def tile(pixels: np.ndarray) -> Image.Image:
-    """A picture cut to the tile's shape and brought to its size."""
+    """Crops a picture to the aspect ratio of a tile and resizes it."""
     image = Image.fromarray(pixels[..., :3])
     wanted = WIDTH_PX / HEIGHT_PX
     if image.width / image.height > wanted:
@@ -34,7 +34,7 @@ def tile(pixels: np.ndarray) -> Image.Image:
 
 
 def main() -> None:
-    """Paints every pair twice and writes the sheet."""
+    """Renders every pair twice and writes the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/images/photoreal.jpg"))
     args = parser.parse_args()

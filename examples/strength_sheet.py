@@ -1,8 +1,8 @@
-"""Paints the sheet of the docs that shows strength and stroke size: a photograph of scikit-image in a drawn style.
+"""Makes the strength and stroke-size sheet of the docs: a scikit-image photograph in a drawn style.
 
     python examples/strength_sheet.py docs/images/strength.jpg
 
-Takes about two minutes.
+This takes about two minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LABEL_PX = 16
 
 
 def main() -> None:
-    """Paints a row of strengths above a row of stroke sizes."""
+    """Renders a row of strengths above a row of stroke sizes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--photo", default="chelsea", help="name in skimage.data")

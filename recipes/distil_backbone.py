@@ -1,15 +1,15 @@
-"""Makes vgg19-lite, the backbone that ships: a smaller network that sees like a public distilled VGG-19.
+"""Creates vgg19-lite, the bundled backbone: a smaller network that reproduces the features of a distilled VGG-19.
 
-Reads top to bottom: pictures, teacher, channels, fit, fidelity. It starts from nothing. The teacher's
-activations are watched on pictures; a third to a half of its channels in blocks 3 to 5 turn out to be silent on
-all of them, so the student is made without those. Then each of its convolutions, first to last, is fitted to
-the teacher's pre-activations by least squares on what the student itself sees so far. That is a convex problem
-with a closed form, which gradient descent needs hours to come near; `recipes/log_distil.md` tells of the other
-ways that were tried.
+The code reads top to bottom: pictures, teacher, channels, fit, fidelity. The teacher's activations are recorded on
+pictures; a third to a half of its channels in blocks 3 to 5 are inactive on all of them, so the student omits those.
+Then each of its convolutions, first to last, is fitted to the teacher's pre-activations by least squares, with the
+student's own features as input. This is a convex problem with a closed-form solution that gradient descent takes hours
+to approach; `recipes/log_distil.md` describes the other approaches that were tried.
 
     python recipes/distil_backbone.py --data DATA --teacher vgg19_16x.safetensors --out FILE
 
-DATA holds ``photos/open`` and ``paintings/open``; every eighth file of each is kept unseen. Two cores need two minutes.
+DATA holds ``photos/open`` and ``paintings/open``; every eighth file of each is held out. It takes two
+minutes on two cores.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CROP_PX = 128
 
 # --- pictures ---------------------------------------------------------------------------------------------
 def load_pictures(folder: Path, long_edge: int = 640) -> tuple[list[Tensor], list[Tensor]]:
-    """Returns the pictures to learn from and the unseen ones, uint8 ``(3, H, W)``."""
+    """Returns the training pictures and the held-out pictures, uint8 ``(3, H, W)``."""
     learn, unseen = [], []
     for index, path in enumerate(sorted(folder.iterdir())):
         with Image.open(path) as image:
@@ -48,7 +48,7 @@ def load_pictures(folder: Path, long_edge: int = 640) -> tuple[list[Tensor], lis
 
 
 def random_crop(pictures: list[Tensor], rng: random.Random, size: int = CROP_PX) -> Tensor:
-    """A square crop at a random scale, mirrored half the time: float ``(1, 3, size, size)``."""
+    """Returns a square crop at a random scale, flipped half the time: float ``(1, 3, size, size)``."""
     picture = rng.choice(pictures)[None].float() / 255
     height, width = picture.shape[-2:]
     side = round(min(height, width, size * math.exp(rng.uniform(-0.2, math.log(4)))))
@@ -59,7 +59,7 @@ def random_crop(pictures: list[Tensor], rng: random.Random, size: int = CROP_PX)
 
 
 def disturbed(crop: Tensor, other: Tensor, rng: random.Random) -> Tensor:
-    """What an optimizer may show: blends, odd colors, blur, noise, contrast."""
+    """Applies disturbances that occur during optimization: blends, unusual colors, blur, noise, contrast."""
     kind = rng.random()
     if kind < 0.25:
         crop = torch.lerp(crop, other, rng.uniform(0.1, 0.9))
@@ -79,7 +79,7 @@ def disturbed(crop: Tensor, other: Tensor, rng: random.Random) -> Tensor:
 
 # --- the teacher ------------------------------------------------------------------------------------------
 class Teacher:
-    """VGG-19 at a quarter of its widths (Wang et al. 2020), with its pre-activations on request."""
+    """VGG-19 with a quarter of its channels (Wang et al. 2020), and optional access to pre-activations."""
 
     ORDER = tuple("11 12 p 21 22 p 31 32 33 34 p 41 42 43 44 p 51".split(" "))  # noqa: SIM905
 
@@ -93,7 +93,7 @@ class Teacher:
                       for k, v in state.items()}  # fmt: skip
 
     def __call__(self, image: Tensor, *, before_relu: bool = False) -> dict[str, Tensor]:
-        """All layers of ``(B, 3, H, W)``, by name."""
+        """Returns all layers of ``(B, 3, H, W)``, by name."""
         x, maps = image.contiguous(memory_format=torch.channels_last), {}
         for name in self.ORDER:
             if name == "p":
@@ -108,12 +108,12 @@ class Teacher:
         return maps
 
 
-# --- a start in closed form -------------------------------------------------------------------------------
+# --- closed-form fit --------------------------------------------------------------------------------------
 @torch.no_grad()
 def live_channels(teacher: Teacher, crops: Tensor) -> dict[str, Tensor]:
-    """Picks for each layer as many of the teacher's channels as the student has, the busiest ones.
+    """Selects the teacher's most active channels for each layer, as many as the student has.
 
-    A channel's worth is its standard deviation times the size of the weights that read it.
+    The importance of a channel is its standard deviation times the norm of the weights that read it.
     """
     square: dict[str, Tensor] = {}
     mean: dict[str, Tensor] = {}
@@ -159,7 +159,7 @@ def fit_convolutions(
 
 
 def patch_rows(x: Tensor, y: Tensor, most: int = 4096) -> tuple[Tensor, Tensor]:
-    """Some 3x3 patches of the padded ``x``, a one beside each, and what ``y`` is there: float64 rows."""
+    """Returns 3x3 patches of the padded ``x`` with a constant 1 appended, and ``y`` there: float64 rows."""
     columns = F.unfold(x, 3)  # (B, 9 C, h w)
     rows = columns.transpose(1, 2).reshape(-1, columns.shape[1])
     wanted = y.permute(0, 2, 3, 1).reshape(-1, y.shape[1])
@@ -167,14 +167,14 @@ def patch_rows(x: Tensor, y: Tensor, most: int = 4096) -> tuple[Tensor, Tensor]:
     return F.pad(rows[some], (0, 1), value=1.0).double(), wanted[some].double()
 
 
-# --- how well it sees -------------------------------------------------------------------------------------
+# --- fidelity ---------------------------------------------------------------------------------------------
 @torch.no_grad()
 def fidelity(
     student: Vgg19Lite, teacher: Teacher, crops: Tensor, channels: dict[str, Tensor]
 ) -> dict[str, dict[str, float]]:
-    """Per layer on unseen pictures: normalized error, the same about each channel's mean, Gram error.
+    """Measures normalized error, error about each channel's mean, and Gram error per layer on held-out pictures.
 
-    Channels that the student lacks count as ones it sees nothing in.
+    Channels that the student lacks count as zero.
     """
     table: dict[str, dict[str, float]] = {}
     wanted, seen = teacher(crops), student(crops, JUDGED)
@@ -195,12 +195,12 @@ def fidelity(
 
 
 def rounded(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Three figures are enough."""
+    """Rounds to three significant digits."""
     return {k: {m: float(f"{x:.3g}") for m, x in row.items()} for k, row in table.items()}
 
 
 def save(student: Vgg19Lite, channels: dict[str, Tensor], args: argparse.Namespace) -> None:
-    """Writes float16 weights, beside and moved into place."""
+    """Writes float16 weights to a temporary file and moves it into place."""
     half = {k: v.half().contiguous() for k, v in student.state_dict().items()}
     about = {
         "name": "vgg19-lite",
@@ -215,7 +215,7 @@ def save(student: Vgg19Lite, channels: dict[str, Tensor], args: argparse.Namespa
 
 
 def main() -> None:
-    """Makes the weights and prints one JSON line of fidelity."""
+    """Creates the weights and prints their fidelity as JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -235,7 +235,7 @@ def main() -> None:
             disturbed(random_crop(heaps[i % 2], rng), random_crop(heaps[1 - i % 2], rng), rng)
             for i in range(args.crops)
         ]
-    )  # (crops, 3, CROP_PX, CROP_PX), half of photographs, half of paintings
+    )  # (crops, 3, CROP_PX, CROP_PX), half photographs, half paintings
     unseen = torch.cat([random_crop([p], rng, 256) for p in unseen_photos + unseen_paintings])
     teacher, student = Teacher(args.teacher), Vgg19Lite()
     channels = live_channels(teacher, crops)
@@ -256,7 +256,7 @@ def main() -> None:
 
 
 def disturbed_all(crops: Tensor, rng: random.Random) -> Tensor:
-    """Each crop disturbed, blended with its neighbor where a blend is drawn."""
+    """Disturbs each crop; its neighbor is the partner for blends."""
     return torch.cat(
         [
             disturbed(a, b, rng)

@@ -1,13 +1,13 @@
-"""Whether a translator learns: two unpaired worlds whose hidden truth is known.
+"""Tests whether a translator learns, on two unpaired domains with a known ground truth.
 
-World A is half of the photographs; world B is the other half under a fixed, strong change of color and texture. The
-translator sees no pair. It is judged on photographs it never saw: how far its translation is from the hidden truth,
-over how far the photograph itself is. A third is the aim. The identity loss is left away: it would hold colors that
-are to change; a little of the style loss shows textures that small discriminators see late.
+Domain A is half of the photographs; domain B is the other half after a fixed, strong change of color and texture. The
+translator sees no pairs. It is scored on held-out photographs by the distance of its translation from the ground truth,
+relative to the distance of the photograph itself. The goal is a third. The identity loss is disabled, because it would
+preserve colors that should change. A small style loss adds textures that small discriminators learn late.
 
     python recipes/learn_translation.py --data DATA --out FOLDER [--side 64] [--steps 2400]
 
-DATA holds ``photos/open``. Two cores need half an hour. A run that was stopped goes on.
+DATA holds ``photos/open``. It takes half an hour on two cores, and an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HELD_OUT = 6
 
 
 def hidden_truth(image: Tensor) -> Tensor:
-    """``(1, 3, H, W)`` in ``[0, 1]``: an evening: warm, darker, and lit from one side like a relief."""
+    """Applies the ground-truth change to ``(1, 3, H, W)`` in ``[0, 1]``: warmer, darker, and lit from one side."""
     mixed = torch.einsum("ij,bjhw->bihw", torch.tensor(MIXING), image)
     mixed = mixed + torch.tensor(OFFSET).view(1, 3, 1, 1)
     light = F.pad(image.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
@@ -46,7 +46,7 @@ def hidden_truth(image: Tensor) -> Tensor:
 
 
 def photographs(folder: Path, side: int) -> list[Tensor]:
-    """Squares of ``(1, 3, side, side)`` from the middles, three of each photograph."""
+    """Returns three square crops ``(1, 3, side, side)`` along the long edge of each photograph."""
     found = []
     for path in sorted(folder.iterdir()):
         with Image.open(path) as opened:
@@ -61,7 +61,7 @@ def photographs(folder: Path, side: int) -> list[Tensor]:
 
 
 def world(name: str, images: list[Tensor]) -> World:
-    """A world of these pictures."""
+    """Makes a domain of these pictures."""
     whole = [(255 * image[0].clamp(0, 1)).round().to(torch.uint8) for image in images]
     marks = frozenset(hash(picture.numpy().tobytes()) for picture in whole)
     names = [str(number) for number in range(len(whole))]
@@ -72,7 +72,7 @@ def world(name: str, images: list[Tensor]) -> World:
 
 @torch.no_grad()
 def judged(training: TranslatorTraining) -> dict[str, float]:
-    """Root mean square distance to the hidden truth over the photograph's own, on unseen photographs, both ways."""
+    """Returns the RMS distance to the ground truth relative to the photograph's, held out, in both directions."""
     ratios = []
     for direction in ("ab", "ba"):
         generator = training.results[direction].eval()
@@ -89,7 +89,7 @@ def judged(training: TranslatorTraining) -> dict[str, float]:
 
 
 def main() -> None:
-    """Trains, judges, and writes what came of it."""
+    """Trains, evaluates, and writes the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -1,17 +1,17 @@
-"""Trains instant, the look that ships: any style at once.
+"""Trains instant, the bundled look for any style.
 
-Reads top to bottom: styles, first lessons, lessons in style, the run. The encoder is the shipped backbone and stays as
-it is; only the decoder learns. First it learns to give pictures back, level by level. That alone, with features
-transported on the way, paints in any style, roughly. Then it learns strokes: photographs in views of paintings,
-content and style judged by the backbone at five layers. Style is judged by the root of the relative error, so that a
-style that is hard to meet does not drown the others; steadiness by noise and by moves of whole pixels, which nothing
-resamples, so that only what the network itself gets wrong is punished.
-Everything is seeded, and a run that was stopped goes on from its checkpoint.
+The code reads top to bottom: styles, reconstruction, stylization, the run. The encoder is the bundled backbone and is
+frozen; only the decoder is trained. First it learns to reconstruct pictures, level by level. With feature transport at
+each level, this alone gives a rough result in any style. Then it learns strokes: photographs are stylized with views of
+paintings, with content and style losses on five layers of the backbone. The style loss is the square root of the
+relative error, so that a difficult style does not dominate the others. Temporal consistency is trained with noise and
+shifts by whole pixels, which need no resampling, so that only errors of the network itself are penalized.
+Everything is seeded, and an interrupted run resumes from its checkpoint.
 
     python recipes/train_instant.py --data DATA --out FILE [--steps 8100]
 
-DATA holds ``photos/open`` and ``paintings/open``; every eighth file of each is kept unseen. On two cores the first
-lessons take six minutes, and a step in style half a second.
+DATA holds ``photos/open`` and ``paintings/open``; every eighth file of each is held out. On two cores,
+reconstruction takes six minutes, and a stylization step half a second.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONTENT_LAYER = "relu4_2"
 
 FIRST_STEPS, FIRST_BATCH, FIRST_CROP_PX, FIRST_RATE = 1200, 8, 128, 2e-3
 PIXEL_VARIANCE = 0.06
-"""Of pictures; the error of pixels is over this, as that of features is over their energy."""
+"""Variance of pictures, which normalizes the pixel error as the energy of features normalizes theirs."""
 
 BATCH, CROP_PX, RATE = 4, 160, 5e-4
 CONTENT_WEIGHT, STYLE_WEIGHT = 2.0, 4.0
@@ -48,7 +48,7 @@ MOMENTS_SHARE = 0.5
 VARIATION_WEIGHT = 0.02
 STEADY_WEIGHT, NOISE, MOVE_PX, EDGE_PX = 20.0, 0.02, 7, 12
 LEAK = 0.05
-"""Share of what lies beyond 0 and 1 that the losses still see."""
+"""Share of the values outside 0 to 1 that is passed to the losses."""
 FLOOR = 1e-3
 VIEWS = 4
 CHECKED = 24
@@ -57,7 +57,7 @@ CHECKED = 24
 # --- styles -----------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Target:
-    """A view of a painting: what its pastiche is held against, and how the network knows it."""
+    """A view of a painting: the targets of the losses, and the style as input of the network."""
 
     grams: list[Tensor]
     means: list[Tensor]
@@ -66,7 +66,7 @@ class Target:
 
 
 def view_of(picture: Tensor, number: int, rng: random.Random) -> Tensor:
-    """The whole at 256 px first, then crops at several sizes, some in other colors or negative."""
+    """Returns the whole picture at 256 px for number 0, else a crop of random size, recolored or inverted at times."""
     image, long_edge = picture[None].float() / 255, 256
     if number:
         height, width = image.shape[-2:]
@@ -84,7 +84,7 @@ def view_of(picture: Tensor, number: int, rng: random.Random) -> Tensor:
 def make_targets(
     pictures: list[Tensor], views: int, network: Instant, rng: random.Random
 ) -> list[Target]:
-    """Measures so many views of every picture."""
+    """Measures ``views`` views of every picture."""
     made = []
     for picture in pictures:
         for number in range(views):
@@ -103,7 +103,7 @@ def make_targets(
 
 
 def stacked(targets: list[Target]) -> Target:
-    """One for a batch."""
+    """Combines targets into one for a batch."""
     parts = [
         [torch.cat([getattr(t, name)[k] for t in targets]) for k in range(len(STYLE_LAYERS))]
         for name in ("grams", "means", "variances")
@@ -116,14 +116,14 @@ def stacked(targets: list[Target]) -> Target:
     return Target(*parts, Manner(joined))
 
 
-# --- first lessons ----------------------------------------------------------------------------------------
+# --- reconstruction ---------------------------------------------------------------------------------------
 def relative(found: Tensor, wanted: Tensor) -> Tensor:
-    """Mean square error over the energy of what is wanted."""
+    """Returns the mean squared error relative to the energy of the target."""
     return (found - wanted).square().mean() / wanted.square().mean()
 
 
 def first_lessons(network: Instant, pictures: list[list[Tensor]], rng: random.Random) -> None:
-    """Teaches the decoder to give pictures back, and the features of each level on the way."""
+    """Trains the decoder to reconstruct pictures, and the features of each level."""
     crops = [random_crop(pictures[n % 2], random.Random(n), FIRST_CROP_PX) for n in range(64)]
     with torch.no_grad():
         maps = network.encoder(torch.cat(crops), LEVELS)
@@ -147,19 +147,19 @@ def first_lessons(network: Instant, pictures: list[list[Tensor]], rng: random.Ra
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         solver.step()
         if (step + 1) % 200 == 0:
-            print(f"first lessons, step {step + 1}: {loss.item():.3f}", flush=True)
+            print(f"reconstruction, step {step + 1}: {loss.item():.3f}", flush=True)
 
 
 def eased(share: float) -> float:
-    """A cosine from 1 to 0.03."""
+    """Cosine decay from 1 to 0.03."""
     return 0.03 + 0.97 * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
-# --- lessons in style -------------------------------------------------------------------------------------
+# --- stylization ------------------------------------------------------------------------------------------
 def judged(
     network: Instant, pastiche: Tensor, content: Tensor, target: Target
 ) -> dict[str, Tensor]:
-    """Content and style losses, one for each picture of a batch; ``gram`` is for comparing."""
+    """Returns content and style losses for each picture of a batch; ``gram`` is only for comparison."""
     with torch.no_grad():
         wanted = network.encoder(content, (CONTENT_LAYER,))[CONTENT_LAYER]
     seen = network.encoder(pastiche, (*STYLE_LAYERS, CONTENT_LAYER))
@@ -180,13 +180,13 @@ def judged(
 
 
 def variation(image: Tensor) -> Tensor:
-    """Mean absolute difference of neighbors."""
+    """Returns the mean absolute difference of neighboring pixels."""
     across = (image[..., 1:] - image[..., :-1]).abs().mean()
     return across + (image[..., 1:, :] - image[..., :-1, :]).abs().mean()
 
 
 class Run:
-    """The network, its solver, and what it is taught with."""
+    """The network, its optimizer, and the training data."""
 
     def __init__(self, data: Path) -> None:
         torch.manual_seed(0)
@@ -200,7 +200,7 @@ class Run:
         self._unseen, self._unseen_paintings = unseen, unseen_paintings
 
     def measure_styles(self) -> None:
-        """Once the network's scales are known."""
+        """Computes style targets; requires the network's scales."""
         rng = random.Random(0)
         self.targets = make_targets(self.paintings, VIEWS, self.network, rng)
         self.targets += make_targets(self.photos, 1, self.network, rng)
@@ -210,7 +210,7 @@ class Run:
         )
 
     def learn(self, share: float) -> dict[str, float]:
-        """One step; ``share`` of all is over."""
+        """Takes one step; ``share`` is the fraction of steps already done."""
         self.solver.param_groups[0]["lr"] = RATE * min(1, (self.step + 1) / 100) * eased(share)
         target = stacked(self.rng.sample(self.targets, BATCH))
         stock = [self.photos if self.rng.random() < 0.85 else self.paintings for _ in range(BATCH)]
@@ -231,7 +231,7 @@ class Run:
         return {name: round(value.mean().item(), 4) for name, value in found.items()}
 
     def _unsteadiness(self, content: Tensor, raw: Tensor, target: Target) -> Tensor:
-        """What noise and a move change in one picture of the batch, along the move, away from its edges."""
+        """Returns the change caused by noise and a shift in one picture of the batch, away from its edges."""
         n = self.rng.randrange(BATCH)
         manner = Manner(
             tuple(Gaussian(g.mean[n : n + 1], g.root[n : n + 1]) for g in target.manner.levels)
@@ -244,7 +244,7 @@ class Run:
 
     @torch.no_grad()
     def check(self) -> dict[str, float]:
-        """The means over unseen photographs in unseen styles."""
+        """Returns mean losses over held-out photographs in held-out styles."""
         pastiche = self.network(self.held, [self.checked.manner]).clamp(0, 1)
         found = judged(self.network, pastiche, self.held, self.checked)
         return {name: round(value.mean().item(), 4) for name, value in found.items()}
@@ -258,7 +258,7 @@ class Run:
         torch.save(state, path)
 
     def take_up(self, path: Path) -> None:
-        """Goes on from a checkpoint."""
+        """Resumes from a checkpoint."""
         state = torch.load(path, weights_only=True)
         self.network.load_state_dict(state["network"])
         if state["solver"] is not None:
@@ -269,7 +269,7 @@ class Run:
 
 
 def initial(network: Instant) -> Instant:
-    """He's initialization; the side branch begins at nothing."""
+    """Applies He initialization; the skip branch starts at zero."""
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Conv2d) and not name.startswith("encoder"):
             torch.nn.init.kaiming_normal_(module.weight, a=0.1)

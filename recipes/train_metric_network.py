@@ -1,8 +1,8 @@
-"""Trains metric-net, the small network that measures pictures and never paints them.
+"""Trains metric-net, the small network for measurement only.
 
-Reads top to bottom: pictures, views, network, losses, training, validation, export. Nothing is labeled and no other
-network is involved. Each step takes three views of each of 36 pictures: two random crops, and the first crop again
-with other colors. Three losses are summed:
+The code reads top to bottom: pictures, views, network, losses, training, validation, export. There are no labels and no
+other network is involved. Each step takes three views of each of 36 pictures: two random crops, and the first crop
+again with other colors. Three losses are summed:
 
 - global: the mean and standard deviation of every channel, at strides 4 to 16, must tell the two crops of a picture
   from crops of the other pictures (NT-Xent of SimCLR, Chen et al. 2020, one projection head per stage);
@@ -15,7 +15,7 @@ Batch normalization is used in training and folded into the convolutions at expo
 
 DATA holds ``photos/open`` and ``paintings/open``; every tenth file of each is held out. Training resumes exactly from
 the newest checkpoint in FOLDER. One thread needs half an hour with --bfloat16 on a processor that has it. At the end,
-or alone with ``--validate``, figures on the held-out pictures are printed beside those of a random network.
+or alone with ``--validate``, metrics on the held-out pictures are printed along with those of a random network.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def load_pictures(folder: Path) -> tuple[list[Tensor], list[Tensor]]:
 
 # --- views ------------------------------------------------------------------------------------------------
 def uniform(rng: torch.Generator, low: float, high: float) -> float:
-    """One number."""
+    """Draws one uniform number."""
     return low + (high - low) * float(torch.rand((), generator=rng))
 
 
 def random_view(picture: Tensor, rng: torch.Generator) -> Tensor:
-    """A random crop, resized and mirrored half of the time: float ``(3, VIEW_PX, VIEW_PX)`` in ``[0, 1]``."""
+    """Returns a random crop, resized and flipped half of the time: float ``(3, VIEW_PX, VIEW_PX)`` in ``[0, 1]``."""
     height, width = picture.shape[-2:]
     area = height * width * math.exp(uniform(rng, math.log(AREA[0]), math.log(AREA[1])))
     ratio = math.exp(uniform(rng, -math.log(SHAPE_RATIO), math.log(SHAPE_RATIO)))
@@ -82,7 +82,7 @@ def random_view(picture: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def recolored(views: Tensor, rng: torch.Generator) -> Tensor:
-    """Other colors for each of ``(B, 3, H, W)``: weak for half of them, strong for a third, gray for the rest."""
+    """Changes the colors of ``(B, 3, H, W)``: weakly for half of them, strongly for a third, to gray for the rest."""
 
     def draw(*shape: int) -> Tensor:
         return 2 * torch.rand(*shape, generator=rng) - 1  # -1 to 1
@@ -103,7 +103,7 @@ def recolored(views: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _hue_turned(views: Tensor, angles: Tensor) -> Tensor:
-    """Turns colors about the gray axis by ``(B,)`` radians (Rodrigues' formula)."""
+    """Rotates colors about the gray axis by ``(B,)`` radians (Rodrigues' formula)."""
     axis = torch.full((3,), 1 / math.sqrt(3))
     cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     cosine, sine = angles.cos().view(-1, 1, 1), angles.sin().view(-1, 1, 1)
@@ -130,7 +130,7 @@ def degraded(views: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def make_batch(pictures: list[Tensor], rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Views ``(VIEWS * PICTURES, 3, VIEW_PX, VIEW_PX)``, first crops first, and the pictures' indices."""
+    """Returns views ``(VIEWS * PICTURES, 3, VIEW_PX, VIEW_PX)``, first crops first, and the pictures' indices."""
     picked = torch.randperm(len(pictures), generator=rng)[:PICTURES]
     first, second = (
         torch.stack([random_view(pictures[int(i)], rng) for i in picked]) for _ in range(2)
@@ -141,7 +141,7 @@ def make_batch(pictures: list[Tensor], rng: torch.Generator) -> tuple[Tensor, Te
 
 # --- network ----------------------------------------------------------------------------------------------
 def projection(width: int) -> nn.Sequential:
-    """The head between a stage's statistics and the global loss."""
+    """Makes the projection head from a stage's statistics to the global loss."""
     return nn.Sequential(
         nn.BatchNorm1d(width), nn.Linear(width, 192), nn.ReLU(), nn.Linear(192, 64)
     )
@@ -165,7 +165,7 @@ class Learner(nn.Module):
         )
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        """All feature maps by layer, as `MetricNet` gives them."""
+        """Returns all feature maps by layer, as `MetricNet` does."""
         found = {}
         for stage, conv, norm in zip(STAGES, self.convs, self.norms, strict=True):
             x = F.avg_pool2d(x, 2) if stage.halved else x
@@ -175,21 +175,21 @@ class Learner(nn.Module):
 
 
 def statistics(maps: Tensor) -> Tensor:
-    """Mean and standard deviation of each channel: ``(B, C, h, w)`` to ``(B, 2 C)``."""
+    """Returns mean and standard deviation of each channel: ``(B, C, h, w)`` to ``(B, 2 C)``."""
     variance, mean = torch.var_mean(maps.float(), (2, 3), correction=0)
     return torch.cat([mean, (variance + 1e-4).sqrt()], 1)
 
 
 # --- losses -----------------------------------------------------------------------------------------------
 def matching_loss(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """Each row of ``a`` must find its own row of ``b`` and the reverse: mean cross-entropy of cosines."""
+    """Matches each row of ``a`` to its row of ``b`` and vice versa: mean cross-entropy of cosine similarities."""
     logits = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
     target = torch.arange(len(a))
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def local_rows(learner: Learner, name: str, maps: Tensor) -> Tensor:
-    """Projected features on a grid as rows: ``(B LOCAL_GRID^2, 64)``."""
+    """Returns projected features on a grid as rows: ``(B LOCAL_GRID^2, 64)``."""
     small = F.adaptive_avg_pool2d(maps.float(), LOCAL_GRID)
     return learner.locals[name](small).flatten(2).transpose(1, 2).flatten(0, 1)
 
@@ -197,7 +197,7 @@ def local_rows(learner: Learner, name: str, maps: Tensor) -> Tensor:
 def total_loss(
     learner: Learner, views: Tensor, picked: Tensor, *, bfloat16: bool
 ) -> dict[str, Tensor]:
-    """The three losses of a batch, and their sum as ``loss``."""
+    """Returns the three losses of a batch, and their weighted sum as ``loss``."""
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         maps = learner.features(views)
     found: dict[str, Tensor] = {"global": torch.zeros(()), "local": torch.zeros(())}
@@ -221,7 +221,7 @@ def total_loss(
 
 # --- training ---------------------------------------------------------------------------------------------
 def learning_rate(step: int, steps: int, highest: float) -> float:
-    """Linear warm-up over 100 steps, then a cosine to a fiftieth."""
+    """Linear warm-up over 100 steps, then cosine decay to a fiftieth."""
     if step < 100:
         return highest * (step + 1) / 100
     share = (step - 100) / max(1, steps - 100)
@@ -231,7 +231,7 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
 def train(
     learner: Learner, pictures: list[Tensor], held_out: list[Tensor], args: argparse.Namespace
 ) -> dict[str, Tensor]:
-    """Trains to the last step; returns the moving average of the weights."""
+    """Trains to the last step and returns the exponential moving average of the weights."""
     optimizer = torch.optim.AdamW(learner.parameters(), lr=args.rate, weight_decay=1e-3)
     average = {k: v.clone() for k, v in learner.state_dict().items()}
     kept, begin, began = args.work / "checkpoint.pt", 0, time.monotonic()
@@ -284,7 +284,7 @@ def train(
 # --- validation -------------------------------------------------------------------------------------------
 @torch.no_grad()
 def retrieval(network: MetricNet, pictures: list[Tensor], crops: int = 6) -> dict[str, float]:
-    """Share of crops of unseen pictures whose nearest crop is of the same picture, by layer.
+    """Returns the share of crops of held-out pictures whose nearest crop is of the same picture, by layer.
 
     Every crop is recolored weakly or strongly as in training; channel statistics are standardized over the crops.
     """
@@ -303,7 +303,7 @@ def retrieval(network: MetricNet, pictures: list[Tensor], crops: int = 6) -> dic
 
 @torch.no_grad()
 def style_auc(network: MetricNet, paintings: list[Tensor]) -> float:
-    """How often two halves of an unseen painting are nearer than halves of two paintings, by the Gram distance.
+    """Returns how often two halves of a held-out painting are nearer than halves of two paintings, by Gram distance.
 
     The halves do not overlap; 0.5 is chance and 1 perfect (area under the ROC curve).
     """
@@ -320,7 +320,7 @@ def style_auc(network: MetricNet, paintings: list[Tensor]) -> float:
 
 @torch.no_grad()
 def damage_order(network: MetricNet, pictures: list[Tensor]) -> dict[str, dict[str, float]]:
-    """Median perceptual distance of unseen pictures to damaged copies, and how often more damage is farther."""
+    """Returns the median perceptual distance to damaged copies, and how often it increases with the damage."""
     rng = torch.Generator().manual_seed(5)
     table: dict[str, dict[str, list[float]]] = {}
     for picture in pictures:
@@ -350,7 +350,7 @@ def damage_order(network: MetricNet, pictures: list[Tensor]) -> dict[str, dict[s
 
 
 def smooth_shift(image: Tensor, rng: torch.Generator) -> Callable[[float], Tensor]:
-    """A smooth random warp: a function from its root mean square in pixels to a sampling grid."""
+    """Makes a smooth random warp: a function from its root mean square in pixels to a sampling grid."""
     height, width = image.shape[-2:]
     rough = torch.randn(1, 2, 5, 5, generator=rng)
     shift = F.interpolate(rough, (height, width), mode="bicubic").permute(0, 2, 3, 1)
@@ -361,7 +361,7 @@ def smooth_shift(image: Tensor, rng: torch.Generator) -> Callable[[float], Tenso
 
 
 def validate(network: MetricNet, photos: list[Tensor], paintings: list[Tensor]) -> dict[str, Any]:
-    """All validation figures on held-out pictures."""
+    """Returns all validation metrics on held-out pictures."""
     return {
         "retrieval": retrieval(network, photos + paintings),
         "style_auc": style_auc(network, paintings),
@@ -371,7 +371,7 @@ def validate(network: MetricNet, photos: list[Tensor], paintings: list[Tensor]) 
 
 # --- export -----------------------------------------------------------------------------------------------
 def folded(state: dict[str, Tensor]) -> MetricNet:
-    """A `MetricNet` whose convolutions contain the batch normalization of a `Learner`'s state."""
+    """Returns a `MetricNet` with the batch normalization of a `Learner`'s state folded into its convolutions."""
     network = MetricNet().requires_grad_(False).eval()
     for n, stage in enumerate(STAGES):
         mean, variance = state[f"norms.{n}.running_mean"], state[f"norms.{n}.running_var"]
@@ -396,7 +396,7 @@ def export(state: dict[str, Tensor], out: Path, args: argparse.Namespace, steps:
 
 
 def main() -> None:
-    """Trains, exports and prints validation figures beside those of a random network."""
+    """Trains, exports, and prints validation metrics along with those of a random network."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
