@@ -21,7 +21,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from impasto.text import SHOWN_CHARACTERS, shown
+from impasto.text import SHOWN_CHARACTERS, printable, shown
 
 __all__ = [
     "CheckpointError",
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-MOST_LISTED = 24
+MOST_LISTED = 16
 """So many allowed names are listed in a sentence."""
 
 
@@ -48,8 +48,8 @@ class ImpastoError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        # KeyError would print the message with quotes around it.
-        return str(self.args[0]) if self.args else ""
+        # KeyError would print the message with quotes around it. Names in messages may come from hostile files.
+        return printable(self.args[0]) if self.args else ""
 
 
 class UsageError(ImpastoError, ValueError):

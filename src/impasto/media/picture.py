@@ -66,7 +66,8 @@ class Picture:
     def from_pil(cls, image: Image.Image) -> Picture:
         """Takes an 8-bit PIL image of any mode, with its transparency."""
         transparent = "A" in image.getbands() or "transparency" in image.info
-        pixels = np.asarray(image.convert("RGBA" if transparent else "RGB"), dtype=np.float32) / 255
+        pixels = np.array(image.convert("RGBA" if transparent else "RGB"), dtype=np.float32)
+        pixels /= 255  # in place: a copy of a large picture is a gigabyte
         rgb = np.ascontiguousarray(pixels[..., :3])
         return cls(rgb=rgb, alpha=pixels[..., 3].copy() if transparent else None)
 

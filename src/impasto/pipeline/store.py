@@ -174,7 +174,7 @@ class PaintStore:
     def masks(self, index: int) -> StoredMasks | None:
         """The regions of a frame; None where none were kept."""
         named = self._arrays(index, "masks.npz")
-        if named is None:
+        if named is None or named.get("shot", np.empty(0)).shape != ():
             return None
         shot = int(named.pop("shot"))
         return StoredMasks(shot, {name.removeprefix("mask_"): mask for name, mask in named.items()})

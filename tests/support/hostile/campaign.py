@@ -1,7 +1,8 @@
 """Runs readers on damaged files in processes of their own, and counts what happens.
 
 A reader may give a result, or raise an `ImpastoError` of one printable sentence. Anything else is a failure: another
-error, a crash of the process, no answer within the limit of time, growth of memory by more than the limit, a file
+error, a crash of the process, no answer within the limit of time, growth of memory by more than the limit beyond the
+pixels that were read, a file
 written outside of its folder.
 """
 
@@ -99,10 +100,12 @@ def _peak_bytes(*, anew: bool = False) -> int:
 
 def _try(target: Target, folder: Path, path: Path) -> tuple[str, str]:
     from impasto.errors import ImpastoError
+    from impasto.media import Picture
 
-    before = _peak_bytes(anew=True)
+    before, own = _peak_bytes(anew=True), 0
     try:
-        target.read(folder, path)
+        result = target.read(folder, path)
+        own = result.rgb.nbytes if isinstance(result, Picture) else 0
         outcome = ("read", "")
     except ImpastoError as error:
         fault = sentence_fault(str(error))
@@ -113,7 +116,7 @@ def _try(target: Target, folder: Path, path: Path) -> tuple[str, str]:
         )
     except BaseException:  # whatever else it is, it is what is looked for
         outcome = ("failed", traceback.format_exc(limit=-4))
-    grown = _peak_bytes() - before
+    grown = _peak_bytes() - before - own
     return ("failed", f"memory grew by {grown >> 20} MiB") if grown > MOST_GROWTH_BYTES else outcome
 
 
