@@ -63,7 +63,7 @@ ENTRIES = (
     Entry("chelsea", "meadow"), Entry("coffee", "meadow"), Entry("astronaut", "meadow"), Entry("rocket", "meadow"),
     Entry("chelsea", "ember"), Entry("coffee", "ember"), Entry("rocket", "ember"),
     Entry("chelsea", "mosaic"), Entry("coffee", "mosaic"), Entry("astronaut", "mosaic"), Entry("rocket", "mosaic"),
-    Entry("chelsea", "woodcut"), Entry("astronaut", "woodcut"), Entry("coffee", "dots"), Entry("rocket", "dots"),
+    Entry("chelsea", "woodcut", "", {"strength": 0.6}), Entry("coffee", "woodcut", "", {"strength": 0.6}), Entry("coffee", "dots"), Entry("rocket", "dots"),
     Entry("coffee", "immunohistochemistry", "a microscope's view as the style"),
     Entry("astronaut", "swirls", "the photograph's own colors", {"keep_colors": "luminance"}),
     Entry("chelsea", "mosaic", "smaller tiles", {"style_scale": 0.6}),
