@@ -71,7 +71,7 @@ class OutputLock:
     def __init__(self, out: Path) -> None:
         self.path = sibling(out.absolute(), ".lock", hidden=True)
         _hold(self.path, out)
-        self._end = weakref.finalize(self, _let_go, self.path)
+        self._end = weakref.finalize(self, _release, self.path)
 
     def release(self) -> None:
         """Releases the output; further calls have no effect."""
@@ -116,7 +116,7 @@ def _hold(path: Path, out: Path) -> None:
         _held[path] = (lock, 1)
 
 
-def _let_go(path: Path) -> None:
+def _release(path: Path) -> None:
     with _holding:
         if path not in _held:
             return

@@ -75,7 +75,7 @@ class FilmRegions:
     ) -> None:
         self._finder, self._estimator, self._store = finder, estimator, store
         self._path, self._rate, self._select = masks, rate, select
-        self._told: Iterator[Frame] | None = None
+        self._mask_frames: Iterator[Frame] | None = None
         self._next: Frame | None = None
         self._held: Frame | None = None
         self._found: Found | None = None
@@ -96,14 +96,14 @@ class FilmRegions:
             opens: Whether the frame starts a shot.
             painted: Whether its masks are in the store.
         """
-        told = self._from_film(frame, image)
+        given = self._from_film(frame, image)
         if self._found is None or opens:
-            self._open(frame, image, told)
+            self._open(frame, image, given)
         kept = self._store.masks(frame.index) if painted else None
         if kept is not None:
             self._masks = _tensors(kept.masks)
-        elif told is not None:
-            self._masks = _rounded(self._aligned(told))
+        elif given is not None:
+            self._masks = _rounded(self._aligned(given))
         elif self._before is not None and not opens:
             self._masks = _rounded(self._followed(frame, image))
         if kept is None:
@@ -124,15 +124,15 @@ class FilmRegions:
                 self.notes.append(note)
         return matched
 
-    def _open(self, frame: Frame, image: Tensor, told: Mapping[str, Tensor] | None) -> None:
+    def _open(self, frame: Frame, image: Tensor, given: Mapping[str, Tensor] | None) -> None:
         """Starts a shot: detects its regions, or segments them from what a mask of the first frame taught."""
         size = (image.shape[-2], image.shape[-1])
         known = self._found
         self._shot += 1
-        if told is None and known is not None and self._finder.from_files:
+        if given is None and known is not None and self._finder.from_files:
             self._masks = _rounded(self._finder.look(image, known))
         else:
-            found = self._finder.find(image, told)
+            found = self._finder.find(image, given)
             self._masks = _rounded({n: resize(m, size) for n, m in found.content.items()})
             if self._finder.from_files:
                 grouping = self._finder.learn(image, self._masks)
@@ -161,15 +161,15 @@ class FilmRegions:
         """Returns the masks for a frame's time from the video of masks; None if there is none or it has ended."""
         if self._path is None:
             return None
-        if self._told is None:
+        if self._mask_frames is None:
             clip = open_clip(self._path, rate=self._rate)
-            self._told = self._select(clip.frames((image.shape[-2], image.shape[-1])))
-            self._next = next(self._told, None)
+            self._mask_frames = self._select(clip.frames((image.shape[-2], image.shape[-1])))
+            self._next = next(self._mask_frames, None)
         while (
             self._next is not None
             and self._next.pts_seconds <= frame.pts_seconds + frame.duration_seconds / 2
         ):
-            self._held, self._next = self._next, next(self._told, None)
+            self._held, self._next = self._next, next(self._mask_frames, None)
         held = self._held
         if held is None:
             return None
@@ -191,12 +191,12 @@ class FilmRegions:
         if note not in self.notes:
             self.notes.append(note)
 
-    def _aligned(self, told: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _aligned(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Extends a frame's masks to all names known in the shot."""
         assert self._found is not None
-        blank = torch.zeros_like(next(iter(told.values())))
+        blank = torch.zeros_like(next(iter(given.values())))
         return {
-            name: told.get(name, blank) for name in dict.fromkeys((*self._found.content, *told))
+            name: given.get(name, blank) for name in dict.fromkeys((*self._found.content, *given))
         }
 
 

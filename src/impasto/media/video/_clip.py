@@ -105,7 +105,7 @@ class VideoClip:
             stream = self._stream(container)
             first = self._first(container, stream)
             self.info = _describe(container, stream, first)
-            self._says = _own_duration(container, stream)
+            self._declared_end = _own_duration(container, stream)
         self._deep = self.info.bits > 8
 
     def _first(self, container: Any, stream: Any) -> Any:
@@ -156,19 +156,19 @@ class VideoClip:
                 if held is not None:
                     if frame.pts_seconds <= held.pts_seconds:
                         continue  # two frames with the same timestamp: players show the first
-                    yield _lasting(held, frame.pts_seconds - held.pts_seconds)
+                    yield _with_duration(held, frame.pts_seconds - held.pts_seconds)
                 held = frame
         if held is not None:
             yield held
-            if self._breaks_off(held):
+            if self._is_truncated(held):
                 raise self._damaged(held.pts_seconds + held.duration_seconds)
 
-    def _breaks_off(self, last: Frame) -> bool:
+    def _is_truncated(self, last: Frame) -> bool:
         """Returns whether the file declares a longer duration; many demuxers treat truncation as the end."""
-        if self._says is None:
+        if self._declared_end is None:
             return False
-        missing = self._says - (last.pts_seconds + last.duration_seconds)
-        return missing > max(Fraction(1, 2), self._says / 50)
+        missing = self._declared_end - (last.pts_seconds + last.duration_seconds)
+        return missing > max(Fraction(1, 2), self._declared_end / 50)
 
     def _frame(self, raw: Any, index: int, size: tuple[int, int]) -> Frame:
         time_base = raw.time_base or self.info.time_base
@@ -181,7 +181,7 @@ class VideoClip:
         return Frame(pixels=pixels, pts_seconds=pts, duration_seconds=lasts, index=index)
 
 
-def _lasting(frame: Frame, seconds: Fraction) -> Frame:
+def _with_duration(frame: Frame, seconds: Fraction) -> Frame:
     return Frame(
         pixels=frame.pixels,
         pts_seconds=frame.pts_seconds,
