@@ -83,9 +83,7 @@ def paint_film(folder: Path, again: bool) -> None:
 
 def film_result(folder: Path) -> Any:
     frames = sorted((folder / "out.mkv.frames").glob("*.png"))
-    film = [
-        pixels.tobytes() for pixels in decoded(folder / "out.mkv")
-    ]  # the file contains a random UID
+    film = [pixels.tobytes() for pixels in decoded(folder / "out.mkv")]  # files have a random UID
     return [(path.name, path.read_bytes()) for path in frames], film
 
 
