@@ -364,7 +364,7 @@ def test_a_look_of_ones_own_from_the_first_line_to_the_film(tmp_path, pictures):
     both = ("image", pictures / "photo.png", pictures / "painting.png", "-o", tmp_path / "o.png")
     run = impasto(*both, "--look", look)
     assert run.returncode == 2
-    assert "a style of its own" in run.stderr
+    assert "has a built-in style" in run.stderr
     run = impasto("image", pictures / "photo.png", "-o", tmp_path / "o.png")
     assert run.returncode == 2
     assert "no style was given" in run.stderr

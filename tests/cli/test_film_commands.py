@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
     again = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, "--frame-steps", "150",
                     "--opening-steps", "3")  # fmt: skip
     assert again.returncode == 2
-    assert "--resume goes on with them, --fresh throws them away" in again.stderr
+    assert "continue with --resume or delete them with --fresh" in again.stderr
 
 
 def test_preview_is_short_and_small_and_settings_come_back(tmp_path, things):
@@ -157,14 +157,14 @@ def test_flow_and_measure(tmp_path, things):
 
 
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
-    (["none.mp4", "style.png", "-o", "o.mp4"], 3, "there is no file none.mp4"),
+    (["none.mp4", "style.png", "-o", "o.mp4"], 3, "none.mp4 does not exist"),
     (["style.png", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
-    (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 cannot hold prores"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 does not support prores"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "not after --start"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "give one"),
     (["clip.mp4", "none.png", "-o", "o.mp4"], 3, "none.png"),
-    (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "there is no folder"),
+    (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "does not exist; create it"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--flow", "raft"], 2, "--flow-weights"),
 ])  # fmt: skip
 def test_what_cannot_be_is_one_sentence(things, tmp_path, arguments, code, sentence):

@@ -34,7 +34,7 @@ def test_damaged_files_are_met_with_a_result_or_a_sentence():
 
 
 def test_faults_of_sentences_are_seen():
-    assert sentence_fault("a.png is empty; give a picture.") is None
+    assert sentence_fault("a.png is empty; choose another file.") is None
     assert sentence_fault("a\x1b[2J.png is empty.") is not None
     assert sentence_fault("x" * 5000 + ".") is not None
     assert sentence_fault("no end") is not None
@@ -44,7 +44,7 @@ def test_faults_of_sentences_are_seen():
     ("reader", "what"),
     [
         ("raises", "KeyError: 'a field'"), ("babbles", "is not printable"), ("dies", "the process died"),
-        ("hangs", "no answer in 2 s"), ("grows", "memory grew by"), ("escapes", "outside of its folder"),
+        ("hangs", "no result within 2 s"), ("grows", "memory grew by"), ("escapes", "outside its folder"),
     ],
 )  # fmt: skip
 def test_a_reader_that_fails_is_found(reader, what):

@@ -1,4 +1,4 @@
-"""Runs that are killed at every place where they write, and at random moments, go on to the same result."""
+"""Runs killed at each write boundary, and at random times, resume to the same result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs to one output: the second is told who the first is; what the dead left is taken over."""
+"""Two runs with the same output: the second is told who holds the lock, and stale locks are taken over."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ time.sleep(60)
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process that holds an output."""
+    """Starts another process that holds an output."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "out.mkv")], stdout=subprocess.PIPE, text=True
     )
@@ -55,7 +55,7 @@ def test_the_second_run_is_told_who_the_first_is_and_takes_over_when_that_is_kil
     assert f"is being written by process {holder.pid} on {socket.gethostname()}" in str(
         refused.value
     )
-    assert "wait for it, or stop it first." in str(refused.value)
+    assert "wait for it to finish or stop it." in str(refused.value)
     put_clip(tmp_path, 2, None)
     with pytest.raises(OutputError, match=f"process {holder.pid}"):
         smeared(tmp_path / "clip.mkv", tmp_path / "out.mkv")
@@ -69,7 +69,7 @@ def test_the_second_run_is_told_who_the_first_is_and_takes_over_when_that_is_kil
 
 
 def leave(tmp_path, **changes):
-    """What a process might have left behind; by default this one, at work."""
+    """Writes a lock file as another process might have left it; by default, this process holds it."""
     owner = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_no_owner(tmp_path, text):
 def test_another_machine_is_refused_with_the_way_out(tmp_path):
     leave(tmp_path, host="elsewhere", started=time.time())
     with pytest.raises(
-        OutputError, match=r"on elsewhere.*delete .*\.out\.mkv\.lock if that run is over"
+        OutputError, match=r"on elsewhere.*delete .*\.out\.mkv\.lock if it has ended"
     ):
         OutputLock(tmp_path / "out.mkv")
     lock_file(tmp_path).unlink()
@@ -100,7 +100,7 @@ def test_another_machine_is_refused_with_the_way_out(tmp_path):
 
 
 def test_one_process_may_take_its_output_again(tmp_path):
-    """Whoever prepares a film a second time has abandoned the first; the last to go frees it."""
+    """Preparing a video again means that the first attempt was abandoned; the last holder releases the lock."""
     first, second = OutputLock(tmp_path / "out.mkv"), OutputLock(tmp_path / "out.mkv")
     first.release()
     first.release()
@@ -159,7 +159,7 @@ print(sum(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(4)))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_of_several_processes_one_takes_over(tmp_path):
-    """All find a stale lock at once."""
+    """All of them find a stale lock at the same time."""
     leave(tmp_path, started=12.0)
     run = subprocess.run(
         [sys.executable, "-c", RACE, str(tmp_path / "out.mkv")], capture_output=True, text=True, check=True

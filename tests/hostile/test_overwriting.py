@@ -1,4 +1,4 @@
-"""Nothing of a person's is overwritten: inputs never, other files only when that was asked for."""
+"""No user data is overwritten: inputs never, other files only on request."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def save(path, image=None):
 
 @pytest.fixture
 def things(tmp_path, monkeypatch):
-    """A folder with a photograph, a style, a clip, and files of somebody's."""
+    """A folder with a photograph, a style, a clip, and files that impasto did not write."""
     monkeypatch.chdir(tmp_path)
     save(Path("photo.png"))
     save(Path("style.png"), painting(40, 40))
@@ -127,7 +127,7 @@ def test_an_output_that_is_an_input_is_refused(things, arguments, capsys):
     code = impasto(*arguments)
     sentence = capsys.readouterr().err
     assert code == 2, sentence
-    assert "would be written over an input of this run" in sentence
+    assert ", an input of this run; choose another output name." in sentence
     assert everything(things) == before
 
 
@@ -167,7 +167,7 @@ def test_a_file_that_impasto_did_not_make_is_left(things, arguments, name, capsy
     sentence = capsys.readouterr().err
     assert code == 4, sentence
     assert (
-        f"{name} exists and was not made by impasto; choose another name, or replace it with --overwrite."
+        f"{name} exists and was not written by impasto; choose another name or pass --overwrite."
         in sentence
     )
     assert everything(things) == before
@@ -184,7 +184,7 @@ def test_own_results_are_replaced_and_others_when_asked_for(things, capsys):
     assert impasto(*IMAGE, "-o", "o.png") == 4
     assert impasto(*IMAGE, "-o", "o.png", "--overwrite") == 0
     assert "impasto" in read_metadata("o.png")
-    assert capsys.readouterr().err.count("was not made by impasto") == 1
+    assert capsys.readouterr().err.count("was not written by impasto") == 1
 
 
 @pytest.mark.parametrize("how", ["--fresh", "--preview"])
@@ -195,15 +195,15 @@ def test_a_folder_of_paint_that_is_somebody_elses_stays(things, how, capsys):
     before = everything(things)
     assert impasto(*VIDEO, "-o", "o.mp4", how) == 4
     sentence = capsys.readouterr().err
-    assert f"{folder} exists and was not made by impasto; move it away" in sentence
+    assert f"{folder} exists and was not created by impasto; move it" in sentence
     assert everything(things) == before
 
 
 def test_python_refuses_inputs_too(things):
-    with pytest.raises(UsageError, match="over an input of this run"):
+    with pytest.raises(UsageError, match="an input of this run"):
         stylize_video("clip.mp4", "style.png", "clip.mp4")
     os.symlink("style.png", "s_000.png")
-    with pytest.raises(UsageError, match="over an input of this run"):
+    with pytest.raises(UsageError, match="an input of this run"):
         stylize_video("clip.mp4", "style.png", "s_%03d.png")
 
 
@@ -219,7 +219,7 @@ def test_pictures_carry_the_mark(tmp_path, suffix):
     assert is_own(path)
     Image.new("RGB", (8, 8)).save(path)
     assert not is_own(path)
-    with pytest.raises(OutputError, match="not made by impasto"):
+    with pytest.raises(OutputError, match="not written by impasto"):
         check_replaceable(path)
 
 
@@ -246,7 +246,7 @@ def test_other_results_carry_the_mark(tmp_path):
     save_look(tmp_path / "my.look", Look(Johnson(), None, None, {}, None))
     save_checkpoint(tmp_path / "c.ckpt", {"step": 1}, "mark")
     model = helper.make_model(helper.make_graph([], "g", [], []))
-    helper.set_model_props(model, {KEY: "{}"})  # as `graph_of_network` does, in less than seconds
+    helper.set_model_props(model, {KEY: "{}"})  # as `graph_of_network` does, but faster
     write_graph(tmp_path / "m.onnx", model.SerializeToString())
     for suffix in (".gif", ".mp4"):
         lapse = Timelapse(tmp_path / f"t{suffix}")

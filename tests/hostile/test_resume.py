@@ -1,4 +1,4 @@
-"""Damage in the paint of a film: found, painted anew, and never a traceback."""
+"""Damage in stored frames of a video: detected, processed again, and never a traceback."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ METHODS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Films that nobody disturbed, by method."""
+    """Uninterrupted runs, by method."""
     place = tmp_path_factory.mktemp("whole")
     put_clip(place, FRAMES, CUT)
     made = {}
@@ -47,7 +47,7 @@ def whole(tmp_path_factory):
 
 
 def again(whole, tmp_path, method, spoil):
-    """Takes up a copy of a film that was spoiled; gives the job and how many frames it painted."""
+    """Resumes a damaged copy of a run; returns the job and its events."""
     place, made = whole
     folder = tmp_path / "out.mkv.frames"
     shutil.copytree(made[method], folder)
@@ -87,7 +87,7 @@ def exchange(path):
 def test_a_damaged_frame_is_painted_anew_with_what_follows_from_it(whole, tmp_path, method, spoil):
     job, events = again(whole, tmp_path, method, lambda f: spoil(f / "000006.1.png"))
     first = 0 if method == "iterates" else 6
-    assert f"frame 6 was damaged; frames {first} to {CUT - 1} are painted anew" in job.notes
+    assert f"frame 6 was damaged; frames {first} to {CUT - 1} are processed again" in job.notes
     assert {e.index for e in events if e.turn == 1} == set(range(first, CUT))
 
 
@@ -104,14 +104,14 @@ def test_the_first_frame_may_be_damaged_and_the_last(whole, tmp_path, method):
 
 def test_a_later_pass_is_painted_anew_in_its_own_order(whole, tmp_path):
     job, events = again(whole, tmp_path, "passes", lambda f: flip(f / "000004.2.png"))
-    assert job.notes[-1] == "frame 4 was damaged; frames 0 to 4 are painted anew in pass 2"
+    assert job.notes[-1] == "frame 4 was damaged; frames 0 to 4 are processed again in pass 2"
     assert [e.index for e in events if e.turn == 2] == [4, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"\xff\xfe", b'{"values": 3, "seal": ""}'])
 def test_a_record_that_is_empty_or_garbled_is_a_damaged_frame(whole, tmp_path, data):
     job, _events = again(whole, tmp_path, "steady", lambda f: (f / "000006.json").write_bytes(data))
-    assert f"frame 6 was damaged; frames 6 to {CUT - 1} are painted anew" in job.notes
+    assert f"frame 6 was damaged; frames 6 to {CUT - 1} are processed again" in job.notes
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_record_that_is_empty_or_garbled_is_a_damaged_frame(whole, tmp_path, d
     [("flow.npy", b""), ("source.png", b"PK\3\4 no zip"), ("steps.npz", pickle.dumps({"a": 1}))],
 )
 def test_what_can_be_found_again_may_be_damaged(whole, tmp_path, part, data):
-    """Motion is found anew, the clip's own frame is kept anew; a shot whose steps are lost is painted anew."""
+    """Lost motion is recomputed and lost clip frames are stored again; a shot with lost iterates is stylized again."""
     method = {"flow.npy": "steady", "source.png": "passes", "steps.npz": "iterates"}[part]
 
     def spoil(folder):
@@ -133,7 +133,7 @@ def test_what_can_be_found_again_may_be_damaged(whole, tmp_path, part, data):
 
 
 def test_frames_of_another_run_are_not_taken(whole, tmp_path):
-    """Records carry the run's mark and the frame's number."""
+    """Records carry the run's fingerprint and the frame's number."""
     _place, made = whole
 
     def spoil(folder):
@@ -142,7 +142,7 @@ def test_frames_of_another_run_are_not_taken(whole, tmp_path):
             shutil.copy(made["steady"] / f"000011.{ending}", folder / f"000008.{ending}")
 
     job, _events = again(whole, tmp_path, "steady", spoil)
-    assert f"frame 3 was damaged; frames 3 to {CUT - 1} are painted anew" in job.notes
+    assert f"frame 3 was damaged; frames 3 to {CUT - 1} are processed again" in job.notes
 
 
 def test_a_run_json_that_is_damaged_is_written_anew(whole, tmp_path):
@@ -151,7 +151,7 @@ def test_a_run_json_that_is_damaged_is_written_anew(whole, tmp_path):
 
 
 def test_damage_while_damage_is_mended(whole, tmp_path):
-    """A run that paints anew may itself be stopped."""
+    """A run that repairs damage may be interrupted as well."""
     place, made = whole
     folder = tmp_path / "out.mkv.frames"
     shutil.copytree(made["steady"], folder)
@@ -193,7 +193,7 @@ def test_only_our_own_folder_is_ever_removed(tmp_path):
         make()
         before = sorted(p.name for p in tmp_path.rglob("*"))
         for how in ({"fresh": True}, {"resume": True}, {}):
-            assert "choose another name for the film" in refused(OutputError, folder, **how)
+            assert "choose another output name" in refused(OutputError, folder, **how)
         assert sorted(p.name for p in tmp_path.rglob("*")) == before
         shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink()
 
@@ -204,7 +204,7 @@ def test_files_of_others_in_our_folder_stay(tmp_path):
     store.settle()
     (tmp_path / "f" / "notes.txt").write_text("keep")
     (tmp_path / "f" / "mine").mkdir()
-    with pytest.raises(UsageError, match="holds 1 painted frames"):
+    with pytest.raises(UsageError, match="contains 1 stylized frames"):
         PaintStore(tmp_path / "f", "mark")
     PaintStore(tmp_path / "f", "mark", fresh=True)
     assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["mine", "notes.txt", "run.json"]
@@ -224,7 +224,7 @@ def test_what_is_read_late_is_one_sentence_too(tmp_path):
     ):
         for data in (b"", b"\x93NUMPY\1\0", pickle.dumps([1]), b"\x89PNG\r\n\x1a\n"):
             (tmp_path / "f" / name).write_bytes(data)
-            with pytest.raises(CheckpointError, match=f"{name} is damaged; go on with --resume"):
+            with pytest.raises(CheckpointError, match=f"{name} is damaged; continue with --resume"):
                 read()
 
 
@@ -269,7 +269,7 @@ def test_the_mark_covers_every_file_that_is_read(tmp_path):
 
 
 def test_checking_is_quick(tmp_path):
-    """A thousand frames of 640x360 take about a second; a tenth of them here."""
+    """A thousand frames of 640x360 take about a second; this test uses a tenth of them."""
     pixels = np.random.default_rng(0).integers(0, 255, (90, 160, 3)).astype(np.uint8)
     store = PaintStore(tmp_path / "f", "mark")
     for index in range(100):
@@ -312,7 +312,7 @@ def test_masks_that_are_damaged_are_followed_anew(tmp_path):
 
 
 def test_what_this_process_still_writes_is_not_swept(tmp_path):
-    """An abandoned job may still be writing its last frame when the film is prepared again."""
+    """An abandoned job may still be writing its last frame when the video is prepared again."""
     PaintStore(tmp_path / "f", "mark")
     names = [f".000001.part{os.getpid()}.json", ".000001.part99999999.json"]
     for name in names:

@@ -139,7 +139,7 @@ def test_a_look_with_a_manner_of_its_own_is_kept_in_a_file(tmp_path, network):
     with torch.no_grad():
         other = network(photograph(64, 64), [Manner(manner.levels)]).clamp(0, 1)
     torch.testing.assert_close(one, other, atol=2e-2, rtol=0)
-    with pytest.raises(UsageError, match="has a style of its own; leave the painting away"):
+    with pytest.raises(UsageError, match="has a built-in style; remove the style image"):
         look_painter(options(look=tmp_path / "own.look"), [painting()])
 
 
@@ -152,7 +152,7 @@ def test_the_library_paints_in_any_style():
     own = content - content.mean(2, keepdims=True)
     seen = np.asarray(kept).astype(float)
     assert np.abs(seen - seen.mean(2, keepdims=True) - own).mean() < 12
-    with pytest.raises(UsageError, match="paints in any style; give a painting"):
+    with pytest.raises(UsageError, match="requires a style image"):
         impasto.stylize(content, [], look="instant")
 
 

@@ -1,4 +1,4 @@
-"""Locally affine transfer of color: exact where the change is affine, and never a stroke."""
+"""Locally affine color transfer: exact for affine changes, and without brush strokes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Closed forms of color transfers, and sizes that never vanish."""
+"""Closed forms of color transfers, and sizes that never become zero."""
 
 from __future__ import annotations
 

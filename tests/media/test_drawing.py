@@ -1,4 +1,4 @@
-"""Pictures of a training."""
+"""Training reports as images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is held of the pastiche before."""
+"""Temporal smoothing with the previous pastiche."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flow, warping, reliability and shots, against motion that is known."""
+"""Optical flow, warping, reliability and shots, compared with known motion."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_there_and_back_agree_inside_the_picture():
     seen = forward_backward_check(constant(3, 0), constant(-3, 0))
     assert seen.shape == (1, 1, 12, 16)
     assert bool(seen[..., :12].all())
-    assert not bool(seen[..., 13:].any()), "places outside the picture are covered"
+    assert not bool(seen[..., 13:].any()), "pixels outside the image are occluded"
 
 
 def test_there_and_elsewhere_do_not():
@@ -111,9 +111,9 @@ def test_the_mask_of_a_moving_square_is_a_place_not_a_number():
     trust = reliability(dis(frames[1], frames[0]), dis(frames[0], frames[1]), now, before)
     assert trust.shape == (1, 1, 64, 96)
     assert float(trust[..., 20:40, 10:13].mean()) < 0.3, (
-        "what the square uncovers is not to be trusted"
+        "pixels disoccluded by the square must not be trusted"
     )
-    assert float(trust[..., :, 60:].mean()) > 0.99, "what stands still is"
+    assert float(trust[..., :, 60:].mean()) > 0.99, "static pixels must be trusted"
     still = find_still(dis(frames[1], frames[0]), now, before)
     assert float(still[..., :, 60:].mean()) > 0.9
     assert float(still[..., 22:38, 12:30].mean()) < 0.2
@@ -140,7 +140,7 @@ def test_sixteen_bits_are_seen_as_eight():
 
 
 def test_following_does_not_lose_its_way():
-    """A pan of a third of a pixel a frame, which every single flow underestimates alike, adds up to the truth."""
+    """In a pan of 1/3 px per frame that every flow estimate underestimates, the accumulated motion is still correct."""
     wide = ground(64, 200)
     frames = []
     for index in range(14):
@@ -152,7 +152,7 @@ def test_following_does_not_lose_its_way():
         )
 
     class Short:
-        """Half of what there is."""
+        """Returns half of the true motion between adjacent frames."""
 
         name = "short"
 
@@ -173,7 +173,7 @@ def test_following_does_not_lose_its_way():
 
 
 def test_a_dissolve_no_longer_fits():
-    """Each frame is hardly other than the last, but after ten the paint is that of another scene."""
+    """Adjacent frames hardly differ, but after ten frames the pastiche shows another scene."""
     first, last = ground(64, 96).astype(float), 255 - ground(64, 96, seed=9).astype(float) / 2
     tracker, fits = Tracker(DIS()), []
     for index in range(16):
@@ -201,7 +201,7 @@ def test_raft_loads_its_published_names(tmp_path):
     assert {"fnet.layer2.0.downsample.0.weight", "cnet.norm1.running_mean", "update_block.mask.2.bias",
             "update_block.gru.convz1.weight"} <= names.keys()  # fmt: skip
     (tmp_path / "bad.pth").write_bytes(b"no")
-    with pytest.raises(WeightsError, match="as a checkpoint of RAFT"):
+    with pytest.raises(WeightsError, match="as a RAFT checkpoint"):
         load_raft(tmp_path / "bad.pth")
     with pytest.raises(MissingFileError):
         load_raft(tmp_path / "none.pth")
@@ -248,9 +248,9 @@ def test_fields_that_are_none_are_refused(tmp_path):
     good = tmp_path / "b.flo"
     write_flow(good, torch.zeros(1, 2, 8, 8))
     good.write_bytes(good.read_bytes()[:-4])
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="truncated"):
         read_flow(good)
-    with pytest.raises(UsageError, match=r"\.flo and \.png"):
+    with pytest.raises(UsageError, match=r"\.flo or \.png"):
         write_flow(tmp_path / "c.txt", torch.zeros(1, 2, 8, 8))
 
 
@@ -315,9 +315,9 @@ def test_two_who_ask_for_the_same_frames_share_one_search():
 
     find = RememberedFlow(Counted(), kept=2)
     first = find(now, before)
-    first += 1  # what one does with it is not the other's
+    first += 1  # changing one result must not affect the other
     assert float(find(now, before).mean()) == 1
     find(before, now)
     find(now, now)
     assert len(asked) == 3
-    assert float(find(now, before).mean()) == 4  # forgotten, and found again
+    assert float(find(now, before).mean()) == 4  # evicted and computed again

@@ -1,4 +1,4 @@
-"""Films from end to end with a small network: times, sound, cuts, resume to the byte, loops and schedules."""
+"""Video stylization with a small network: timestamps, sound, cuts, exact resume, loops and schedules."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def painted(clip, out, **changes):
 
 
 def same_paint(one, other, turn=1):
-    """Whether two films were painted alike, to the byte and frame by frame."""
+    """Returns whether the stored frames of two videos are identical, byte for byte."""
     one.store.settle()
     other.store.settle()
     frames = [stored(made.store.folder, turn) for made in (one, other)]
@@ -84,7 +84,7 @@ def test_a_fast_pan_is_no_cut(tmp_path):
 
 
 def test_a_cut_resets_everything(tmp_path, clip):
-    """The shot after the cut is painted as if it were a film of its own."""
+    """The shot after the cut is stylized as if it were a separate video."""
     whole = painted(clip, tmp_path / "whole.mp4")
     alone = painted(clip, tmp_path / "alone.mp4", start=3072 / 12288)
     for one, other in zip(whole[5:], alone, strict=True):
@@ -133,11 +133,11 @@ def test_what_is_painted_is_a_film_at_any_time(tmp_path, clip):
 def test_paint_is_not_thrown_away_unasked(tmp_path, clip):
     out = tmp_path / "out.mp4"
     list(itertools.islice(job(clip, out), 2))
-    with pytest.raises(UsageError, match=r"holds 2 painted frames.*--resume"):
+    with pytest.raises(UsageError, match=r"contains 2 stylized frames.*--resume"):
         job(clip, out)
-    with pytest.raises(CheckpointError, match="another clip, style or options"):
+    with pytest.raises(CheckpointError, match="another clip, style, set of options"):
         job(clip, out, resume=True, flow_weight=3.0)
-    with pytest.raises(CheckpointError, match="another clip, style or options"):
+    with pytest.raises(CheckpointError, match="another clip, style, set of options"):
         job(clip, out, resume=True, styles=[style(2)])
     assert job(clip, out, fresh=True).store.done() == 0
 
@@ -156,7 +156,7 @@ def test_a_damaged_clip_keeps_what_was_painted(tmp_path):
     made = job(
         tmp_path / "clip.mkv", tmp_path / "out.mp4", method="frame-by-frame", paint={"steps": (1,)}
     )
-    with pytest.raises(InputError, match=r"is damaged after \d+\.\d+ s; --end"):
+    with pytest.raises(InputError, match=r"is damaged after \d+\.\d+ s; use --end"):
         list(made)
     count = made.store.done()
     assert 0 < count < 48
@@ -180,7 +180,7 @@ def test_steady_is_steadier_than_frame_by_frame(tmp_path):
 
 
 def test_a_loop_comes_back(tmp_path):
-    source = write_film(tmp_path / "clip.mp4", film(24, shift=(0, 4)))  # 24 * 4 px is once round
+    source = write_film(tmp_path / "clip.mp4", film(24, shift=(0, 4)))  # 24 * 4 px is one full turn
     apart = {}
     for loop in (False, True):
         events = painted(source, tmp_path / f"{loop}.mp4", loop=loop)
@@ -194,7 +194,7 @@ def test_styles_follow_one_another(tmp_path, clip):
         clip, tmp_path / "out.mp4", styles=[style(1), style(3)], schedule=(0.0, 0.2), fade=0.1
     )
     assert len(events) == 8
-    with pytest.raises(UsageError, match="1 seconds for 2 styles"):
+    with pytest.raises(UsageError, match="1 times for 2 styles"):
         job(clip, tmp_path / "no.mp4", styles=[style(1), style(3)], schedule=(0.0,))
 
 
@@ -228,7 +228,7 @@ def test_excerpts_sizes_and_every(tmp_path, clip):
     assert len(events) == 3
     painted(clip, tmp_path / "b.mp4", every=3)
     assert video_times(tmp_path / "b.mp4") == [Fraction(t, 12288) for t in (0, 1536, 3584)]
-    with pytest.raises(InputError, match="no frame between"):
+    with pytest.raises(InputError, match="no frames between"):
         list(job(clip, tmp_path / "c.mp4", start=50.0))
 
 
@@ -242,12 +242,12 @@ def test_pictures_are_written_too(tmp_path, clip):
     ]
     with Image.open(tmp_path / "frames" / "f_002.png") as picture:
         assert np.array_equal(np.asarray(picture), events[2].pixels)
-    with pytest.raises(UsageError, match="is one picture"):
+    with pytest.raises(UsageError, match="is a single image"):
         job(clip, tmp_path / "one.png")
 
 
 def fill_disk_at(begins, monkeypatch):
-    """Refuses to write files whose names begin so."""
+    """Makes writing fail for files whose names start with a prefix."""
     real = Path.write_bytes
 
     def full(path, data):
@@ -263,7 +263,7 @@ def test_a_full_disk_is_one_sentence_and_the_paint_stays(tmp_path, clip, monkeyp
     list(itertools.islice(made, 3))
     fill_disk_at(".000003", monkeypatch)
     with pytest.raises(
-        OutputError, match=r"No space left on device\); make room there and go on with --resume"
+        OutputError, match=r"No space left on device\); free some space and continue with --resume"
     ):
         list(job(clip, tmp_path / "out.mp4", resume=True))
     monkeypatch.undo()
@@ -314,7 +314,7 @@ def test_reading_ahead_keeps_order_and_tells_of_errors_in_their_place():
 
     read = ahead(numbers())
     assert next(read) == 0
-    assert len(asked) <= 3  # no more than two wait
+    assert len(asked) <= 3  # at most two are prefetched
     assert [next(read) for _ in range(3)] == [1, 2, 3]
     with pytest.raises(InputError, match="after 4"):
         next(read)
@@ -334,12 +334,12 @@ def test_a_film_can_stay_a_photograph(tmp_path, clip):
             [np.corrcoef(edges(one), edges(other))[0, 1] for one, other in pairs]
         )
     assert likeness["photoreal"] > likeness["painted"]
-    with pytest.raises(UsageError, match="--deliver is for pictures"):
+    with pytest.raises(UsageError, match="--deliver applies only to images"):
         job(clip, tmp_path / "no.mp4", paint={"affine": 0.1, "deliver": 0})
 
 
 def band(path: Path, frames: int = 1, shift: int = 0) -> Path:
-    """White on the left half, black on the right; a film when there are several frames."""
+    """Writes a mask, white on the left and black on the right, or a sequence of them if there are several frames."""
     pictures = []
     for index in range(frames):
         pixels = np.zeros((64, 96, 3), np.uint8)
@@ -379,10 +379,10 @@ def test_only_a_region_of_a_film_is_painted_and_it_is_followed(tmp_path):
         pass
     made.assemble()
     result, source = decoded(out)[4].astype(float), decoded(tmp_path / "c.mp4")[4].astype(float)
-    change = np.abs((result - source).mean(2)).mean(0)  # of lightness, by column
+    change = np.abs((result - source).mean(2)).mean(0)  # lightness change per column
     assert change[16:50].mean() > 2.5 * change[70:].mean()
     border = np.flatnonzero(made.regions.stored(4).painted[0, 0].numpy().mean(0) > 0.5).max()
-    assert 54 <= border <= 66  # 48 and four steps of three
+    assert 54 <= border <= 66  # 48 plus four steps of three
 
 
 def test_a_film_of_masks_is_taken_as_it_is_while_it_lasts(tmp_path):
@@ -396,7 +396,7 @@ def test_a_film_of_masks_is_taken_as_it_is_while_it_lasts(tmp_path):
     widths = [float(made.regions.stored(index).painted.mean()) * 96 for index in range(5)]
     assert widths[:3] == pytest.approx([48, 56, 64], abs=1)
     assert widths[3:] == pytest.approx([64, 64], abs=6)
-    assert any("its last masks are followed" in note for note in made.regions.notes)
+    assert any("its last masks are tracked" in note for note in made.regions.notes)
 
 
 def test_regions_go_on_to_the_byte(tmp_path):

@@ -1,4 +1,4 @@
-"""Live painting: the newest frame, and looks that change meanwhile."""
+"""Live stylization: the latest frame, and switching looks at run time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from impasto.pipeline.live import Camera, ClipSource, Live, painters_for
 
 
 class Tint:
-    """A painter that leaves one channel."""
+    """A stylizer that keeps only one channel."""
 
     def __init__(self, channel, seconds=0.0):
         self.channel, self.seconds = channel, seconds
@@ -28,7 +28,7 @@ class Tint:
 
 
 class Counted:
-    """A source of numbered frames at a steady pace."""
+    """A source of numbered frames at a constant rate."""
 
     def __init__(self, count, seconds):
         self.count, self.seconds, self.closed = count, seconds, False
@@ -75,7 +75,7 @@ def test_a_clip_plays_at_its_own_pace(tmp_path):
     began = time.monotonic()
     frames = list(ClipSource(clip, 32, loops=False).frames())
     assert len(frames) == 12
-    assert time.monotonic() - began > 0.3  # eleven gaps of a twenty-fifth of a second
+    assert time.monotonic() - began > 0.3  # eleven intervals of 1/25 second
     assert max(frames[0].shape[:2]) == 32
     source = ClipSource(clip, 32).frames()
     assert len([next(source) for _ in range(20)]) == 20
@@ -85,12 +85,12 @@ def test_a_source_that_fails_is_told():
     class Broken:
         def frames(self):
             yield np.zeros((32, 32, 3), np.uint8)
-            raise InputError("the cable is out; put it in.")
+            raise InputError("the cable is unplugged; plug it in.")
 
         def close(self):
             pass
 
-    with pytest.raises(InputError, match="the cable is out"):
+    with pytest.raises(InputError, match="the cable is unplugged"):
         list(Live(Broken(), {"red": lambda: Tint(0)}, 32))
     with pytest.raises(InputError, match=r"camera 97 cannot be opened; .* --input"):
         Camera(97)
@@ -114,7 +114,7 @@ def test_stopping_ends_a_clip_between_frames_that_are_far_apart(tmp_path):
     frames = source.frames()
     next(frames)
     source.close()
-    assert list(frames) == []  # it would loop for ever
+    assert list(frames) == []  # without close it would loop forever
 
 
 def test_stopping_closes_the_source():
@@ -151,7 +151,7 @@ def test_a_camera_is_released_once_it_is_closed(monkeypatch):
     captures = []
     monkeypatch.setattr(cv2, "VideoCapture", Capture)
     camera = Camera(0)
-    camera.close()  # before anyone has read from it
+    camera.close()  # before anything was read from it
     assert list(camera.frames()) == []
     camera = Camera(0)
     live = Live(camera, {"red": lambda: Tint(0)}, 32)

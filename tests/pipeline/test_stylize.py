@@ -1,4 +1,4 @@
-"""The library: a photograph and a painting in, a PIL image out."""
+"""The library API: content and style images in, a PIL image out."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_kept_colors_are_nearer_to_the_photographs(keep, when):
         (np.zeros((64, 64), np.uint8), "height, width, 3"),
         (np.full((64, 64, 3), 7.0), "floats from 0 to 1"),
         (np.full((64, 64, 3), np.nan), "floats from 0 to 1"),
-        (np.zeros((64, 64, 3), np.int64), "allowed is uint8"),
+        (np.zeros((64, 64, 3), np.int64), "must contain uint8"),
     ],
 )
 def test_pictures_that_cannot_be_painted(content, message):
@@ -130,7 +130,11 @@ def test_a_region_takes_its_own_part_of_the_style(tmp_path, loss):
     Image.fromarray(halves).save(tmp_path / "c.png")
     Image.fromarray(np.ascontiguousarray(halves[:, ::-1])).save(tmp_path / "s.png")
     style = waves(4)
-    style[:, :40] = (200, 30, 30)  # the left of the style is black's, and black is on the right
+    style[:, :40] = (
+        200,
+        30,
+        30,
+    )  # the left of the style is masked black, and the content's black is on the right
     style[:, 40:] = (30, 30, 200)
     painted = impasto.stylize(
         np.full((64, 80, 3), 120, np.uint8), style, size=64, steps=[25], coarsest=0, style_loss=loss,
@@ -143,7 +147,7 @@ def test_a_region_takes_its_own_part_of_the_style(tmp_path, loss):
     assert left > 0 > right
     assert (
         left - right > 30
-    )  # of blue over red; 46 to 150 by loss and instruction set, and about 0 without regions
+    )  # blue minus red; 46 to 150 depending on loss and instruction set, about 0 without regions
 
 
 def halves(path, *, flipped: bool = False):
@@ -197,7 +201,7 @@ def test_regions_are_found_without_masks():
         ({"only": ["white"]}, "--assign, --only and --background are of regions"),
         ({"regions": "auto", "style_loss": "sliced"}, "sliced knows no regions"),
         ({"regions": "auto", "assign": ["white"]}, "like white=1"),
-        ({"regions": "auto", "assign": ["white=2"]}, "beyond the 1 styles given"),
+        ({"regions": "auto", "assign": ["white=2"]}, "exceeds the number of styles, 1"),
         ({"regions": "auto", "only": ["puce"]}, "puce"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Regions found by what they look like, by what they are called, and by a box or strokes."""
+"""Regions from feature clustering, segmentation networks, boxes and scribbles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def backbone():
 
 
 def two_textures(split: float, seed: int, height: int = 96, width: int = 128) -> torch.Tensor:
-    """Smooth blue above, coarse brown noise below; the border at a share of the height."""
+    """Draws smooth blue above coarse brown noise, with the border at a share of the height."""
     generator = torch.Generator().manual_seed(seed)
     image = torch.empty(1, 3, height, width)
     image[:] = torch.tensor([0.4, 0.6, 0.9]).view(1, 3, 1, 1)
@@ -105,7 +105,7 @@ def test_a_thing_is_cut_out_from_strokes(tmp_path):
     Image.fromarray(strokes).save(tmp_path / "s.png")
     assert overlap(cut_by_scribble(image, tmp_path / "s.png")["white"], mask) > 0.9
     Image.fromarray(np.full((100, 120), 128, np.uint8)).save(tmp_path / "s.png")
-    with pytest.raises(InputError, match="no strokes of both kinds"):
+    with pytest.raises(InputError, match="must have white and black strokes"):
         cut_by_scribble(image, tmp_path / "s.png")
 
 
@@ -141,7 +141,7 @@ def test_a_network_of_transformers_is_asked(tmp_path):
     total = torch.stack(list(masks.values())).sum(0)
     torch.testing.assert_close(total, torch.ones_like(total), atol=1e-4, rtol=0)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"give a folder with config\.json"):
+    with pytest.raises(InputError, match=r"use a folder with config\.json"):
         Segmenter(tmp_path / "empty")
 
 
@@ -176,7 +176,7 @@ def test_one_color_is_the_whole_picture(tmp_path):
         assert [float(one.style.min()) for one in matched.regions] == [1]
         assert matched.painted is None
         assert matched.notes == (
-            "both masks are of one color, so the whole picture takes the whole style",
+            "both masks have a single color, so the whole image uses the entire style image",
         )
 
 
@@ -188,28 +188,32 @@ def test_one_color_on_one_side(tmp_path):
     matched = match_regions(red, two)
     assert [one.name for one in matched.regions] == ["red"]
     torch.testing.assert_close(matched.regions[0].style, two["red"])
-    assert matched.notes == ("region blue is not in the content, so it is left out",)
+    assert matched.notes == ("region blue is not in the content mask, so it is ignored",)
     matched = match_regions(two, red)
     assert [float(one.style.mean()) for one in matched.regions] == [1, 1]
-    assert matched.notes == ("region blue is not in the style, so it takes all of the style",)
+    assert matched.notes == (
+        "region blue is not in the style mask, so it uses the entire style image",
+    )
     green = one_color(tmp_path / "g.png", (0, 255, 0))
     matched = match_regions(two, green)
     assert [float(one.style.mean()) for one in matched.regions] == [1, 1]
     assert matched.notes == (
-        "the style's mask is of one color, so every region takes the whole style",
+        "the style mask has a single color, so every region uses the entire style image",
     )
-    with pytest.raises(InputError, match="has regions green and the style red, blue; at least one"):
+    with pytest.raises(
+        InputError, match="has regions green and the style red, blue; they must share"
+    ):
         match_regions(green, two)
-    with pytest.raises(InputError, match="at least one"):
+    with pytest.raises(InputError, match="they must share"):
         match_regions(two, green, Wish(keep=True))
 
 
 def test_a_mask_without_areas_is_refused(tmp_path):
-    """Single pixels of all colors, as noise or a picture that is no mask has them."""
+    """Single pixels of all colors, as in noise or in an image that is not a mask."""
     colors = np.array(list(PALETTE.values()), np.uint8)
     pixels = colors[np.random.default_rng(0).integers(0, len(colors), (60, 80))]
     Image.fromarray(pixels).save(tmp_path / "m.png")
-    with pytest.raises(InputError, match="draw regions with larger areas"):
+    with pytest.raises(InputError, match="draw larger regions"):
         read_masks(tmp_path / "m.png")
 
 

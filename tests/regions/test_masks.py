@@ -1,4 +1,4 @@
-"""Masks in: colors of the palette, soft grays, and what does not match."""
+"""Mask input: palette colors, soft grays, and masks that do not match."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from impasto.regions import PALETTE, Wish, check_shape, match_regions, read_mask
 
 
 def painted_mask(path, colors, height=40, width=60):
-    """Vertical bands of the palette's colors."""
+    """Writes vertical bands in palette colors."""
     pixels = np.zeros((height, width, 3), np.uint8)
     for number, color in enumerate(colors):
         pixels[:, number * width // len(colors) : (number + 1) * width // len(colors)] = PALETTE[
@@ -48,14 +48,14 @@ def test_shades_of_gray_are_one_soft_mask(tmp_path):
 def test_another_palette_is_refused(tmp_path):
     pixels = np.full((40, 60, 3), (200, 130, 60), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "m.png")
-    with pytest.raises(InputError, match="of the palette's colors; allowed are black"):
+    with pytest.raises(InputError, match="matches the mask palette; use pure black"):
         read_masks(tmp_path / "m.png")
 
 
 def test_another_shape_is_refused_and_another_size_is_not(tmp_path):
     masks = read_masks(painted_mask(tmp_path / "m.png", ["red", "green"]))
     check_shape(masks, tmp_path / "m.png", 120, 80)
-    with pytest.raises(InputError, match="is 60x40 px and its picture 100x100 px"):
+    with pytest.raises(InputError, match="is 60x40 px, but its image is 100x100 px"):
         check_shape(masks, tmp_path / "m.png", 100, 100)
 
 
@@ -66,7 +66,7 @@ def test_regions_that_lack_a_partner_are_told(tmp_path):
     assert [region.name for region in matched.regions] == ["red", "green"]
     assert float(matched.regions[1].style.mean()) == 1
     assert len(matched.notes) == 2
-    with pytest.raises(InputError, match="at least one must be in both"):
+    with pytest.raises(InputError, match="they must share at least one"):
         match_regions({"red": content["red"]}, {"blue": style["blue"]})
 
 

@@ -1,4 +1,4 @@
-"""Chromium without a window, driven over the pipe of its DevTools protocol; needs nothing but Chromium itself."""
+"""Headless Chromium, controlled through a DevTools protocol pipe; requires nothing but Chromium itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 WAIT_SECONDS = 60.0
-# Chromium reads commands from descriptor 3 and writes answers to descriptor 4.
+# Chromium reads commands from descriptor 3 and writes responses to descriptor 4.
 LAUNCH = """import os, sys
 reads, writes = (os.dup(int(fd)) for fd in sys.argv[1:3])
 while min(reads, writes) < 5: reads, writes = os.dup(reads), os.dup(writes)
@@ -29,10 +29,10 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
 
 
 class Browser:
-    """One tab.
+    """A browser with one tab.
 
     Attributes:
-        complaints: Texts of errors that the console had, such as violations of the page's policy.
+        complaints: Console errors, such as violations of the content security policy.
     """
 
     def __init__(self, profile: Path) -> None:
@@ -72,11 +72,11 @@ class Browser:
         return answer["result"]
 
     def open(self, address: str) -> None:
-        """Goes to a page, as if its address had been typed."""
+        """Navigates to a page, as if its address had been typed."""
         self.command("Page.navigate", url=address)
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page."""
+        """Evaluates an expression in the page and returns its value."""
         result = self.command(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
         )
@@ -87,15 +87,15 @@ class Browser:
         """Waits until an expression is true."""
         ends = time.monotonic() + WAIT_SECONDS
         while not self._holds(script):
-            assert time.monotonic() < ends, f"never true: {script}"
+            assert time.monotonic() < ends, f"never became true: {script}"
             time.sleep(0.05)
 
     def screenshot(self, path: Path) -> None:
-        """Writes a PNG of the page."""
+        """Saves a PNG screenshot of the page."""
         path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot")["data"]))
 
     def close(self) -> None:
-        """Ends the browser."""
+        """Terminates the browser."""
         self._process.terminate()
         try:
             self._process.wait(timeout=10)
@@ -106,7 +106,7 @@ class Browser:
         os.close(self._in)
 
     def _holds(self, script: str) -> bool:
-        # A page that is being left has no elements.
+        # During navigation, the page has no elements.
         guarded = f"(() => {{ try {{ return Boolean({script}); }} catch {{ return false; }} }})()"
         return bool(self.run(guarded))
 
@@ -114,9 +114,9 @@ class Browser:
         ends = time.monotonic() + WAIT_SECONDS
         while b"\0" not in self._received:
             ready, _, _ = select.select([self._in], [], [], max(0.0, ends - time.monotonic()))
-            assert ready, "the browser does not answer"
+            assert ready, "the browser does not respond"
             more = os.read(self._in, 1 << 16)
-            assert more, "the browser has ended"
+            assert more, "the browser has exited"
             self._received += more
         message, self._received = self._received.split(b"\0", 1)
         return json.loads(message)

@@ -1,4 +1,4 @@
-"""Films drawn by code: a textured ground that moves by a known flow, a square before it, and a cut."""
+"""Synthetic videos: a textured background that moves by a known flow, a square in front of it, and a cut."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from PIL import Image
 from impasto.types import Frame
 
 M_PERTURB = -6
-"""Number of that setting in glibc's malloc.h."""
+"""Value of this option in glibc's malloc.h."""
 
 
 def ground(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
-    """Smooth noise, ``(H, W, 3)`` uint8, that wraps round."""
+    """Returns smooth periodic noise, uint8 ``(H, W, 3)``."""
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     picture = np.zeros((height, width, 3))
@@ -39,7 +39,7 @@ def film(
     size: tuple[int, int] = (64, 96),
     rate: Fraction = Fraction(24),
 ) -> list[Frame]:
-    """Frames whose ground moves by ``shift`` (down, right) a frame, with another ground after ``cut``."""
+    """Returns frames whose background moves by ``shift`` (down, right) per frame, and changes after ``cut``."""
     made = []
     for index in range(frames):
         seed = 0 if cut is None or index < cut else 7
@@ -74,7 +74,7 @@ def write_film(
     aspect: Fraction | None = None,
     tags: tuple[int, int] | None = None,
 ) -> Path:
-    """Writes frames, with a tone as sound; ``times`` in units of the time base, ``tags`` are matrix and range."""
+    """Writes frames, optionally with a tone; ``times`` are in time base units, ``tags`` are matrix and range."""
     import av
 
     with av.open(str(path), "w") as container:
@@ -117,7 +117,7 @@ def _tone(stream, seconds: float) -> list:
 
 
 def packets_of(path: Path, kind: str) -> list[tuple]:
-    """Time, and bytes, of every packet of the streams of a kind."""
+    """Returns stream index, time and bytes of every packet of the streams of a type."""
     import av
 
     with av.open(str(path)) as container:
@@ -130,7 +130,7 @@ def packets_of(path: Path, kind: str) -> list[tuple]:
 
 
 def decoded(path: Path) -> list[np.ndarray]:
-    """Every frame as RGB."""
+    """Decodes every frame to RGB."""
     import av
 
     with av.open(str(path)) as container:
@@ -138,15 +138,15 @@ def decoded(path: Path) -> list[np.ndarray]:
 
 
 def stored(folder: Path, turn: int = 1) -> list[np.ndarray]:
-    """Every frame of a pass as the store keeps it: paint is compared here, since no encoder comes between."""
+    """Reads every frame of a pass from the store; comparing these avoids any influence of the encoder."""
     return [np.asarray(Image.open(path)) for path in sorted(folder.glob(f"*.{turn}.png"))]
 
 
 @contextlib.contextmanager
 def poisoned_memory(byte: int) -> Iterator[None]:
-    """Makes glibc fill new memory with a byte, so that whoever reads it before writing to it gives itself away.
+    """Makes glibc fill new memory with a byte, which exposes reads of uninitialized memory.
 
-    Does nothing where there is no glibc.
+    Does nothing without glibc.
     """
     try:
         perturb = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Small pictures and a small network, so that a whole run takes a fraction of a second."""
+"""Small images and a small network, so that an entire run takes a fraction of a second."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 
 def around(x: Tensor) -> Tensor:
-    """Pads by wrapping round, so that a picture and its tiling are seen alike."""
+    """Applies circular padding, so that an image and its tiling give the same features."""
     return F.pad(x, (1, 1, 1, 1), mode="circular")
 
 
 class TinyNetwork(nn.Module):
-    """Two random convolutions; a backbone like any other."""
+    """A backbone with two random convolutions."""
 
     name = "tiny"
     layer_names = ("relu1_1", "relu2_1")
@@ -39,7 +39,7 @@ LAYERS = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1", "relu2_1")
 
 
 def photograph(height: int = 64, width: int = 96) -> Tensor:
-    """A ramp with a disc on it."""
+    """Returns a color ramp with a disc on it."""
     y, x = torch.meshgrid(
         torch.linspace(0, 1, height), torch.linspace(0, 1.5, width), indexing="ij"
     )
@@ -48,7 +48,7 @@ def photograph(height: int = 64, width: int = 96) -> Tensor:
 
 
 def painting(height: int = 64, width: int = 64, seed: int = 1) -> Tensor:
-    """Colored stripes with some noise."""
+    """Returns colored stripes with some noise."""
     generator = torch.Generator().manual_seed(seed)
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     stripes = torch.stack([torch.sin((x + k * y) / (2 + k + seed)) for k in range(3)])

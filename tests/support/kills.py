@@ -1,7 +1,7 @@
-"""Ends a run after the n-th thing that it does to the disk, or at a moment, as a kill or a power cut would.
+"""Ends a run after its Nth file operation, or at a given time, like a kill or a power failure.
 
-A run is a function that is called in a process of its own, forked from a server that has imported everything, so that a
-kill costs a fraction of a second. Nothing of the run's own cleanup happens: the process leaves by ``os._exit``.
+A run is a function that is called in a separate process, forked from a server that has imported everything, so that a
+kill costs a fraction of a second. No cleanup code runs: the process exits through ``os._exit``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 DIED = 86
-"""Exit code of a run that was ended."""
+"""Exit code of a run that was ended on purpose."""
 
 PRELOADED = [
     "torch", "cv2", "av", "scenedetect", "scipy.ndimage", "tifffile", "impasto.cli", "impasto.cli._image",
@@ -28,11 +28,11 @@ PRELOADED = [
 ]  # fmt: skip
 
 Run = Callable[[Path, bool], None]
-"""Does its work in a folder; told whether it was ended there before. A function of a module."""
+"""A module-level function that does its work in a folder; the flag says whether the run was ended there before."""
 
 
 class Boundaries:
-    """Counts what is done to the files of a folder: open, write, fsync, rename, make and remove."""
+    """Counts the file operations in a folder: open, write, fsync, rename, create and delete."""
 
     def __init__(self, folder: Path, dies_at: int | None) -> None:
         self.count = 0
@@ -40,24 +40,24 @@ class Boundaries:
         self._counting = threading.Lock()
 
     def cross(self) -> None:
-        """Ends the process where it is to be ended."""
+        """Counts one operation, and exits the process at the requested one."""
         with self._counting:
             self.count += 1
             if self.count == self._dies_at:
                 os._exit(DIED)
 
     def falls_next(self) -> bool:
-        """Whether the process is ended at the next boundary."""
+        """Returns whether the process exits at the next operation."""
         return self.count + 1 == self._dies_at
 
     def concerns(self, path: Any) -> bool:
-        """Whether a path lies in the folder."""
+        """Returns whether a path is inside the folder."""
         if isinstance(path, int):
             return False
         return os.path.abspath(os.fsdecode(path)).startswith(self._folder)
 
     def install(self) -> None:
-        """Wraps the calls, in this process for good."""
+        """Patches the file functions of this process permanently."""
         for name in ("replace", "rename", "mkdir", "unlink", "remove", "rmdir", "open"):
             setattr(os, name, self._wrapped(getattr(os, name)))
         sync = os.fsync
@@ -93,7 +93,7 @@ class Boundaries:
 
 
 class _HalfWritten(io.FileIO):
-    """A file whose last write before the end is cut in half."""
+    """A file whose last write before the exit is truncated to half."""
 
     boundaries: Boundaries
 
@@ -128,13 +128,13 @@ def _child(run: Run, folder: Path, again: bool, dies_at: int | None) -> None:
 
 
 class Killer:
-    """Runs in folders below a place, and ends runs.
+    """Runs a function in subfolders of a folder, and kills it.
 
     Args:
         place: An empty folder.
-        run: What is run.
-        result: What a folder holds, to be compared with that of a run that nobody ended.
-        prepare: Puts the inputs into a folder.
+        run: The function to run.
+        result: Returns a folder's results, to compare with those of an uninterrupted run.
+        prepare: Creates the inputs in a folder.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Killer:
         self._names = names_in(whole)
 
     def folder(self, name: str) -> Path:
-        """A folder with the inputs."""
+        """Creates a folder with the inputs."""
         folder = self._place / name
         folder.mkdir()
         self._prepare(folder)
@@ -165,7 +165,7 @@ class Killer:
     def start(
         self, folder: Path, *, again: bool = False, dies_at: int | None = None, after: float | None = None
     ) -> int:  # fmt: skip
-        """Runs to its end, or until it is ended; gives the exit code."""
+        """Runs until completion or until killed; returns the exit code."""
         process = self._context.Process(target=_child, args=(self._run, folder, again, dies_at))
         process.start()
         process.join(after)
@@ -176,25 +176,25 @@ class Killer:
         return process.exitcode
 
     def said(self, folder: Path) -> str:
-        """What a run has printed."""
+        """Returns the output of a run."""
         path = self._place / f"{folder.name}.output"
         return path.read_text() if path.exists() else ""
 
     def check(self, folder: Path) -> None:
-        """Goes on where a run was ended, and compares."""
+        """Resumes an interrupted run and compares the results."""
         code = self.start(folder, again=True)
         assert code == 0, f"{folder.name}: {self.said(folder)}"
-        assert self._result(folder) == self._wanted, f"{folder.name}: another result"
-        assert names_in(folder) == self._names, f"{folder.name}: other files"
+        assert self._result(folder) == self._wanted, f"{folder.name}: different result"
+        assert names_in(folder) == self._names, f"{folder.name}: different files"
 
     def kill_at_boundary(self, number: int) -> None:
-        """Ends a run after the n-th boundary, and checks."""
+        """Ends a run after the Nth operation, and checks the resumed run."""
         folder = self.folder(f"boundary{number}")
         assert self.start(folder, dies_at=number) == DIED, self.said(folder)
         self.check(folder)
 
     def kill_after(self, seconds: float, name: str) -> None:
-        """Kills a run at a moment, twice, and checks."""
+        """Kills a run at a given time, twice, and checks the resumed run."""
         folder = self.folder(name)
         for again in (False, True):
             self.start(folder, again=again, after=seconds)
@@ -202,10 +202,10 @@ class Killer:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Every file below a folder."""
+    """Lists every file below a folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def spread(count: int, of: int) -> list[int]:
-    """So many numbers from 1 to ``of``, evenly."""
+    """Returns ``count`` evenly spaced numbers from 1 to ``of``."""
     return sorted({1 + round(n * (of - 1) / max(1, count - 1)) for n in range(min(count, of))})

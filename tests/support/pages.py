@@ -1,4 +1,4 @@
-"""A live page without a painter, and requests with any header, right or wrong."""
+"""A live page without a stylizer, and HTTP requests with arbitrary headers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WAIT_SECONDS = 60
 
 
 class Stage:
-    """In place of `Live`: remembers what it was switched to."""
+    """A substitute for `Live` that records switches."""
 
     def __init__(self, *looks: str) -> None:
         self.looks, self.chosen = looks, []
 
     def switch(self, name: str) -> None:
         if name not in self.looks:
-            raise UsageError("no such look")
+            raise UsageError("unknown look")
         self.chosen.append(name)
 
 
@@ -43,7 +43,7 @@ def frame(number: int, size: int = 32, look: str = "red") -> LiveFrame:
 
 
 def place(address: str) -> tuple[int, str]:
-    """Port and token of a printed address."""
+    """Returns the port and token of a printed address."""
     parts = urlsplit(address)
     assert parts.port is not None
     return parts.port, parse_qs(parts.query)["token"][0]
@@ -57,7 +57,7 @@ def begin(
     host: str = "127.0.0.1",
     body: bytes | None = None,
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-    """A request whose answer is not read yet; `headers` may replace Host."""
+    """Sends a request without reading the response body; `headers` may replace Host."""
     connection = http.client.HTTPConnection(host, port, timeout=WAIT_SECONDS)
     headers = dict(headers or {})
     connection.putrequest(method, target, skip_host="Host" in headers, skip_accept_encoding=True)
@@ -68,7 +68,7 @@ def begin(
 
 
 def ask(port: int, target: str, headers: Mapping[str, str] | None = None, **more) -> Answer:
-    """A request and its whole answer."""
+    """Sends a request and reads the entire response."""
     connection, response = begin(port, target, headers, **more)
     try:
         return Answer(response.status, response.headers, response.read())
@@ -81,8 +81,8 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    """Waits until it holds."""
+    """Waits until a condition holds."""
     ends = time.monotonic() + WAIT_SECONDS
     while not condition():
-        assert time.monotonic() < ends, "it never happened"
+        assert time.monotonic() < ends, "the condition never became true"
         time.sleep(0.02)

@@ -1,9 +1,9 @@
-"""The tests under several instruction sets, precisions and numbers of threads, as other processors would run them.
+"""Runs the tests with several instruction sets, precisions and thread counts, as other processors would.
 
 python tests/support/portable.py [--workers 2] [NAME ...]
 
-The fast suite runs once as on the oldest processor; the tests that compute run under every other configuration. Limits
-above what the processor has change nothing, so an older processor repeats itself and passes.
+The fast suite runs once as on the oldest processor; the numerical tests run with every other configuration. Limits
+above the processor's capabilities have no effect, so an older processor runs the same tests repeatedly.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ AVX2 = {
 
 
 class Configuration(NamedTuple):
-    """Which tests run in which environment."""
+    """Tests to run, and their environment."""
 
     tests: tuple[str, ...]
     environment: Mapping[str, str]
@@ -65,11 +65,11 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
     ),
     "native-three-threads": Configuration(COMPUTES, {"OMP_NUM_THREADS": "3"}),
 }
-"""By name. More threads than cores, and new memory filled with a byte, show what depends on either."""
+"""By name. More threads than cores, and new memory filled with a byte, expose code that depends on either."""
 
 
 def run(name: str, workers: str) -> bool:
-    """Runs one configuration; tells whether every test passed."""
+    """Runs one configuration and returns whether all tests passed."""
     tests, environment = CONFIGURATIONS[name]
     settings = " ".join(f"{key}={value}" for key, value in environment.items())
     print(f"== {name}: {settings}", flush=True)
@@ -84,16 +84,19 @@ def run(name: str, workers: str) -> bool:
 
 
 def main() -> int:
-    """Runs the configurations that were named, or all of them, and sums up."""
+    """Runs the named configurations, or all of them, and prints a summary."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"some of {', '.join(CONFIGURATIONS)}"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"configurations to run (default: all): {', '.join(CONFIGURATIONS)}",
     )
-    parser.add_argument("--workers", default="2", help="test processes")
+    parser.add_argument("--workers", default="2", help="number of test processes")
     args = parser.parse_args()
     for name in args.names:
         if name not in CONFIGURATIONS:
-            parser.error(f"no configuration {name!r}; choose from {', '.join(CONFIGURATIONS)}")
+            parser.error(f"unknown configuration {name!r}; choose from {', '.join(CONFIGURATIONS)}")
     failed = [name for name in args.names or CONFIGURATIONS if not run(name, args.workers)]
     print(f"failed: {', '.join(failed)}" if failed else "every configuration passed")
     return 1 if failed else 0

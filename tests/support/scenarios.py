@@ -1,4 +1,4 @@
-"""Runs that are ended by force: a film, a picture, a training and a study, as small as they come."""
+"""Minimal runs to be killed: a video, an image, a training run and a study."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ style_weight = 10.0
 
 
 class Smear:
-    """A stylizer that mixes everything that it is told, so that whatever is lost shows in every later frame."""
+    """A stylizer that mixes all of its context, so that any lost data shows in every later frame."""
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         image = 0.4 * (1 - frame)
@@ -57,7 +57,7 @@ class Smear:
 
 
 def smeared(clip: Path, out: Path, *, resume: bool = False, **options: Any) -> FilmJob:
-    """A film that is painted by `Smear`, without a network."""
+    """Returns a video job that uses `Smear`, without a network."""
     chosen = film_options("steady", **{"codec": "ffv1", **options})
     opened = open_clip(clip)
     folder, size = (
@@ -83,7 +83,7 @@ def paint_film(folder: Path, again: bool) -> None:
 
 def film_result(folder: Path) -> Any:
     frames = sorted((folder / "out.mkv.frames").glob("*.png"))
-    film = [pixels.tobytes() for pixels in decoded(folder / "out.mkv")]  # the file has a random UID
+    film = [pixels.tobytes() for pixels in decoded(folder / "out.mkv")]  # files have a random UID
     return [(path.name, path.read_bytes()) for path in frames], film
 
 

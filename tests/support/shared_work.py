@@ -1,4 +1,4 @@
-"""Work for child processes, in a module that imports nothing heavy."""
+"""Work for child processes, in a module without heavy imports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 def work(item):
-    """Returns the item with the process it was done in, unless it says otherwise."""
+    """Returns the item and the process ID, unless the item requests an exit, an error or a wait."""
     if item == "die":
         os._exit(3)
     if item == "raise":

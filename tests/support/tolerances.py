@@ -1,4 +1,4 @@
-"""How far two results may differ, by the precision that made them; the only such table."""
+"""Tolerances for comparing results, by the precision that produced them; this is the only such table."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ TOLERANCES: Mapping[torch.dtype, Mapping[str, float]] = {
     torch.bfloat16: {"rtol": 2e-2, "atol": 1e-2},
     torch.float16: {"rtol": 2e-3, "atol": 1e-3},
 }
-"""By dtype, for ``torch.testing.assert_close``, after one operation; tests of networks and runs give their own."""
+"""By dtype, for ``torch.testing.assert_close`` after one operation; tests of networks and runs define their own."""

@@ -369,7 +369,7 @@ def test_a_film_is_translated_and_goes_on_to_the_byte(tmp_path):
     assert len(list(going)) == 3
     going.assemble()
     np.testing.assert_array_equal(decoded(tmp_path / "a.mkv"), decoded(tmp_path / "b.mkv"))
-    with pytest.raises(UsageError, match="has a style of its own"):
+    with pytest.raises(UsageError, match="has a built-in style"):
         look_painter(options(look=tmp_path / "m.translator"), [photograph()])
 
 

@@ -1,4 +1,4 @@
-"""Pictures in and out, their colors and sizes."""
+"""Image input and output, color, and resampling."""
 
 from impasto.media.affine import apply_affine, fit_affine, guided_filter, transfer_affinely
 from impasto.media.color import (

@@ -1,4 +1,4 @@
-"""A change of color without a change of detail: locally affine, like a darkroom's dodging and toning."""
+"""Locally affine color transfer: changes the color of an image while keeping its detail."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["apply_affine", "fit_affine", "guided_filter", "transfer_affinely"]
 def transfer_affinely(
     content: Tensor, painted: Tensor, full: Tensor, *, radius_px: int, epsilon: float = 1e-3
 ) -> Tensor:
-    """Fits, around every pixel, the affine map from the content's colors to the painted ones, and applies it.
+    """Fits a local affine color map from the content to the stylized image and applies it to ``full``.
 
-    Edges and texture of the result are those of ``full``.
+    The result keeps the edges and texture of ``full``.
 
     Args:
-        content: ``(1, 3, h, w)`` in ``[0, 1]``, at the painted size.
-        painted: The same shape.
-        full: The content in the size to deliver, ``(1, 3, H, W)``.
-        radius_px: Of the windows, at the painted size.
-        epsilon: Variance of color below which a window counts as plain and takes the mean change.
+        content: ``(1, 3, h, w)`` in ``[0, 1]``, at the size of the stylized image.
+        painted: The stylized image, with the same shape.
+        full: The content at the output size, ``(1, 3, H, W)``.
+        radius_px: Window radius, in pixels of ``content``.
+        epsilon: Color variance below which a window counts as flat and gets the mean change only.
 
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``.
@@ -32,17 +32,17 @@ def transfer_affinely(
 def guided_filter(
     guide: Tensor, wanted: Tensor, full: Tensor, *, radius_px: int, epsilon: float = 1e-3
 ) -> Tensor:
-    """Smooths maps within the edges of a picture.
+    """Smooths maps while preserving the edges of a guide image.
 
-    The guided filter with a color guide (He, Sun and Tang 2013, eqs. 14 to 16), its coefficients enlarged (He and
-    Sun 2015, "Fast Guided Filter").
+    This is the guided filter with a color guide (He, Sun and Tang 2013, eqs. 14 to 16), with upsampled coefficients
+    (He and Sun 2015, "Fast Guided Filter").
 
     Args:
         guide: ``(1, 3, h, w)`` in ``[0, 1]``.
-        wanted: ``(1, C, h, w)``.
-        full: The guide in the size of the result, ``(1, 3, H, W)``.
-        radius_px: Of the windows.
-        epsilon: Variance of color below which a window counts as plain.
+        wanted: The maps to filter, ``(1, C, h, w)``.
+        full: The guide at the output size, ``(1, 3, H, W)``.
+        radius_px: Window radius.
+        epsilon: Color variance below which a window counts as flat.
 
     Returns:
         ``(1, C, H, W)``.
@@ -51,10 +51,10 @@ def guided_filter(
 
 
 def fit_affine(guide: Tensor, wanted: Tensor, *, radius_px: int, epsilon: float = 1e-3) -> Tensor:
-    """The affine map around every pixel, as `guided_filter` finds it.
+    """Fits an affine map around every pixel; see `guided_filter`.
 
     Returns:
-        ``(1, 4 C, h, w)``: slopes of the three channels for each of C, then offsets.
+        ``(1, 4 C, h, w)``: the slopes of the three guide channels for each of the C maps, then the offsets.
     """
     guide, wanted = guide[0].double(), wanted[0].double()  # (3, h, w), (C, h, w)
     channels, height, width = wanted.shape
@@ -71,7 +71,7 @@ def fit_affine(guide: Tensor, wanted: Tensor, *, radius_px: int, epsilon: float 
 
 
 def apply_affine(fields: Tensor, full: Tensor) -> Tensor:
-    """Maps a picture, ``(1, 3, H, W)``, by fields of any size, ``(1, 4 C, h, w)``, to ``(1, C, H, W)``."""
+    """Applies affine fields ``(1, 4 C, h, w)`` of any size to an image ``(1, 3, H, W)``; returns ``(1, C, H, W)``."""
     channels = fields.shape[1] // 4
     fields = F.interpolate(fields, full.shape[-2:], mode="bilinear", align_corners=False)[0]
     slope = fields[: 3 * channels].view(3, channels, *full.shape[-2:])
@@ -79,12 +79,12 @@ def apply_affine(fields: Tensor, full: Tensor) -> Tensor:
 
 
 def _products(one: Tensor, other: Tensor) -> Tensor:
-    """Every channel times every channel, ``(A, h, w)`` and ``(B, h, w)`` to ``(A B, h, w)``."""
+    """Returns all products of channels: ``(A, h, w)`` and ``(B, h, w)`` give ``(A B, h, w)``."""
     return (one[:, None] * other[None]).flatten(0, 1)
 
 
 def _box(image: Tensor, radius_px: int) -> Tensor:
-    """Mean over windows that are cut at the border, ``(C, h, w)``, by running sums."""
+    """Computes a box mean of ``(C, h, w)`` with running sums; windows are clipped at the border."""
     for axis in (-2, -1):
         length = image.shape[axis]
         sums = F.pad(image.cumsum(axis), (1, 0) if axis == -1 else (0, 0, 1, 0))

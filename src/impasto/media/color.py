@@ -1,4 +1,4 @@
-"""Color of pictures: luminance kept, linear and histogram transfer.
+"""Color operations: luminance, CIE Lab, and linear and histogram color transfer.
 
 Gatys, Bethge, Hertzmann and Shechtman 2017, "Controlling Perceptual Factors in Neural Style Transfer", section 5.
 """
@@ -26,25 +26,25 @@ XYZ = (
     (0.2126729, 0.7151522, 0.0721750),
     (0.0193339, 0.1191920, 0.9503041),
 )
-"""Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1)."""
+"""Matrix from linear sRGB to CIE XYZ under D65 (IEC 61966-2-1)."""
 
 WHITE = (0.95047, 1.0, 1.08883)
-"""XYZ of the D65 white."""
+"""XYZ of the D65 white point."""
 
 FLAT = 1e-5
-"""Added to variances, so that a picture of one color has a covariance that can be inverted."""
+"""Added to variances so that the covariance of a single-color image is invertible."""
 
 
 def luminance(image: Tensor) -> Tensor:
-    """Luma Y of YIQ: ``(B, 3, H, W) -> (B, 1, H, W)``, in ``[0, 1]``."""
+    """Returns luma Y of YIQ: ``(B, 3, H, W) -> (B, 1, H, W)``, in ``[0, 1]``."""
     weights = image.new_tensor(LUMA)[:, None, None]
     return (image * weights).sum(1, keepdim=True)
 
 
 def to_lab(image: Tensor) -> Tensor:
-    """CIE L*a*b* under D65 (CIE 15:2004, section 8.2.1) of sRGB ``(B, 3, H, W)`` in ``[0, 1]``.
+    """Converts sRGB ``(B, 3, H, W)`` in ``[0, 1]`` to CIE L*a*b* under D65 (CIE 15:2004, section 8.2.1).
 
-    L* runs from 0 to 100; a* and b* of sRGB colors stay within about -110 and 110.
+    L* ranges from 0 to 100; a* and b* of sRGB colors stay within about -110 and 110.
     """
     image = image.clamp(0, 1)
     linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
@@ -59,9 +59,9 @@ def to_lab(image: Tensor) -> Tensor:
 
 
 def keep_luminance_only(pastiche: Tensor, content: Tensor) -> Tensor:
-    """The content's chrominance under the pastiche's luminance (section 5.1, luminance-only transfer).
+    """Combines the pastiche's luminance with the content's chrominance (section 5.1, luminance-only transfer).
 
-    In YIQ a change of Y at fixed I and Q adds the same number to red, green and blue, so that is all it does.
+    In YIQ, changing Y at fixed I and Q adds the same value to red, green and blue, so no color conversion is needed.
 
     Args:
         pastiche: ``(B, 3, H, W)`` in ``[0, 1]``.
@@ -71,11 +71,11 @@ def keep_luminance_only(pastiche: Tensor, content: Tensor) -> Tensor:
 
 
 def color_moments(image: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean ``(B, 3, 1)`` and covariance ``(B, 3, 3)`` of the colors of ``(B, 3, H, W)``.
+    """Returns the mean ``(B, 3, 1)`` and covariance ``(B, 3, 3)`` of the colors of ``(B, 3, H, W)``.
 
     Args:
-        image: Of any range.
-        weight: ``(B, 1, H, W)``, what each pixel counts; all alike when None.
+        image: Values in any range.
+        weight: Weight of each pixel, ``(B, 1, H, W)``; uniform when None.
     """
     rows = image.flatten(2)  # (B, 3, N)
     if weight is None:
@@ -103,21 +103,21 @@ def transfer_linear(
     *,
     whiten: bool = False,
 ) -> Tensor:
-    """Gives a picture the mean and covariance of color of another (section 5.2, color histogram matching).
+    """Matches the color mean and covariance of one image to another (section 5.2, color histogram matching).
 
-    The linear map is the symmetric one, ``S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2)``, which moves colors least
-    (Monge-Kantorovich; Pitie and Kokaram 2007).
+    The linear map is the symmetric one, ``S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2)``, which changes colors the
+    least (Monge-Kantorovich; Pitie and Kokaram 2007).
 
     Args:
         source: ``(1, 3, H, W)`` in ``[0, 1]``.
         target: ``(1, 3, h, w)``.
-        source_weight: ``(1, 1, H, W)``, what each pixel counts; all alike when None.
-        target_weight: ``(1, 1, h, w)``, likewise.
-        whiten: Take the map of whitening and coloring instead (Li et al. 2017, "Universal Style Transfer", eqs. 1 and
-            2, on colors): ``T^(1/2) S^(-1/2)``, which moves colors farther.
+        source_weight: Weight of each source pixel, ``(1, 1, H, W)``; uniform when None.
+        target_weight: Weight of each target pixel, ``(1, 1, h, w)``; uniform when None.
+        whiten: Use whitening and coloring instead (Li et al. 2017, "Universal Style Transfer", eqs. 1 and 2, applied
+            to colors): ``T^(1/2) S^(-1/2)``, which changes colors more.
 
     Returns:
-        Of the source's shape, clamped to ``[0, 1]``.
+        An image of the source's shape, clamped to ``[0, 1]``.
     """
     own = color_moments(source.double(), source_weight)
     wanted = color_moments(target.double(), target_weight)
@@ -132,14 +132,14 @@ def transfer_linear(
 def color_map(
     source: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """The symmetric linear map between two `color_moments`: matrix ``(B, 3, 3)`` and offset ``(B, 3, 1)``."""
+    """Returns the symmetric linear map between two `color_moments`: matrix ``(B, 3, 3)`` and offset ``(B, 3, 1)``."""
     root, inverse = _power(source[1], 0.5), _power(source[1], -0.5)
     matrix = inverse @ _power(root @ target[1] @ root, 0.5, FLAT**2 / 10) @ inverse
     return matrix, target[0] - matrix @ source[0]
 
 
 def match_histogram(source: Tensor, target: Tensor) -> Tensor:
-    """Gives each channel the other picture's distribution of values.
+    """Matches the histogram of each channel to that of another image.
 
     Equal values stay equal: ties share the mean of the quantiles they cover.
 
@@ -148,7 +148,7 @@ def match_histogram(source: Tensor, target: Tensor) -> Tensor:
         target: ``(1, 3, h, w)``.
 
     Returns:
-        Of the source's shape.
+        An image of the source's shape.
     """
     matched = [
         _match_channel(s.flatten(), t.flatten()).view_as(s)

@@ -1,4 +1,4 @@
-"""Pictures of a training: what becomes of held-out pictures, and how the losses went."""
+"""Training reports as images: stylized validation images and loss curves."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ LEAST = 1e-6
 
 
 def draw_rows(rows: Sequence[Tensor]) -> Picture:
-    """Rows of ``(3, H, W)`` in ``[0, 1]``, one below the other; shorter ones are filled up with white."""
+    """Stacks rows of ``(3, H, W)`` in ``[0, 1]`` vertically and pads shorter rows with white."""
     width = max(row.shape[-1] for row in rows)
     filled = [F.pad(row.cpu(), (0, width - row.shape[-1]), value=1.0) for row in rows]
     return Picture.from_tensor(torch.cat(filled, dim=1)[None])
 
 
 def draw_curves(history: Sequence[Mapping[str, float]]) -> Picture:
-    """Every loss over the steps, on a logarithmic scale, where it is known.
+    """Plots every loss against the training step on a logarithmic scale, skipping missing values.
 
     Args:
-        history: At least one, each with ``step``.
+        history: At least one entry, each with a ``step``.
     """
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), "white")
     pen = ImageDraw.Draw(image)

@@ -1,4 +1,4 @@
-"""Files, folders and globs to a list of pictures."""
+"""Expands files, folders and globs to a list of images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["find_images", "is_image"]
 
 
 def find_images(patterns: Sequence[str | Path]) -> list[Path]:
-    """Lists pictures.
+    """Lists image files.
 
     Args:
-        patterns: Files (taken as they are, there or not), folders (the pictures in them, sorted by name), and globs.
+        patterns: Files (kept as given, even if they do not exist), folders (their images, sorted by name), and globs.
 
     Returns:
-        Paths in the order given, each once.
+        Paths in the given order, without duplicates.
 
     Raises:
-        InputError: A folder or glob holds no picture, a folder may not be read, or a name in it is not UTF-8.
+        InputError: A folder or glob contains no images, a folder is not readable, or a file name in it is not UTF-8.
     """
     found: list[Path] = []
     for pattern in patterns:
@@ -33,7 +33,7 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
             inside = _inside(path)
             if not inside:
                 raise InputError(
-                    f"there is no picture in the folder {path}; allowed are {', '.join(SUFFIXES)}."
+                    f"{path} contains no images; supported formats are {', '.join(SUFFIXES)}."
                 )
             found += inside
         elif glob.has_magic(str(pattern)) and not os.path.exists(path):
@@ -41,7 +41,7 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
             matches = [p for p in matches if is_image(p)]
             if not matches:
                 raise InputError(
-                    f"no picture matches {str(pattern)!r}; check it, and put it in quotes."
+                    f"no images match {str(pattern)!r}; check the pattern and quote it in the shell."
                 )
             found += matches
         else:
@@ -53,12 +53,14 @@ def _inside(folder: Path) -> list[Path]:
     try:
         found = sorted(path for path in folder.iterdir() if is_image(path))
     except PermissionError as error:
-        raise InputError(f"{folder} may not be read; change its permissions or copy it.") from error
+        raise InputError(
+            f"no permission to read {folder}; change its permissions or copy it."
+        ) from error
     for path in found:
         check_name(path)
     return found
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name is that of a picture that can be read."""
+    """Returns whether a path is a file with the extension of a supported image format."""
     return path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

@@ -1,4 +1,4 @@
-"""One run per output: a lock that tells who holds it."""
+"""Output lock: lets only one run at a time write an output, and reports which run holds it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from impasto.media.replace import sibling
 __all__ = ["OutputLock"]
 
 SAME_START_SECONDS = 1.0
-"""Start times of one process, read twice, differ by less: clocks are adjusted."""
+"""Tolerance when comparing start times of a process, which may shift when the clock is adjusted."""
 
 
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
-"""Errors of file systems that have no locks; there the file alone has to do."""
+"""Errors of file systems without lock support; on these, the lock file alone has to suffice."""
 
 
 @dataclass(frozen=True)
 class _Owner:
-    """A process: its number alone is not enough, because numbers are reused."""
+    """The process that holds a lock, identified by PID, host and start time, because PIDs are reused."""
 
     pid: int
     host: str
@@ -39,7 +39,7 @@ class _Owner:
 
     @property
     def runs(self) -> bool:
-        """Whether the process still runs, if it is of this machine."""
+        """Whether the process is still running; only meaningful on the same machine."""
         try:
             began = psutil.Process(self.pid).create_time()
         except psutil.NoSuchProcess:
@@ -54,27 +54,27 @@ def _this_process() -> _Owner:
 
 
 class OutputLock:
-    """Holds an output until `release`, the end of the process, or until nobody refers to it any more.
+    """Holds an output until `release` is called, the process ends, or the lock is garbage-collected.
 
-    The system's own lock on ``.OUT.lock`` ends with the process, whatever ends it; what is written in the file tells
-    others who holds it, and refuses where the folder is shared with another machine, whose locks may not be seen here.
-    Within one process the lock is held as often as it is asked for: whoever prepares a film a second time has
-    abandoned the first.
+    The operating system releases its lock on ``.OUT.lock`` when the process ends for any reason. The contents of the
+    file identify the holder for other runs, and also protect folders shared with other machines, whose locks may not
+    be visible here. Within one process the lock is reentrant: preparing the same video a second time means that the
+    first attempt was abandoned.
 
     Args:
-        out: The file or folder that is written.
+        out: The file or folder to be written.
 
     Raises:
-        OutputError: Another run holds it; the sentence tells which.
+        OutputError: Another run holds the lock; the message identifies it.
     """
 
     def __init__(self, out: Path) -> None:
         self.path = sibling(out.absolute(), ".lock", hidden=True)
         _hold(self.path, out)
-        self._end = weakref.finalize(self, _let_go, self.path)
+        self._end = weakref.finalize(self, _release, self.path)
 
     def release(self) -> None:
-        """Gives the output free; twice is once."""
+        """Releases the output; further calls have no effect."""
         self._end()
 
     def __enter__(self) -> OutputLock:
@@ -85,7 +85,7 @@ class OutputLock:
 
 
 _held: dict[Path, tuple[FileLock, int]] = {}
-"""Of this process: locks, and how often each is held."""
+"""The locks of this process and how many times each is held."""
 
 _holding = threading.RLock()
 
@@ -116,7 +116,7 @@ def _hold(path: Path, out: Path) -> None:
         _held[path] = (lock, 1)
 
 
-def _let_go(path: Path) -> None:
+def _release(path: Path) -> None:
     with _holding:
         if path not in _held:
             return
@@ -125,14 +125,14 @@ def _let_go(path: Path) -> None:
             _held[path] = (lock, count - 1)
             return
         del _held[path]
-        if _read(path) == _this_process():  # not after a fork, nor where someone took it over
+        if _read(path) == _this_process():  # not after a fork, nor if another run took it over
             with contextlib.suppress(OSError):
-                path.unlink()  # still locked: whoever waits for this file sees that it has no name any more
+                path.unlink()  # still locked, so a waiting process notices that the file was deleted
         lock.release()
 
 
 def _read(path: Path) -> _Owner | None:
-    """Who holds a lock; None where the file does not say so."""
+    """Reads the holder of a lock; returns None if the file does not name one."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return _Owner(int(values["pid"]), str(values["host"]), float(values["started"]))
@@ -142,16 +142,18 @@ def _read(path: Path) -> _Owner | None:
 
 def _not_locked(out: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
-    return OutputError(f"{out} cannot be locked ({reason}); choose another place.")
+    return OutputError(f"{out} cannot be locked ({reason}); choose another location.")
 
 
 def _refused(out: Path, path: Path, owner: _Owner | None) -> OutputError:
     if owner is None:
-        return OutputError(f"{out} is being written by another run; wait for it, or stop it first.")
+        return OutputError(
+            f"{out} is being written by another run; wait for it to finish or stop it."
+        )
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(owner.started))
-    who = f"process {owner.pid} on {owner.host}, which has run since {since}"
+    who = f"process {owner.pid} on {owner.host}, running since {since}"
     if owner.host != socket.gethostname():
         return OutputError(
-            f"{out} is being written by {who}; wait for it, or delete {path} if that run is over."
+            f"{out} is being written by {who}; wait for it to finish, or delete {path} if it has ended."
         )
-    return OutputError(f"{out} is being written by {who}; wait for it, or stop it first.")
+    return OutputError(f"{out} is being written by {who}; wait for it to finish or stop it.")

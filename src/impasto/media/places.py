@@ -1,4 +1,4 @@
-"""What may be written over: never an input, and unasked only what carries impasto's own mark."""
+"""Overwrite protection: inputs are never overwritten, and other files only if impasto wrote them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LONGEST_HEADER_BYTES = 100_000_000
 
 
 def files_of(path: Path) -> Iterator[Path]:
-    """The files that a name stands for.
+    """Yields the files that a path refers to.
 
     Args:
-        path: A file, a folder of pictures, or numbered pictures such as ``frames_%05d.png``.
+        path: A file, a folder of images, or a numbered image sequence such as ``frames_%05d.png``.
 
     Yields:
-        Files that exist, sorted; none for the name of something that ships with impasto.
+        Existing files, sorted; none if the path is the name of something bundled with impasto.
     """
     if path.is_file():
         yield path
@@ -49,11 +49,11 @@ def files_of(path: Path) -> Iterator[Path]:
 
 
 def hash_files(files: Iterable[Path], told: str = "") -> str:
-    """SHA-256 of the names, sizes and bytes of files.
+    """Returns the SHA-256 of the names, sizes and contents of files.
 
     Args:
-        files: In order.
-        told: What else decides.
+        files: The files, in order.
+        told: Additional text to include in the hash.
     """
     digest = hashlib.sha256(told.encode())
     for file in files:
@@ -65,14 +65,14 @@ def hash_files(files: Iterable[Path], told: str = "") -> str:
 
 
 def check_not_input(outs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
-    """Refuses an output that is also an input, under whatever name: links count as what they lead to.
+    """Checks that no output is also an input; links are resolved.
 
     Args:
-        outs: Files, or numbered pictures such as ``frames_%05d.png``.
-        inputs: Files, folders of pictures, or numbered pictures. Writing beside inputs, into their folder, is allowed.
+        outs: Files, or numbered image sequences such as ``frames_%05d.png``.
+        inputs: Files, folders of images, or numbered sequences. Writing a new file into an input folder is allowed.
 
     Raises:
-        UsageError: One is.
+        UsageError: An output is also an input.
     """
     written = {_identity(file): file for out in outs for file in files_of(out)}
     if not written:
@@ -82,25 +82,25 @@ def check_not_input(outs: Iterable[Path], inputs: Iterable[Path | None]) -> None
             same = written.get(_identity(file))
             if same is not None:
                 raise UsageError(
-                    f"{same} would be written over an input of this run, {file}; choose another name to write to."
+                    f"{same} would overwrite {file}, an input of this run; choose another output name."
                 )
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What `os.path.samefile` compares."""
+    """Returns the device and inode, which `os.path.samefile` compares."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
 
 def check_replaceable(path: Path, *, overwrite: bool = False) -> None:
-    """Refuses to replace a file that impasto did not make.
+    """Checks that a file may be replaced: it was written by impasto, or ``overwrite`` is set.
 
     Args:
-        path: A file, or numbered pictures such as ``frames_%05d.png``.
-        overwrite: Replace whatever is there.
+        path: A file, or a numbered image sequence such as ``frames_%05d.png``.
+        overwrite: Replace any existing file.
 
     Raises:
-        OutputError: It exists and carries no mark of impasto.
+        OutputError: The file exists and does not carry impasto's marker.
     """
     if overwrite:
         return
@@ -109,24 +109,23 @@ def check_replaceable(path: Path, *, overwrite: bool = False) -> None:
     for file in files_of(path) if "%" in path.name else [path]:
         if os.path.lexists(file) and not is_own(file):
             raise OutputError(
-                f"{file} exists and was not made by impasto; choose another name, or replace it with "
-                "--overwrite."
+                f"{file} exists and was not written by impasto; choose another name or pass --overwrite."
             )
 
 
 def check_outputs(
     outs: Sequence[Path], inputs: Iterable[Path | None], *, overwrite: bool = False
 ) -> None:
-    """Refuses to write over what is read, or unasked over what impasto did not make.
+    """Checks that outputs overwrite neither inputs nor, unless allowed, files that impasto did not write.
 
     Args:
-        outs: Files, or numbered pictures such as ``frames_%05d.png``.
-        inputs: Files, folders of pictures, or numbered pictures.
-        overwrite: Replace files that impasto did not make.
+        outs: Files, or numbered image sequences such as ``frames_%05d.png``.
+        inputs: Files, folders of images, or numbered image sequences.
+        overwrite: Replace files that impasto did not write.
 
     Raises:
-        UsageError: An output is an input.
-        OutputError: A file is somebody else's.
+        UsageError: An output is also an input.
+        OutputError: An existing file was not written by impasto.
     """
     check_not_input(outs, inputs)
     for out in outs:
@@ -134,15 +133,15 @@ def check_outputs(
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file carries the mark that impasto writes into its results; its content counts, not its name.
+    """Returns whether a file contains the marker that impasto writes into its outputs, whatever its name.
 
-    BMP pictures and fields of optical flow have no place for a mark.
+    BMP images and optical flow files cannot hold a marker.
     """
     try:
         if path.stat().st_size == 0:
             return False
         return any(carries(path) for carries in _tests_for(path.suffix.lower()))
-    except Exception:  # readers let damaged files of others raise anything
+    except Exception:  # readers may raise anything on damaged files
         return False
 
 
@@ -167,14 +166,14 @@ def _is_own_film(path: Path) -> bool:
 
 
 def _is_own_model(path: Path) -> bool:
-    """A graph of ONNX: its properties, whose names are short texts, stand at the end."""
+    """Checks an ONNX graph: its properties are short strings near the end of the file."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (1 << 16)))
         return b"impasto" in file.read()
 
 
 def _is_own_tensors(path: Path) -> bool:
-    """A file of safetensors: looks, translators and checkpoints name themselves in the header."""
+    """Checks a safetensors file: looks, translators and checkpoints are identified in the header."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(LONGEST_HEADER_BYTES, path.stat().st_size - 8):
@@ -185,7 +184,7 @@ def _is_own_tensors(path: Path) -> bool:
 
 
 def _is_own_archive(path: Path) -> bool:
-    """A checkpoint of torch, which is a zip: read as bytes, never unpickled."""
+    """Checks a PyTorch checkpoint, which is a zip archive; it is read as bytes and never unpickled."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Pictures from files: every common format, upright, in sRGB, with alpha and 16 bits kept."""
+"""Reads images: all common formats, upright, in sRGB, keeping alpha and 16-bit depth."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from impasto.media.source import check_source
 __all__ = ["MOST_PIXELS", "SUFFIXES", "opened_picture", "read_image"]
 
 MOST_PIXELS = 200_000_000
-"""Larger pictures are taken for a decompression bomb."""
+"""Images with more pixels are rejected as possible decompression bombs."""
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif",
 )  # fmt: skip
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-"""What Pillow may take a file for. It knows forty more, and one of them, PostScript, runs programs."""
+"""Formats that Pillow may decode. It supports about forty more, including PostScript, which runs programs."""
 
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 MOST_SCANS = 100
-"""A progressive JPEG has about ten."""
+"""Maximum number of scans; a progressive JPEG has about ten."""
 
-_PILLOW_LIMIT = threading.Lock()  # Pillow's own limit of pixels is one number for the whole process
+_PILLOW_LIMIT = threading.Lock()  # Pillow's pixel limit is global to the process
 ORIENTATION = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -41,18 +41,18 @@ UPRIGHT = {
 
 
 def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Picture:
-    """Reads a picture. Its contents decide the format, whatever its name says.
+    """Reads an image. The format is determined from the contents, not the file name.
 
     Args:
-        path: JPEG, PNG, WebP, TIFF, BMP, GIF (its first frame), AVIF; HEIC with the extra ``heif``.
-        max_pixels: Height times width above which the file is refused.
+        path: JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), AVIF; HEIC with the ``heif`` extra.
+        max_pixels: Maximum height times width.
 
     Returns:
-        Upright (EXIF), in sRGB (ICC), with alpha where the file has it, and 16 where the file has 16 bits.
+        An upright (EXIF) sRGB (ICC) picture, with alpha if the file has it, and 16 bits if the file has 16.
 
     Raises:
-        MissingFileError: There is no such file.
-        InputError: A folder, no picture, a truncated or too large one; one sentence says which.
+        MissingFileError: The file does not exist.
+        InputError: The path is a folder, not an image, truncated or too large; the message says which.
     """
     path = Path(path)
     with opened_picture(path, max_pixels) as image:
@@ -61,16 +61,16 @@ def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Picture:
 
 @contextlib.contextmanager
 def opened_picture(path: Path, max_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
-    """Opens a picture of one of the formats in `FORMATS`; nothing is decoded yet.
+    """Opens an image in one of the `FORMATS` without decoding it.
 
-    Whatever a decoder raises inside the block becomes an `InputError`: damaged files make the libraries raise errors
-    of every kind.
+    Errors raised by a decoder inside the block become an `InputError`, because libraries raise many kinds of errors
+    for damaged files.
 
     Raises:
-        MissingFileError: There is no such file.
-        InputError: It is no picture, is too large, or turns out to be damaged inside the block.
+        MissingFileError: The file does not exist.
+        InputError: The file is not an image, is too large, or turns out to be damaged inside the block.
     """
-    check_source(path, "picture")
+    check_source(path, "image")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -83,9 +83,9 @@ def opened_picture(path: Path, max_pixels: int = MOST_PIXELS) -> Iterator[Image.
     except Image.DecompressionBombError as error:
         raise _too_large(path, "too many", max_pixels) from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture that can be read; {_hint(path)}.") from error
+        raise InputError(f"{path} is not a readable image; {_hint(path)}.") from error
     except Exception as error:
-        raise InputError(f"{path} is damaged or cut short; get a whole copy of it.") from error
+        raise InputError(f"{path} is damaged or truncated; get a complete copy.") from error
 
 
 def _identified(path: Path, max_pixels: int) -> Image.Image:
@@ -112,46 +112,46 @@ def _register_heif(path: Path) -> None:
         import pillow_heif
     except ImportError as error:
         raise InputError(
-            f"{path} is HEIC, which needs one more library; install impasto[heif] or save it as JPEG."
+            f"{path} is HEIC, which requires an extra; install impasto[heif] or convert it to JPEG."
         ) from error
     pillow_heif.register_heif_opener()
 
 
 def _hint(path: Path) -> str:
     if path.suffix.lower() in SUFFIXES:
-        return "its contents are not what its name says"
-    return "allowed are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
+        return "its contents do not match its extension"
+    return "supported formats are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
 
 
 def _check_scans(path: Path, image: Image.Image) -> None:
-    """Refuses a progressive JPEG of so many passes over the picture that decoding would take minutes."""
+    """Rejects a progressive JPEG with so many scans that decoding would take minutes."""
     if image.format not in ("JPEG", "MPO"):
         return
     scans = path.read_bytes().count(b"\xff\xda")
     if scans > MOST_SCANS:
         raise InputError(
-            f"{path} stores its pixels in {scans} passes and at most {MOST_SCANS} are read; save it anew as JPEG."
+            f"{path} has {scans} JPEG scans, but the limit is {MOST_SCANS}; save it again as a regular JPEG."
         )
 
 
 def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise InputError(f"{path} has no pixels ({width}x{height}); give another picture.")
+        raise InputError(f"{path} has no pixels ({width}x{height}); choose another image.")
     if width * height > max_pixels:
         raise _too_large(path, f"{width}x{height}", max_pixels)
 
 
 def _too_large(path: Path, got: str, max_pixels: int) -> InputError:
     return InputError(
-        f"{path} has {got} pixels and at most {max_pixels / 1e6:g} million are read; make it smaller first."
+        f"{path} has {got} pixels, but the limit is {max_pixels / 1e6:g} million; resize it first."
     )
 
 
 def _decode(path: Path, image: Image.Image, max_pixels: int) -> Picture:
     notes: list[str] = []
     if getattr(image, "is_animated", False):
-        notes.append("only the first of its frames is used")
+        notes.append("only the first frame is used")
     turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
     profile = image.info.get("icc_profile")
     deep = _decode_deep(path, image, max_pixels)
@@ -160,17 +160,17 @@ def _decode(path: Path, image: Image.Image, max_pixels: int) -> Picture:
     image.load()
     image = ImageOps.exif_transpose(image)
     if turn is not None:
-        notes.append("turned upright by its EXIF orientation")
+        notes.append("rotated according to its EXIF orientation")
     if profile:
         image = _to_srgb(image, profile, notes)
     elif image.mode == "CMYK":
-        notes.append("CMYK without a profile was converted by the plain formula")
+        notes.append("CMYK without a color profile was converted with the standard formula")
     picture = Picture.from_pil(_plain_mode(image))
     return Picture(rgb=picture.rgb, alpha=picture.alpha, source=path, notes=tuple(notes))
 
 
 def _plain_mode(image: Image.Image) -> Image.Image:
-    """Modes of more than 8 bits that are left: 32-bit integers and floats, stretched from their own range."""
+    """Converts the remaining deep modes (32-bit integers and floats), rescaled from their own value range."""
     if image.mode not in ("I", "F", "I;16", "I;16B", "I;16L"):
         return image
     values = np.asarray(image, dtype=np.float64)
@@ -183,7 +183,7 @@ def _plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Converts by the embedded profile; a damaged one is told and passed over."""
+    """Converts to sRGB using the embedded profile; a damaged profile is noted and ignored."""
     alpha = image.getchannel("A") if "A" in image.getbands() else None
     if alpha is None and "transparency" in image.info:
         image = image.convert("RGBA")
@@ -196,7 +196,7 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
             image.convert(base), source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        notes.append("its color profile is damaged or does not fit, and was passed over")
+        notes.append("its color profile is damaged or does not match the image, and was ignored")
         return image
     if "srgb" not in name.lower():
         notes.append(f"converted from {name} to sRGB")
@@ -207,12 +207,12 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
 
 
 def _printable(text: str) -> str:
-    """A file's own words, fit for a terminal: without control characters, and short."""
+    """Returns text from a file in a form safe for terminals: short and without control characters."""
     return "".join(c for c in text if c.isprintable()).strip()[:60]
 
 
 def _decode_deep(path: Path, image: Image.Image, max_pixels: int) -> np.ndarray | None:
-    """16-bit PNG and TIFF as uint16 ``(H, W, C)``; None for anything else."""
+    """Decodes 16-bit PNG and TIFF to uint16 ``(H, W, C)``; returns None for anything else."""
     if image.format == "PNG":
         with path.open("rb") as file:
             header = file.read(26)
@@ -260,7 +260,7 @@ def _finish_deep(
         rgb = _deep_to_srgb(rgb, profile, notes)
     if turn is not None:
         rgb, alpha = _turned(rgb, turn), None if alpha is None else _turned(alpha, turn)
-        notes.append("turned upright by its EXIF orientation")
+        notes.append("rotated according to its EXIF orientation")
     return Picture(
         rgb=np.ascontiguousarray(rgb), alpha=alpha, bits=16, source=path, notes=tuple(notes)
     )
@@ -280,10 +280,10 @@ def _turned(array: np.ndarray, turn: Image.Transpose) -> np.ndarray:
 
 
 def _deep_to_srgb(rgb: np.ndarray, profile: bytes, notes: list[str]) -> np.ndarray:
-    """Moves 16-bit pixels by the 8-bit conversion's difference, which keeps their depth.
+    """Converts 16-bit pixels to sRGB by adding the change computed at 8 bits, which preserves their depth.
 
-    Pillow converts 8 bits only; the map from source to sRGB is smooth, so its change at the rounded color is
-    added to the fine one.
+    Pillow converts only 8 bits. The map from the source profile to sRGB is smooth, so the change at the rounded color
+    is added to the original value.
     """
     rounded = np.round(rgb * 255).astype(np.uint8)
     before: list[str] = []

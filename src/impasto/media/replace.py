@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever ends the process or the power."""
+"""Atomic file writes: a file appears complete or not at all, even after a crash or power failure."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = [
 ]
 
 LONGEST_STEM_BYTES = 100
-"""Longer names are cut and told apart by a hash: file systems allow 255 bytes a name, some fewer."""
+"""Longer names are truncated and made unique with a hash: file systems allow 255 bytes per name, some fewer."""
 
 LISTED_SECONDS = 10.0
-"""A folder is searched for leftovers at most this often, so that writing thousands of files into one stays fast."""
+"""Minimum time between scans of a folder for leftovers, so that writing thousands of files to it stays fast."""
 
 PARTIAL = re.compile(r"\.(?P<stem>.+)\.part(?P<process>\d+)(?P<suffix>\.[^.]*)?", re.DOTALL)
 
@@ -34,18 +34,18 @@ _partials: dict[Path, tuple[float, list[str]]] = {}
 
 
 def sibling(path: Path, ending: str, *, hidden: bool = False) -> Path:
-    """Names a file beside another: ``out.mp4`` with ``.frames`` is ``out.mp4.frames``.
+    """Returns the path of a file next to another: ``out.mp4`` with ``.frames`` gives ``out.mp4.frames``.
 
     Args:
         path: The file.
-        ending: Appended to its name, which is cut when it is long.
-        hidden: Whether the name begins with a dot.
+        ending: Appended to the name, which is truncated if it is long.
+        hidden: Whether to prefix the name with a dot.
     """
     return path.with_name(("." if hidden else "") + _short(path.name) + ending)
 
 
 def _short(name: str) -> str:
-    """A name of at most `LONGEST_STEM_BYTES` bytes, always the same for the same name."""
+    """Returns a name of at most `LONGEST_STEM_BYTES` bytes; deterministic."""
     whole = os.fsencode(name)
     if len(whole) <= LONGEST_STEM_BYTES:
         return name
@@ -54,7 +54,7 @@ def _short(name: str) -> str:
 
 
 def partial_path(path: Path) -> Path:
-    """Where this process writes a file until it is whole: ``.out.part1234.mp4``."""
+    """Returns the temporary path that this process uses while writing a file: ``.out.part1234.mp4``."""
     return _partial(path, str(os.getpid()))
 
 
@@ -64,12 +64,12 @@ def _partial(path: Path, process: str) -> Path:
 
 
 def is_partial(name: str) -> re.Match[str] | None:
-    """Matches the name of a file that `partial_path` gave, with groups ``stem``, ``process`` and ``suffix``."""
+    """Matches a file name created by `partial_path`, with groups ``stem``, ``process`` and ``suffix``."""
     return PARTIAL.fullmatch(name)
 
 
 def remove_partials(path: Path) -> None:
-    """Removes what processes that are gone left of a file; those that still run keep theirs."""
+    """Removes partial files left by processes that have ended; running processes keep theirs."""
     for name in _listed(path.absolute().parent):
         match = is_partial(name)
         if match is None or name != _partial(path, match["process"]).name:
@@ -80,7 +80,7 @@ def remove_partials(path: Path) -> None:
 
 
 def _listed(folder: Path) -> list[str]:
-    """Names of unfinished files in a folder, at most `LISTED_SECONDS` old."""
+    """Returns the partial file names in a folder, from a listing at most `LISTED_SECONDS` old."""
     now = time.monotonic()
     known = _partials.get(folder)
     if known is None or now - known[0] >= LISTED_SECONDS:
@@ -93,23 +93,23 @@ def _listed(folder: Path) -> list[str]:
 
 
 def runs(process: int) -> bool:
-    """Whether a process of this machine still runs."""
+    """Returns whether a process on this machine is still running."""
     import psutil
 
     return bool(psutil.pid_exists(process))
 
 
 def move_into_place(beside: Path, path: Path, *, durable: bool = True) -> None:
-    """Moves a whole file over the one of its name.
+    """Replaces a file with a complete one.
 
     Args:
-        beside: In the same folder.
-        path: Where to.
-        durable: Whether content, and then the name, reach the disk first, so that a power cut leaves the old file or
-            the new one, whole.
+        beside: The new file, in the same folder.
+        path: The destination.
+        durable: Whether to flush the content and then the folder entry to disk, so that a power failure leaves either
+            the complete old file or the complete new one.
 
     Raises:
-        OSError: It cannot be moved, or its content cannot be written to the disk.
+        OSError: The file cannot be moved or flushed to disk.
     """
     if durable:
         _sync(beside)
@@ -127,7 +127,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Passed over by systems that cannot (Windows, some network file systems)."""
+    """Flushes a folder entry; ignored where unsupported (Windows, some network file systems)."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -138,19 +138,19 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(
-    path: Path, remedy: str = "choose another place", *, durable: bool = True
+    path: Path, remedy: str = "choose another location", *, durable: bool = True
 ) -> Iterator[Path]:
-    """Gives a file beside to write to, and moves it into place when it is whole.
+    """Yields a temporary path to write to and moves the file into place when the block completes.
 
-    What an earlier process that was killed left of the same file is removed.
+    Partial files left by an earlier process that was killed are removed.
 
     Args:
-        path: Where to.
-        remedy: What to do where that cannot be written.
+        path: The destination.
+        remedy: What the error message suggests if the file cannot be written.
         durable: See `move_into_place`.
 
     Raises:
-        OutputError: The place cannot be written; nothing half-written is left.
+        OutputError: The file cannot be written; no partial file is left.
     """
     remove_partials(path)
     beside = partial_path(path)

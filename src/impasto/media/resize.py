@@ -1,4 +1,4 @@
-"""Sizes and resampling. Shrinking averages over area, so that fine texture does not turn into moire."""
+"""Resizing and resampling. Downscaling is antialiased to avoid moire in fine texture."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = [
 
 
 def size_to_fit(size: tuple[int, int], long_edge_px: int) -> tuple[int, int]:
-    """Scales a size so that its long edge is as asked, keeping the aspect.
+    """Scales a size to a given long edge, keeping the aspect ratio.
 
     Args:
         size: Height and width in pixels, each at least 1.
         long_edge_px: At least 1.
 
     Returns:
-        Height and width, each at least 1 whatever the aspect.
+        Height and width, each at least 1 for any aspect ratio.
     """
     height, width = size
     scale = long_edge_px / max(height, width)
@@ -36,12 +36,12 @@ def size_to_fit(size: tuple[int, int], long_edge_px: int) -> tuple[int, int]:
 
 
 def resize(image: Tensor, size: tuple[int, int], *, clamp: bool = True) -> Tensor:
-    """Resamples ``(B, C, H, W)`` to ``(height, width)``, bicubic, antialiased.
+    """Resamples ``(B, C, H, W)`` to ``(height, width)`` with antialiased bicubic interpolation.
 
     Args:
         image: Float.
         size: Height and width in pixels.
-        clamp: Hold the result within ``[0, 1]``, which bicubic overshoots at edges.
+        clamp: Clamp the result to ``[0, 1]``, because bicubic interpolation overshoots at edges.
     """
     if image.shape[-2:] == size:
         return image
@@ -50,18 +50,18 @@ def resize(image: Tensor, size: tuple[int, int], *, clamp: bool = True) -> Tenso
 
 
 def resize_to_fit(image: Tensor, long_edge_px: int) -> Tensor:
-    """Resamples ``(B, C, H, W)`` so that its long edge is as asked, keeping the aspect."""
+    """Resamples ``(B, C, H, W)`` to a given long edge, keeping the aspect ratio."""
     return resize(image, size_to_fit((image.shape[-2], image.shape[-1]), long_edge_px))
 
 
 def pad_to(image: Tensor, multiple: int, *, least: int = 1, mirrored: bool = False) -> Tensor:
-    """Enlarges a picture down and to the right up to a multiple and to ``least``; the caller cuts that off again.
+    """Pads an image at the bottom and right to a multiple and a minimum size; the caller crops the result.
 
     Args:
         image: ``(B, C, H, W)``.
-        multiple: Of which both sides are to be.
-        least: What they are at least; itself a multiple.
-        mirrored: Mirror the picture where it is large enough for that; else the last rows and columns are repeated.
+        multiple: Both sides become multiples of this.
+        least: Minimum side length; itself a multiple.
+        mirrored: Use reflection padding if the image is large enough; otherwise the edge pixels are replicated.
     """
     height, width = image.shape[-2:]
     down, right = (max(-side % multiple, least - side) for side in (height, width))
@@ -72,27 +72,27 @@ def pad_to(image: Tensor, multiple: int, *, least: int = 1, mirrored: bool = Fal
 
 
 def box_mean(image: Tensor, radius_px: int) -> Tensor:
-    """Mean over a square of ``2 * radius_px + 1`` px of ``(B, C, H, W)``; edges are repeated."""
+    """Computes the mean over a square of ``2 * radius_px + 1`` px in ``(B, C, H, W)``, with replicated edges."""
     side = 2 * radius_px + 1
     padded = F.pad(image, (radius_px,) * 4, mode="replicate")
     return over_windows(padded, side, torch.add) / side**2
 
 
 def over_windows(image: Tensor, side_px: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Joins all values of each square window, in steps that grow as the logarithm of its side.
+    """Reduces each square window with a binary operation, in a number of steps logarithmic in its side.
 
-    Several times faster than the poolings of torch on a CPU, whose steps grow as the side.
+    This is several times faster than PyTorch's pooling on a CPU, whose cost is linear in the side.
 
     Args:
-        image: ``(B, C, H, W)``; ``side_px - 1`` less of height and width come out.
-        side_px: Of the window.
-        join: Of two values, in any grouping: `torch.add`, `torch.maximum`.
+        image: ``(B, C, H, W)``; the output is ``side_px - 1`` smaller in height and width.
+        side_px: Side length of the window.
+        join: Associative operation on two values, such as `torch.add` or `torch.maximum`.
     """
     for axis in (-1, -2):
         length = image.shape[axis] - side_px + 1
         part, reach, begins = image, 1, 0
         pieces = []
-        # part joins windows of reach, which doubles; the side is a sum of some of those
+        # part reduces windows of length reach, which doubles; the side is a sum of such lengths
         while reach <= side_px:
             if side_px & reach:
                 pieces.append(part.narrow(axis, begins, length))
@@ -106,13 +106,13 @@ def over_windows(image: Tensor, side_px: int, join: Callable[[Tensor, Tensor], T
 
 
 def shifted(image: Tensor, down: int, right: int, *, beyond: float | None = None) -> Tensor:
-    """What lies so many whole pixels down and to the right in ``(B, C, H, W)``; nothing is resampled.
+    """Shifts the view into ``(B, C, H, W)`` by whole pixels: ``result(y, x) = image(y + down, x + right)``.
 
     Args:
-        image: The picture.
-        down: In pixels; upwards where negative.
-        right: In pixels; to the left where negative.
-        beyond: Value beyond the border; its edges are repeated when None.
+        image: The image.
+        down: In pixels; negative values point up.
+        right: In pixels; negative values point left.
+        beyond: Value outside the border; the edge pixels are replicated when None.
     """
     height, width = image.shape[-2:]
     edge = (max(abs(down), abs(right)),) * 4

@@ -1,4 +1,4 @@
-"""Checks of a file that a person names, before anything tries to decode it."""
+"""Checks an input file before anything tries to decode it."""
 
 from __future__ import annotations
 
@@ -11,43 +11,46 @@ __all__ = ["check_name", "check_source"]
 
 
 def check_source(path: Path, kind: str) -> None:
-    """Refuses what cannot be read as a file.
+    """Checks that a path can be read as a file.
 
     Args:
         path: The file.
-        kind: What it should be, for the sentence: ``"picture"``.
+        kind: The expected kind of file for the error message, such as ``"image"``.
 
     Raises:
-        MissingFileError: There is no such file.
-        InputError: Its name is not UTF-8; it is a folder, a pipe or a device; it is empty, or may not be read.
+        MissingFileError: The file does not exist.
+        InputError: The name is not UTF-8, the path is a folder, a pipe or a device, or the file is empty or
+            unreadable.
     """
     check_name(path)
     try:
         if path.is_dir():
-            raise InputError(f"{path} is a folder; give a {kind}.")
+            raise InputError(f"{path} is a folder; the {kind} must be a file.")
         if not path.exists():
-            raise MissingFileError(f"there is no file {path}; {_near(path)}")
+            raise MissingFileError(f"{path} does not exist; {_near(path)}")
         if not path.is_file():
-            raise InputError(f"{path} is a pipe or a device; give a {kind} in a file.")
+            raise InputError(f"{path} is a pipe or device; the {kind} must be a regular file.")
         if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty; give a {kind}.")
+            raise InputError(f"{path} is empty; choose another file.")
         with path.open("rb"):
             pass
     except PermissionError as error:
-        raise InputError(f"{path} may not be read; change its permissions or copy it.") from error
+        raise InputError(
+            f"no permission to read {path}; change its permissions or copy it."
+        ) from error
     except OSError as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{_shortened(str(path))} cannot be opened ({error.strerror}); give another {kind}."
+            f"{_shortened(str(path))} cannot be opened ({error.strerror}); choose another file."
         ) from error
 
 
 def check_name(path: Path) -> None:
-    """Refuses a name that is not UTF-8, which libraries and settings files cannot hold.
+    """Checks that a file name is UTF-8, because libraries and settings files cannot represent other names.
 
     Raises:
-        InputError: It is not.
+        InputError: The name is not UTF-8.
     """
     try:
         str(path).encode()

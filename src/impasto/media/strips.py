@@ -1,4 +1,4 @@
-"""Large pictures in strips of rows: what sees only so far need not hold all at once."""
+"""Processes large images in horizontal strips, to bound the memory of functions with a limited receptive field."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["in_strips"]
 def in_strips(
     run: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, reach: int, rows: int
 ) -> tuple[Tensor, ...]:
-    """Runs what sees no farther than ``reach`` rows on strips of ``rows`` rows, and joins what comes out.
+    """Applies a function with a limited receptive field to strips of rows and joins the results.
 
     Args:
-        run: Keeps the number of rows in proportion.
+        run: The function; its outputs must scale with the number of input rows.
         x: ``(B, C, H, W)``.
-        reach: So many rows of the neighbors are shown with a strip.
-        rows: 0 for one strip.
+        reach: Rows that the receptive field extends beyond a strip; strips overlap their neighbors by as much.
+        rows: Rows per strip; 0 processes everything at once.
     """
     height = x.shape[-2]
     if rows <= 0 or height <= rows + 2 * reach:

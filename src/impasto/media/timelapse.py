@@ -1,4 +1,4 @@
-"""A film of the painting being made: GIF with Pillow, MP4 with PyAV."""
+"""Time-lapse of the optimization: GIF with Pillow, MP4 with PyAV."""
 
 from __future__ import annotations
 
@@ -25,34 +25,32 @@ GIF_LONG_EDGE_PX = 480
 
 
 def check_timelapse(path: Path) -> None:
-    """Refuses a place or format that cannot be written.
+    """Checks that a time-lapse can be written to a path.
 
     Raises:
-        UsageError: Neither .gif nor .mp4, or .mp4 without PyAV.
-        OutputError: There is no such folder.
+        UsageError: The extension is neither .gif nor .mp4, or PyAV is missing for .mp4.
+        OutputError: The folder does not exist.
     """
     if path.suffix.lower() not in (".gif", ".mp4"):
-        raise UsageError(
-            f"--timelapse got {path.name!r}; allowed are names ending in .gif or .mp4."
-        )
+        raise UsageError(f"--timelapse must end in .gif or .mp4; got {path.name!r}.")
     if not path.absolute().parent.is_dir():
         raise OutputError(
-            f"there is no folder {path.absolute().parent} for the film; make it first."
+            f"the time-lapse folder {path.absolute().parent} does not exist; create it first."
         )
     if path.suffix.lower() == ".mp4":
         try:
             import av  # noqa: F401
         except ImportError as error:
             raise UsageError(
-                "an .mp4 needs PyAV; install impasto[video], or give a name ending in .gif."
+                "writing .mp4 requires PyAV; install impasto[video] or use a name ending in .gif."
             ) from error
 
 
 class Timelapse:
-    """Collects pictures of one size and writes the film at the end, beside and moved into place.
+    """Collects images of one size and writes the video at the end, atomically.
 
     Args:
-        path: A name ending in .gif or .mp4.
+        path: A file name ending in .gif or .mp4.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,13 +87,13 @@ class Timelapse:
             codec.color_range, codec.colorspace = 1, 1
             codec.color_primaries, codec.color_trc = 1, 1
         video = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        # Tagging is not converting: the matrix has to be asked for as well.
+        # Color tags do not convert pixels, so the matrix must be requested here as well.
         video = video.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         for packet in self._stream.encode(video):
             self._container.mux(packet)
 
     def close(self) -> None:
-        """Writes the film; the last picture is held for a second."""
+        """Writes the video; the last image is held for one second."""
         if self._gif:
             held = [1000 // FRAMES_PER_SECOND] * (len(self._gif) - 1) + [1000]
             remove_partials(self._path)

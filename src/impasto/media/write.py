@@ -1,4 +1,4 @@
-"""Pictures to files: beside and moved into place, in sRGB, with the settings of the run inside."""
+"""Writes images atomically, in sRGB, with the settings of the run as metadata."""
 
 from __future__ import annotations
 
@@ -45,57 +45,58 @@ DEEP = (".png", ".tif", ".tiff")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 PROFILE_DATE = (2000, 1, 1, 0, 0, 0)
 MARK = "impasto:"
-"""Stands before the settings in EXIF, GIF and TIFF texts, so that they are told from other people's."""
+"""Prefix of the settings in EXIF, GIF and TIFF text, which distinguishes them from other text."""
 
 OWN = {"impasto": "{}"}
-"""What a picture without settings carries, so that the next run knows that it may replace it."""
+"""Metadata of an image without settings, so that later runs know that they may replace it."""
 
 
 def check_output(path: str | Path) -> None:
-    """Refuses, before anything is painted, a place that cannot be written.
+    """Checks that an image can be written to a path, before any work starts.
 
     Raises:
-        UsageError: The name's ending is of no format that can be written.
-        OutputError: The folder is missing or not writable, or the place is a folder.
+        UsageError: The extension is not a supported format.
+        OutputError: The folder does not exist or is not writable, or the path is a folder.
     """
     path = Path(path)
     check_suffix(path, WRITABLE)
-    check_place(path, "picture")
+    check_place(path, "image")
 
 
 def check_suffix(path: Path, allowed: Iterable[str]) -> str:
-    """Gives the ending of a name, in small letters.
+    """Returns the extension of a file name in lower case.
 
     Raises:
-        UsageError: It is none of those that are allowed.
+        UsageError: The extension is not allowed.
     """
     suffix, names = path.suffix.lower(), list(allowed)
     if suffix not in names:
         near = difflib.get_close_matches(suffix, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(
-            f"{path.name!r} ends in {suffix or 'nothing'}; allowed are {', '.join(names)}.{hint}"
+            f"{path.name!r} has {f'the extension {suffix}' if suffix else 'no extension'}; "
+            f"allowed are {', '.join(names)}.{hint}"
         )
     return suffix
 
 
 def check_place(path: Path, kind: str) -> None:
-    """Refuses a place that cannot be written.
+    """Checks that a file can be written to a path.
 
     Args:
-        path: Where to.
-        kind: What is written, for the sentence.
+        path: The destination.
+        kind: What is written, used in the error message.
 
     Raises:
-        OutputError: The folder is missing or not writable, or the place is a folder.
+        OutputError: The folder does not exist or is not writable, or the path is a folder.
     """
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise OutputError(f"there is no folder {folder} to write {path.name} to; make it first.")
+        raise OutputError(f"the folder {folder} for {path.name} does not exist; create it first.")
     if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a {kind}.")
+        raise OutputError(f"{path} is a folder; give a file name for the {kind}.")
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder} may not be written to; choose another folder.")
+        raise OutputError(f"no permission to write to {folder}; choose another folder.")
 
 
 def write_image(
@@ -107,22 +108,22 @@ def write_image(
     bits: int | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Writes a picture; the format goes by the name's ending.
+    """Writes an image; the extension determines the format.
 
     Args:
-        path: Where to.
-        picture: What; its alpha is laid on white where the format has none.
-        quality: 1 to 100, of JPEG, WebP and AVIF.
-        subsampling: Of JPEG: ``4:4:4``, ``4:2:2`` or ``4:2:0``.
-        bits: 8, or 16 for PNG and TIFF; the picture's own where the format can when not given.
-        metadata: Texts by name, to be read back by `read_metadata`; when not given, only impasto's mark.
+        path: The destination.
+        picture: The image; it is blended onto white if the format does not support alpha.
+        quality: 1 to 100, for JPEG, WebP and AVIF.
+        subsampling: Chroma subsampling of JPEG: ``4:4:4``, ``4:2:2`` or ``4:2:0``.
+        bits: 8, or 16 for PNG and TIFF; by default the picture's own depth if the format supports it.
+        metadata: Strings by name, readable with `read_metadata`; by default only impasto's marker.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: An unknown format, subsampling or depth.
-        OutputError: The place cannot be written; nothing half-written is left.
+        UsageError: The format, subsampling or bit depth is not supported.
+        OutputError: The file cannot be written; no partial file is left.
     """
     path = Path(path)
     check_output(path)
@@ -130,10 +131,12 @@ def write_image(
     depth = bits or (picture.bits if suffix in DEEP else 8)
     if depth not in (8, 16) or (depth == 16 and suffix not in DEEP):
         raise UsageError(
-            f"{path.name} cannot have {depth} bits; 16 go into .png and .tif, 8 into all."
+            f"{path.name} does not support {depth} bits; 16 bits require .png or .tif, all others use 8."
         )
     if subsampling not in SUBSAMPLINGS:
-        raise UsageError(f"subsampling {subsampling!r} is none of {', '.join(SUBSAMPLINGS)}.")
+        raise UsageError(
+            f"subsampling must be one of {', '.join(SUBSAMPLINGS)}; got {subsampling!r}."
+        )
     if suffix not in WITH_ALPHA and picture.alpha is not None:
         cover = picture.alpha[..., None]
         picture = Picture(rgb=picture.rgb * cover + (1 - cover), bits=picture.bits)
@@ -145,9 +148,9 @@ def write_image(
 
 @functools.cache
 def _srgb() -> bytes:
-    """The sRGB profile, with a fixed date and no ID in its header, so that equal pictures are equal files.
+    """Returns the sRGB profile with a fixed date and no ID, so that identical images give identical files.
 
-    ICC.1:2022, section 7.2: the date and time of creation are bytes 24 to 35, the profile ID is bytes 84 to 99.
+    ICC.1:2022, section 7.2: the creation date and time are bytes 24 to 35, the profile ID is bytes 84 to 99.
     """
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[24:36] = struct.pack(">6H", *PROFILE_DATE)
@@ -207,7 +210,7 @@ def _write_tiff(path: Path, pixels: np.ndarray, text: str) -> None:
 
 
 def _deep_png(pixels: np.ndarray, text: str) -> bytes:
-    """16 bits a channel, which Pillow does not write in color; each row is stored as differences (filter 1)."""
+    """Encodes a 16-bit color PNG, which Pillow does not write; rows are stored as differences (filter 1)."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)  # (H, W * channels * 2)
     step = channels * 2
@@ -228,29 +231,29 @@ def _deep_png(pixels: np.ndarray, text: str) -> bytes:
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder to write to, and those above it.
+    """Creates an output folder and its parents.
 
     Raises:
-        OutputError: It cannot be made.
+        OutputError: The folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be made ({error.strerror}); choose another place."
+            f"{path} cannot be created ({error.strerror}); choose another location."
         ) from error
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Reads back the texts that `write_image` put in; empty when there are none.
+    """Reads the strings that `write_image` stored; empty if there are none.
 
     Raises:
-        InputError: The file is no picture that can be read.
+        InputError: The file is not a readable image.
     """
     with opened_picture(Path(path)) as image:
         if image.format == "PNG":
             if "impasto" not in image.info:
-                image.load()  # texts may stand after the pixels
+                image.load()  # text chunks may follow the pixels
             text = image.info.get("impasto", "")
         elif image.format == "GIF":
             text = _marked(image.info.get("comment", b"").decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""Options that make libx264 give the same film for the same frames on every processor."""
+"""Options that make libx264 deterministic across processors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["repeatable_x264"]
 
 
 def repeatable_x264() -> dict[str, str]:
-    """Options for libx264, to be merged with others.
+    """Returns options for libx264, to be merged with others.
 
-    With AVX-512 its macroblock tree reads memory that it has not written, unless the width is a multiple of 128 px, so
-    that the same frames give different files. AVX2 gives the same quality at the same speed.
+    With AVX-512, its macroblock tree reads uninitialized memory unless the width is a multiple of 128 px, so that the
+    same frames can give different files. AVX2 gives the same quality at the same speed.
     """
     return {"x264-params": "asm=avx2"} if has_avx512() else {}

@@ -1,4 +1,4 @@
-"""Where pixels move: flow, warping, reliability, shots; needs the extra ``video`` for OpenCV."""
+"""Optical flow, warping, reliability masks and shot detection; requires the ``video`` extra for OpenCV."""
 
 from impasto.motion.files import FlowCache, FlowFiles, read_flow, write_flow
 from impasto.motion.flow import (

@@ -1,4 +1,4 @@
-"""Flow on disk: Middlebury's .flo and KITTI's 16-bit PNG."""
+"""Optical flow files: Middlebury .flo and KITTI 16-bit PNG."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ PNG_HEADER = struct.Struct(f">{len(PNG_START)}sIIBB")
 PNG_RGB = 2
 PNG_MOST_BYTES_A_PIXEL, PNG_MOST_EXTRA_BYTES = 7, 1 << 20
 MOST_VECTORS = 64_000_000
-"""Of one field; twice a frame of 8K."""
+"""Maximum size of one flow field; about twice an 8K frame."""
 
 FIELDS = 2
-"""Raised when estimators find other fields than before, so that a cache of old ones is not read."""
+"""Version of the estimators' output; increment it to invalidate cached flow."""
 
 
 def read_flow(path: str | Path) -> tuple[Tensor, Tensor]:
-    """Reads a field.
+    """Reads an optical flow field.
 
     Args:
-        path: ``.flo`` (Baker et al. 2011) or KITTI's ``.png`` (Geiger et al. 2013).
+        path: ``.flo`` (Baker et al. 2011) or KITTI ``.png`` (Geiger et al. 2013).
 
     Returns:
-        Flow ``(1, 2, H, W)`` in pixels, 0 where it is unknown, and ``(1, 1, H, W)``, 1 where it is known.
+        Flow ``(1, 2, H, W)`` in pixels, 0 where unknown, and a mask ``(1, 1, H, W)``, 1 where the flow is known.
 
     Raises:
-        MissingFileError: There is no such file.
-        InputError: It is no field.
+        MissingFileError: The file does not exist.
+        InputError: The file is not an optical flow field.
     """
     path = Path(path)
     if not path.exists():
-        raise MissingFileError(f"there is no flow {path}; check the name.")
+        raise MissingFileError(f"the flow file {path} does not exist; check the name.")
     field = _read_kitti(path) if path.suffix.lower() == ".png" else _read_flo(path)
     known = np.isfinite(field).all(2) & (np.abs(field).max(2) < FLO_UNKNOWN)
     field = np.where(known[..., None], field, 0).astype(np.float32)
@@ -64,13 +64,13 @@ def _read_flo(path: Path) -> np.ndarray:
         head = stream.read(FLO_HEADER_BYTES)
         if len(head) < FLO_HEADER_BYTES or head[:4] != np.array(FLO_MAGIC, "<f4").tobytes():
             raise InputError(
-                f"{path} is not a .flo file; allowed are Middlebury's .flo and KITTI's .png."
+                f"{path} is not a .flo file; supported formats are Middlebury .flo and KITTI .png."
             )
         width, height = (int(n) for n in np.frombuffer(head, "<i4", 2, 4))
         _check_pixels(path, width, height)
         wanted = 8 * width * height
         if path.stat().st_size < FLO_HEADER_BYTES + wanted:
-            raise InputError(f"{path} is cut short; it should hold {width}x{height} vectors.")
+            raise InputError(f"{path} is truncated; it should contain {width}x{height} vectors.")
         return np.frombuffer(stream.read(wanted), "<f4").reshape(height, width, 2)
 
 
@@ -88,10 +88,10 @@ def _read_kitti(path: Path) -> np.ndarray:
         data = head + stream.read(PNG_MOST_BYTES_A_PIXEL * width * height + PNG_MOST_EXTRA_BYTES)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            image.verify()  # its checksums; the decoder would print what is wrong
+            image.verify()  # verify checksums first, because the decoder prints its errors
         pixels = imagecodecs.png_decode(data)
     except Exception as error:  # the decoder has its own exceptions
-        raise InputError(f"{path} is damaged or cut short; get a whole copy of it.") from error
+        raise InputError(f"{path} is damaged or truncated; get a complete copy.") from error
     if pixels.shape != (height, width, 3) or pixels.dtype != np.uint16:
         raise _not_kitti(path)
     horizontal, vertical, valid = (pixels[..., i].astype(np.float32) for i in range(3))
@@ -102,7 +102,7 @@ def _read_kitti(path: Path) -> np.ndarray:
 
 def _not_kitti(path: Path) -> InputError:
     return InputError(
-        f"{path} is not a flow of KITTI (a 16-bit PNG in color); give one, or a .flo."
+        f"{path} is not a KITTI flow file (16-bit color PNG); use one, or a .flo file."
     )
 
 
@@ -110,7 +110,7 @@ def _not_kitti(path: Path) -> InputError:
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         if not path.is_file():
-            raise InputError(f"{path} is not a regular file; give a .flo or .png with flow.")
+            raise InputError(f"{path} is not a regular file; use a .flo or .png flow file.")
         with path.open("rb") as stream:
             yield stream
     except OSError as error:
@@ -120,19 +120,19 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _check_pixels(path: Path, width: int, height: int) -> None:
-    """Refuses a size that no film has, before memory is taken for it."""
+    """Rejects implausible sizes before any memory is allocated."""
     if width < 1 or height < 1 or width * height > MOST_VECTORS:
         raise InputError(
-            f"{path} says that it holds {width}x{height} vectors; allowed are 1 to {MOST_VECTORS / 1e6:g} million."
+            f"{path} declares {width}x{height} vectors; allowed are 1 to {MOST_VECTORS / 1e6:g} million."
         )
 
 
 def write_flow(path: str | Path, flow: Tensor) -> None:
-    """Writes ``(1, 2, H, W)`` as ``.flo``, or as KITTI's ``.png`` in steps of 1/64 px up to 512 px.
+    """Writes ``(1, 2, H, W)`` as ``.flo``, or as KITTI ``.png`` with a resolution of 1/64 px up to 512 px.
 
     Raises:
-        UsageError: The name ends in neither.
-        OutputError: The place cannot be written.
+        UsageError: The extension is neither .flo nor .png.
+        OutputError: The file cannot be written.
     """
     path = Path(path)
     field = flow[0].permute(1, 2, 0).contiguous().cpu().numpy().astype("<f4")  # (H, W, 2)
@@ -146,30 +146,30 @@ def write_flow(path: str | Path, flow: Tensor) -> None:
             valid = np.ones_like(steps[..., 0])
             _cv2().imwrite(str(beside), np.dstack([valid, steps[..., 1], steps[..., 0]]))
         else:
-            raise UsageError(f"{path.name!r} is no name of a flow; allowed are .flo and .png.")
+            raise UsageError(f"flow files must end in .flo or .png; got {path.name!r}.")
 
 
 def _check_size(flow: Tensor, frame: Frame, path: Path) -> Tensor:
     if tuple(flow.shape[-2:]) != frame.pixels.shape[:2]:
         raise InputError(
-            f"{path} is {flow.shape[-1]}x{flow.shape[-2]} and the film is painted at "
-            f"{frame.pixels.shape[1]}x{frame.pixels.shape[0]} px; give fields of that size."
+            f"{path} is {flow.shape[-1]}x{flow.shape[-2]}, but the video is processed at "
+            f"{frame.pixels.shape[1]}x{frame.pixels.shape[0]} px; provide flow of that size."
         )
     return flow
 
 
 class FlowFiles:
-    """Fields that were made elsewhere, ``from_000012_to_000011.flo`` or ``.png``.
+    """Reads precomputed flow, ``from_000012_to_000011.flo`` or ``.png``.
 
     Args:
-        folder: Where they lie.
+        folder: The folder that contains the files.
     """
 
     name = "files"
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise MissingFileError(f"there is no folder of flow {folder}; check the name.")
+            raise MissingFileError(f"the flow folder {folder} does not exist; check the name.")
         self.folder = folder
 
     def __call__(self, frame: Frame, other: Frame) -> Tensor:
@@ -180,16 +180,16 @@ class FlowFiles:
             if path.exists():
                 return _check_size(read_flow(path)[0], frame, path)
         raise MissingFileError(
-            f"there is no {stem}.flo or .png in {self.folder}; films need the flow both ways."
+            f"{self.folder} contains no {stem}.flo or .png; flow is needed in both directions."
         )
 
 
 class FlowCache:
-    """Keeps what an estimator finds, by the frames' own pixels, so that another clip cannot be mistaken for it.
+    """Caches an estimator's results on disk, keyed by the pixels of both frames, so that clips are never confused.
 
     Args:
-        estimator: Asked when the folder has no answer.
-        folder: Made when it is not there.
+        estimator: Called when the cache has no entry.
+        folder: Created if it does not exist.
     """
 
     def __init__(self, estimator: FlowEstimator, folder: Path) -> None:

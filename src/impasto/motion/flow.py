@@ -1,4 +1,4 @@
-"""Estimators of optical flow behind one protocol."""
+"""Optical flow estimators with a common protocol."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["DIS", "Farneback", "FlowEstimator", "RememberedFlow", "make_estimato
 
 TEXTURE_WINDOW_PX = 15
 TEXTURE_HALF = 1.0
-"""Smaller eigenvalue at which a vector counts half: a plain sky has 0.2, leaves 200."""
+"""Smaller eigenvalue at which a vector gets half of the full weight; a clear sky has about 0.2, foliage 200."""
 
 FILL_RADII_PX = (108, 36, 12)
 FILL_SCALE = 4
-"""What comes from so far around is found on a picture so much smaller."""
+"""Downsampling factor for filling from these large radii."""
 
 ESTIMATORS = ("dis", "dis-half", "farneback", "raft", "files")
 
 
 class FlowEstimator(Protocol):
-    """Finds where the pixels of one frame are in another."""
+    """Estimates the optical flow from one frame to another."""
 
     name: str
 
     def __call__(self, frame: Frame, other: Frame) -> Tensor:
-        """Gives ``(1, 2, H, W)`` in pixels, right and down, on the grid of ``frame``."""
+        """Returns ``(1, 2, H, W)`` in pixels, right and down, on the pixel grid of ``frame``."""
         ...
 
 
@@ -40,7 +40,7 @@ def _cv2() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise UsageError("motion needs OpenCV; install impasto[video].") from error
+        raise UsageError("optical flow requires OpenCV; install impasto[video].") from error
     return cv2
 
 
@@ -57,17 +57,17 @@ def _tensor(field: np.ndarray) -> Tensor:
 
 
 class DIS:
-    """Dense inverse search (Kroeger et al. 2016) of OpenCV, down to single pixels, with variational refinement.
+    """OpenCV's dense inverse search (Kroeger et al. 2016) at full resolution, with variational refinement.
 
-    What is found where a picture has no texture (a plain sky) trembles from frame to frame, and a painted sky would
-    tremble with it. There the flow of the textured surroundings counts instead, weighted by the smaller eigenvalue of
-    the structure tensor (Shi and Tomasi 1994).
+    Flow in untextured regions such as a clear sky is noisy from frame to frame, and the stylized sky would flicker
+    with it. Such regions are filled with the flow of their textured surroundings, weighted by the smaller eigenvalue
+    of the structure tensor (Shi and Tomasi 1994).
 
     Args:
-        refinements: Variational steps; 10 halve the error of none at a fifth more time.
-        smoothness: Weight of smoothness in the refinement; 60 is better than OpenCV's 20 where motion is large.
-        steadied: Fill what has no texture from its surroundings.
-        halved: Stop at pixels of twice the side: a third of the time, and 1.6 times the error on Middlebury's pairs.
+        refinements: Variational refinement iterations; 10 halve the error compared with none, at 20% more time.
+        smoothness: Weight of the smoothness term in the refinement; 60 is better than OpenCV's 20 for large motion.
+        steadied: Whether to fill untextured regions from their surroundings.
+        halved: Whether to stop at half resolution: a third of the time and 1.6 times the error on Middlebury.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class DIS:
 
 
 def _filled(field: np.ndarray, gray: np.ndarray) -> np.ndarray:
-    """Mixes each vector, ``(H, W, 2)``, with the confident ones around, the more the less texture there is."""
+    """Blends each vector of ``(H, W, 2)`` with confident vectors around it; less texture means more blending."""
     cv2 = _cv2()
     texture = cv2.cornerMinEigenVal(gray.astype(np.float32), TEXTURE_WINDOW_PX, ksize=3)
     confident = (texture / (texture + TEXTURE_HALF))[..., None]
@@ -115,7 +115,7 @@ def _filled(field: np.ndarray, gray: np.ndarray) -> np.ndarray:
 
 
 class Farneback:
-    """Polynomial expansion (Farneback 2003) of OpenCV; coarser than `DIS`, kept for comparison."""
+    """OpenCV's polynomial expansion flow (Farneback 2003); less accurate than `DIS`, provided for comparison."""
 
     name = "farneback"
 
@@ -128,13 +128,13 @@ class Farneback:
 
 
 class RememberedFlow:
-    """Keeps the last fields of an estimator, so that those who ask for the same two frames share one search.
+    """Keeps an estimator's latest results in memory, so that several consumers of the same pair share one estimate.
 
-    Several threads may ask.
+    This class is thread-safe.
 
     Args:
-        estimator: Of flow between frames of one film, which their numbers tell apart.
-        kept: How many fields.
+        estimator: Estimates flow between frames of one video, which are identified by their index.
+        kept: Number of flow fields to keep.
     """
 
     def __init__(self, estimator: FlowEstimator, kept: int = 8) -> None:
@@ -157,17 +157,17 @@ class RememberedFlow:
 def make_estimator(
     name: str, *, weights: Path | None = None, files: Path | None = None, cache: Path | None = None
 ) -> FlowEstimator:
-    """Builds an estimator by name.
+    """Creates an estimator by name.
 
     Args:
         name: ``dis``, ``dis-half``, ``farneback``, ``raft`` or ``files``.
         weights: Checkpoint for ``raft``.
         files: Folder for ``files``.
-        cache: Folder that keeps what is found.
+        cache: Folder in which to cache results.
 
     Raises:
-        UnknownNameError: No such estimator.
-        UsageError: What it needs was not given.
+        UnknownNameError: The name is unknown.
+        UsageError: A required argument is missing.
     """
     from impasto.motion.files import FlowCache, FlowFiles
     from impasto.motion.raft import load_raft
@@ -177,11 +177,13 @@ def make_estimator(
     estimator: FlowEstimator
     if name == "raft":
         if weights is None:
-            raise UsageError("--flow raft needs its checkpoint; give it with --flow-weights.")
+            raise UsageError("--flow raft requires a checkpoint; pass it with --flow-weights.")
         estimator = load_raft(weights)
     elif name == "files":
         if files is None:
-            raise UsageError("--flow files needs the folder of fields; give it with --flow-files.")
+            raise UsageError(
+                "--flow files requires a folder of flow files; pass it with --flow-files."
+            )
         return FlowFiles(files)
     else:
         estimator = Farneback() if name == "farneback" else DIS(halved=name == "dis-half")

@@ -1,4 +1,4 @@
-"""Holding what was painted at once to what was painted before."""
+"""Temporal smoothing for feed-forward looks: blends each frame with the warped previous one."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 __all__ = ["held_to_motion"]
 
 TONES_HELD, GRAIN_HELD = 0.85, 0.95
-"""Share of the pastiche before, along the motion: of tones, which follow the light, and of grain, which flickers."""
+"""Share of the warped previous pastiche: of tones, which follow the lighting, and of grain, which flickers."""
 
 FIRM = 3.0
-"""Motion that is reliable to a third is followed in full: half of one pastiche on half of another is a blur."""
+"""Reliability of a third already gets full weight, because an even blend of two pastiches is blurry."""
 
 GRAIN_PARTS = 100
-"""Tones are what is left of a picture after two means over squares of twice its long edge over this."""
+"""Tones are what remains after two box means whose radius is the long edge divided by this."""
 
 
 def held_to_motion(image: Tensor, context: FrameContext) -> Tensor:
-    """The pastiche, mostly replaced by the one before where that fits and the motion is reliable.
+    """Blends a pastiche with the warped previous one where the motion is reliable and the colors match.
 
     Args:
-        image: ``(1, 3, H, W)``.
-        context: With the pastiche before along the motion, where the film knows it.
+        image: The pastiche, ``(1, 3, H, W)``.
+        context: The context, including the warped previous pastiche if there is one.
     """
     for other in context.earlier[:1]:
         trust = other.reliability if other.fits is None else other.reliability * other.fits

@@ -1,4 +1,4 @@
-"""RAFT (Teed and Deng 2020) in plain torch, with the key names of the published checkpoints, small and large."""
+"""RAFT (Teed and Deng 2020) in plain PyTorch, small and large, with the key names of the published checkpoints."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from impasto.weights import Kind, fill_network, read_state
 
 __all__ = ["RAFT", "load_raft"]
 
-CHECKPOINT = Kind("a checkpoint of RAFT, small or large", "give raft-small.pth or raft-things.pth")
+CHECKPOINT = Kind("a RAFT checkpoint, small or large", "use raft-small.pth or raft-things.pth")
 
 LEVELS = 4
 STRIDE = 8
 SHORTEST_PX = 128
-"""The correlation pyramid halves an eighth of the picture three times; a shorter side would leave nothing."""
+"""Minimum input size: the correlation pyramid halves the 1/8-scale features three times."""
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -32,7 +32,7 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions beside a shortcut, of the small network's encoders."""
+    """Residual block with three convolutions, used in the small network's encoders."""
 
     def __init__(self, channels_in: int, channels: int, norm: str, stride: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the block's channels, at its stride."""
+        """Maps ``(B, C, H, W)`` to the block's output channels, at its stride."""
         y = F.relu(self.norm1(self.conv1(x)))
         y = F.relu(self.norm2(self.conv2(y)))
         y = F.relu(self.norm3(self.conv3(y)))
@@ -58,7 +58,7 @@ class Bottleneck(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut, of the large network's encoders."""
+    """Residual block with two convolutions, used in the large network's encoders."""
 
     def __init__(self, channels_in: int, channels: int, norm: str, stride: int) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class Residual(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the block's channels, at its stride."""
+        """Maps ``(B, C, H, W)`` to the block's output channels, at its stride."""
         y = F.relu(self.norm1(self.conv1(x)))
         y = F.relu(self.norm2(self.conv2(y)))
         return F.relu((x if self.downsample is None else self.downsample(x)) + y)
 
 
 class Encoder(nn.Module):
-    """Features at an eighth of the size."""
+    """Feature encoder with an output stride of 8."""
 
     def __init__(
         self, widths: Sequence[int], channels_out: int, norm: str, block: type[nn.Module]
@@ -95,13 +95,13 @@ class Encoder(nn.Module):
         self.conv2 = nn.Conv2d(third, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` in ``[-1, 1]`` to ``(B, C, H/8, W/8)``."""
+        """Maps ``(B, 3, H, W)`` in ``[-1, 1]`` to ``(B, C, H/8, W/8)``."""
         x = F.relu(self.norm1(self.conv1(x)))
         return self.conv2(self.layer3(self.layer2(self.layer1(x))))
 
 
 class FlowHead(nn.Module):
-    """The hidden state to a change of flow."""
+    """Predicts a flow update from the hidden state."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -109,12 +109,12 @@ class FlowHead(nn.Module):
         self.conv2 = nn.Conv2d(hidden, 2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, h, w)`` to ``(B, 2, h, w)``."""
+        """Maps ``(B, C, h, w)`` to ``(B, 2, h, w)``."""
         return self.conv2(F.relu(self.conv1(x)))
 
 
 class SmallGRU(nn.Module):
-    """A gated unit of 3x3 convolutions."""
+    """Convolutional GRU with 3x3 kernels."""
 
     def __init__(self, hidden: int, channels_in: int) -> None:
         super().__init__()
@@ -123,12 +123,12 @@ class SmallGRU(nn.Module):
         self.convq = nn.Conv2d(hidden + channels_in, hidden, 3, padding=1)
 
     def forward(self, h: Tensor, x: Tensor) -> Tensor:
-        """The next hidden state."""
+        """Returns the next hidden state."""
         return _gate(h, x, self.convz, self.convr, self.convq)
 
 
 class LargeGRU(nn.Module):
-    """A gated unit along rows, then along columns."""
+    """Separable convolutional GRU: along rows, then along columns."""
 
     def __init__(self, hidden: int, channels_in: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class LargeGRU(nn.Module):
                 setattr(self, f"conv{gate}{number}", convolution)
 
     def forward(self, h: Tensor, x: Tensor) -> Tensor:
-        """The next hidden state."""
+        """Returns the next hidden state."""
         h = _gate(h, x, self.convz1, self.convr1, self.convq1)  # type: ignore[arg-type]
         return _gate(h, x, self.convz2, self.convr2, self.convq2)  # type: ignore[arg-type]
 
@@ -151,7 +151,7 @@ def _gate(h: Tensor, x: Tensor, update: nn.Module, reset: nn.Module, new: nn.Mod
 
 
 class MotionEncoder(nn.Module):
-    """Correlation and flow to features of motion."""
+    """Encodes correlation and flow into motion features."""
 
     def __init__(self, correlations: int, *, small: bool) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class MotionEncoder(nn.Module):
             self.conv = nn.Conv2d(256, 126, 3, padding=1)
 
     def forward(self, flow: Tensor, correlation: Tensor) -> Tensor:
-        """``(B, 2, h, w)`` and ``(B, C, h, w)`` to features, the flow among them."""
+        """Maps ``(B, 2, h, w)`` and ``(B, C, h, w)`` to features that include the flow."""
         c = F.relu(self.convc1(correlation))
         if not self.small:
             c = F.relu(self.convc2(c))
@@ -184,7 +184,7 @@ class MotionEncoder(nn.Module):
 
 
 class UpdateBlock(nn.Module):
-    """One step of the search."""
+    """One iteration of the recurrent update."""
 
     def __init__(self, hidden: int, context: int, correlations: int, *, small: bool) -> None:
         super().__init__()
@@ -201,18 +201,18 @@ class UpdateBlock(nn.Module):
     def forward(
         self, h: Tensor, context: Tensor, correlation: Tensor, flow: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The next hidden state, the change of flow, and the weights of upsampling."""
+        """Returns the next hidden state, the flow update, and the upsampling weights (None for the small network)."""
         h = self.gru(h, torch.cat([context, self.encoder(flow, correlation)], 1))
         return h, self.flow_head(h), None if self.mask is None else 0.25 * self.mask(h)
 
 
 class Correlation:
-    """All pairs of features, at four sizes (section 3.2).
+    """All-pairs correlation pyramid with four levels (section 3.2).
 
     Args:
         first: ``(1, C, h, w)``.
-        second: Likewise.
-        radius: Of the window that is looked up.
+        second: The same shape.
+        radius: Radius of the lookup window.
     """
 
     def __init__(self, first: Tensor, second: Tensor, radius: int) -> None:
@@ -226,7 +226,7 @@ class Correlation:
             self.levels.append(volume)
 
     def at(self, places: Tensor) -> Tensor:
-        """Looks up windows around ``(1, 2, h, w)``, giving ``(1, levels * (2r + 1)^2, h, w)``."""
+        """Looks up windows around positions ``(1, 2, h, w)``; returns ``(1, levels * (2r + 1)^2, h, w)``."""
         _one, _two, height, width = places.shape
         r = self.radius
         line = torch.arange(-r, r + 1, dtype=places.dtype, device=places.device)
@@ -246,8 +246,8 @@ class RAFT(nn.Module):
     """Recurrent all-pairs field transforms.
 
     Args:
-        small: The small network (1 M weights) or the large one (5.3 M).
-        iterations: Steps of the search.
+        small: Whether to use the small network (1 M parameters) or the large one (5.3 M).
+        iterations: Number of recurrent updates.
     """
 
     name = "raft"
@@ -266,17 +266,17 @@ class RAFT(nn.Module):
         self.update_block = UpdateBlock(self.hidden, context, windows, small=small)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Flow from the first picture to the second.
+        """Estimates the flow from the first image to the second.
 
         Args:
             first: ``(1, 3, H, W)`` in ``[0, 1]``.
-            second: Likewise.
+            second: The same shape.
 
         Returns:
             ``(1, 2, H, W)`` in pixels.
         """
         height, width = first.shape[-2:]
-        # Up to a multiple of the stride, and to a size that the pyramid can halve.
+        # Pad to a multiple of the stride and to the minimum size of the pyramid.
         tall = max(SHORTEST_PX, -(-height // STRIDE) * STRIDE) - height
         wide = max(SHORTEST_PX, -(-width // STRIDE) * STRIDE) - width
         edges = (wide // 2, wide - wide // 2, tall // 2, tall - tall // 2)
@@ -299,7 +299,7 @@ class RAFT(nn.Module):
 
     @torch.no_grad()
     def __call__(self, frame: Any, other: Any) -> Tensor:
-        """Takes two frames (see `FlowEstimator`) or two tensors (see `forward`)."""
+        """Accepts two frames (see `FlowEstimator`) or two tensors (see `forward`)."""
         if isinstance(frame, Frame):
             frame, other = pixels_to_tensor(frame.pixels), pixels_to_tensor(other.pixels)
         result: Tensor = super().__call__(frame, other)
@@ -312,7 +312,7 @@ def _enlarge(flow: Tensor) -> Tensor:
 
 
 def _enlarge_convexly(flow: Tensor, mask: Tensor) -> Tensor:
-    """Each fine vector is a convex combination of nine coarse ones (section 3.3)."""
+    """Upsamples the flow: each fine vector is a convex combination of nine coarse ones (section 3.3)."""
     _one, _two, height, width = flow.shape
     weights = mask.view(1, 1, 9, STRIDE, STRIDE, height, width).softmax(2)
     coarse = F.unfold(STRIDE * flow, 3, padding=1).view(1, 2, 9, 1, 1, height, width)
@@ -321,15 +321,15 @@ def _enlarge_convexly(flow: Tensor, mask: Tensor) -> Tensor:
 
 
 def load_raft(path: str | Path, *, iterations: int = 12) -> RAFT:
-    """Loads a published checkpoint, small or large by its own shapes.
+    """Loads a published checkpoint; the tensor shapes determine whether it is small or large.
 
     Raises:
-        MissingFileError: There is no such file.
-        WeightsError: It holds no RAFT.
+        MissingFileError: The file does not exist.
+        WeightsError: The file is not a RAFT checkpoint.
     """
     path = Path(path)
     if not path.exists():
-        raise MissingFileError(f"there is no checkpoint {path}; check the name.")
+        raise MissingFileError(f"the checkpoint {path} does not exist; check the name.")
     state = read_state(path, CHECKPOINT)
     small = "fnet.layer1.0.conv3.weight" in state
     network = fill_network(

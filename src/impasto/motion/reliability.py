@@ -1,4 +1,4 @@
-"""How far a flow is to be trusted, a pixel at a time."""
+"""Per-pixel reliability of optical flow."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ __all__ = [
 ]
 
 LOOKS_ALIKE = 0.08
-"""Difference of color, root mean square over a few pixels, at which trust has fallen to a third."""
+"""Color difference (root mean square over a small window) at which the reliability drops to ``1/e``."""
 
 JUMP_PX = 1.0
 STILL_PX = 0.1
 STILL_CHANGE = 0.016
-"""Four levels of 255: about the noise that compression leaves in what does not move."""
+"""Four levels of 255, about the compression noise in static regions."""
 
 
 def forward_backward_check(to_other: Tensor, back: Tensor) -> Tensor:
-    """Tells where a pixel of this frame is seen in the other, by going there and back.
+    """Detects occlusions with a forward-backward consistency check.
 
-    Ruder, Dosovitskiy and Brox 2016, eq. 5 (after Sundaram et al. 2010): covered where
-    ``|w + b|^2 > 0.01 (|w|^2 + |b|^2) + 0.5``, with ``b`` the flow of this frame to the other and ``w`` the flow back,
-    taken at the place that ``b`` leads to. Places outside the picture are covered as well.
+    Ruder, Dosovitskiy and Brox 2016, eq. 5 (after Sundaram et al. 2010): a pixel is occluded where ``|w + b|^2 > 0.01
+    (|w|^2 + |b|^2) + 0.5``, with ``b`` the flow from this frame to the other and ``w`` the flow back, sampled where
+    ``b`` points. Pixels whose flow points outside the image also count as occluded.
 
     Args:
-        to_other: ``(B, 2, H, W)`` in pixels, from this frame to the other.
-        back: ``(B, 2, H, W)`` from the other to this.
+        to_other: Flow from this frame to the other, ``(B, 2, H, W)`` in pixels.
+        back: Flow from the other frame to this one, ``(B, 2, H, W)``.
 
     Returns:
-        ``(B, 1, H, W)``, 1 where it is seen, else 0.
+        ``(B, 1, H, W)``, 1 where the pixel is visible in the other frame, else 0.
     """
     there = warp(back, to_other)
     gone = (there + to_other).square().sum(1, keepdim=True)
@@ -53,7 +53,7 @@ def forward_backward_check(to_other: Tensor, back: Tensor) -> Tensor:
 
 
 def motion_boundaries(flow: Tensor) -> Tensor:
-    """Tells where the flow breaks: ``|grad u|^2 + |grad v|^2 > 0.01 |w|^2 + 0.002`` (Ruder 2016, eq. 6).
+    """Detects motion boundaries: ``|grad u|^2 + |grad v|^2 > 0.01 |w|^2 + 0.002`` (Ruder 2016, eq. 6).
 
     Args:
         flow: ``(B, 2, H, W)`` in pixels.
@@ -70,7 +70,7 @@ def motion_boundaries(flow: Tensor) -> Tensor:
 
 
 def _jump(flow: Tensor, radius_px: int = 2) -> Tensor:
-    """The largest difference of either component within a window, ``(B, 1, H, W)``."""
+    """Returns the largest range of either flow component within a window, ``(B, 1, H, W)``."""
     side = 2 * radius_px + 1
     padded = F.pad(flow, (radius_px,) * 4, mode="replicate")
     most, least = (over_windows(padded, side, join) for join in (torch.maximum, torch.minimum))
@@ -83,18 +83,18 @@ def reliability(
     frame: Tensor | None = None,
     other: Tensor | None = None,
 ) -> Tensor:
-    """Combines the checks: 1 where this frame's pixel is the other's, carried along the flow; 0 where it is not.
+    """Combines the checks into one mask: 1 where the flow maps a pixel to the same scene point, 0 where it does not.
 
     Args:
-        to_other: ``(B, 2, H, W)`` in pixels, from this frame to the other.
-        back: ``(B, 2, H, W)`` from the other to this.
-        frame: This frame, ``(B, 3, H, W)`` in ``[0, 1]``; with it, colors must agree too.
+        to_other: Flow from this frame to the other, ``(B, 2, H, W)`` in pixels.
+        back: Flow from the other frame to this one, ``(B, 2, H, W)``.
+        frame: This frame, ``(B, 3, H, W)`` in ``[0, 1]``; if given, colors must match as well.
         other: The other frame.
 
     Returns:
-        ``(B, 1, H, W)`` in ``[0, 1]``. Deviates from the paper: a boundary counts where the flow differs by more than
-        a pixel within 5x5 px, since what DIS finds in a plain sky trembles by less; colors must agree, which catches
-        flow that is wrong both ways alike; and what stands still is trusted.
+        ``(B, 1, H, W)`` in ``[0, 1]``. Deviates from the paper: a boundary counts only where the flow varies by more
+        than a pixel within 5x5 px, because DIS noise in a clear sky is smaller than that; colors must match, which
+        catches flow that is wrong in both directions; and static pixels are trusted.
     """
     boundaries = motion_boundaries(to_other) * (_jump(to_other) > JUMP_PX)
     seen = forward_backward_check(to_other, back) * (1 - boundaries)
@@ -106,13 +106,13 @@ def reliability(
 
 
 def closest_first(reliabilities: Sequence[Tensor]) -> list[Tensor]:
-    """Lets each pixel count for the closest frame that sees it (Ruder 2016, eq. 9).
+    """Assigns each pixel to the closest frame in which it is visible (Ruder 2016, eq. 9).
 
     Args:
-        reliabilities: ``(B, 1, H, W)`` each, the closest frame's first.
+        reliabilities: ``(B, 1, H, W)`` each, ordered from the closest frame to the farthest.
 
     Returns:
-        As many, ``max(c_j - sum of the closer ones, 0)``.
+        One mask per input: ``max(c_j - sum of the closer ones, 0)``.
     """
     left: list[Tensor] = []
     taken = torch.zeros_like(reliabilities[0])
@@ -123,13 +123,13 @@ def closest_first(reliabilities: Sequence[Tensor]) -> list[Tensor]:
 
 
 def find_still(flow: Tensor, frame: Tensor, other: Tensor, most_px: float = STILL_PX) -> Tensor:
-    """Tells where nothing moves: no flow to speak of, and colors that stayed.
+    """Detects static pixels: negligible flow and unchanged color.
 
     Args:
-        flow: ``(B, 2, H, W)`` in pixels between the two.
+        flow: Flow between the two frames, ``(B, 2, H, W)`` in pixels.
         frame: ``(B, 3, H, W)`` in ``[0, 1]``.
         other: The other frame.
-        most_px: Length of flow that passes for none.
+        most_px: Maximum flow magnitude of a static pixel.
 
     Returns:
         ``(B, 1, H, W)``, 1 where nothing moves, else 0.

@@ -1,4 +1,4 @@
-"""Cuts between shots, found as the frames come."""
+"""Online shot boundary detection."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from impasto.types import Frame
 __all__ = ["ShotFinder"]
 
 SHORTEST_SHOT = 3
-"""Frames; two cuts closer than this are a flash, which opens no shot."""
+"""In frames; two cuts closer together than this are a flash, which does not start a shot."""
 
 COMPARED_PX = 256
 
 
 class ShotFinder:
-    """Tells of each frame whether it opens a shot, by the change of hue, saturation and brightness (PySceneDetect).
+    """Detects whether each frame starts a shot, from changes in hue, saturation and brightness (PySceneDetect).
 
     Args:
-        threshold: Mean change, 0 to 255, that makes a cut; 0 finds none but the first.
+        threshold: Mean change, 0 to 255, that counts as a cut; 0 disables detection, so only the first frame starts a
+            shot.
     """
 
     def __init__(self, threshold: float = 27.0) -> None:
@@ -33,7 +34,7 @@ class ShotFinder:
                 from scenedetect.detectors import ContentDetector
             except ImportError as error:
                 raise UsageError(
-                    "finding cuts needs PySceneDetect; install impasto[video]."
+                    "shot detection requires PySceneDetect; install impasto[video]."
                 ) from error
             mode = ContentDetector.__init__.__globals__["FlashFilter"].Mode.SUPPRESS
             self._detector = ContentDetector(
@@ -41,7 +42,7 @@ class ShotFinder:
             )
 
     def opens(self, frame: Frame) -> bool:
-        """Takes the next frame; True when it is the first of a shot."""
+        """Processes the next frame and returns whether it starts a shot."""
         number, self._count = self._count, self._count + 1
         if self._detector is None:
             return number == 0
@@ -52,7 +53,7 @@ class ShotFinder:
 
 
 def _small(pixels: np.ndarray) -> np.ndarray:
-    """Blue, green, red of 8 bits, small: cuts show at any size."""
+    """Returns a small 8-bit BGR copy; cuts are detectable at any size."""
     import cv2
 
     if pixels.dtype == np.uint16:

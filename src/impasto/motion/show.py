@@ -1,4 +1,4 @@
-"""Fields of motion as pictures, for people who would rather look."""
+"""Color-coded visualization of optical flow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["color_flow"]
 
 
 def color_flow(flow: Tensor, longest_px: float | None = None) -> Tensor:
-    """Shows direction as hue and length as saturation: white stands still, right is red, down is yellow-green.
+    """Encodes direction as hue and magnitude as saturation: white is static, red is right, yellow-green is down.
 
     Args:
         flow: ``(B, 2, H, W)`` in pixels.
-        longest_px: Length of full saturation; the longest of the field when not given.
+        longest_px: Magnitude at full saturation; by default the maximum of the field.
 
     Returns:
         ``(B, 3, H, W)`` in ``[0, 1]``.
@@ -24,7 +24,7 @@ def color_flow(flow: Tensor, longest_px: float | None = None) -> Tensor:
     most = max(float(length.max()) if longest_px is None else longest_px, 1e-6)
     saturation = (length / most).clamp(0, 1)
     turn = torch.atan2(flow[:, 1], flow[:, 0]) / (2 * math.pi) % 1
-    # Each primary falls linearly with its distance on the wheel of hues.
+    # Each primary falls off linearly with its distance on the hue circle.
     planes = []
     for primary in (0.0, 1 / 3, 2 / 3):
         apart = (turn - primary).abs()

@@ -1,4 +1,4 @@
-"""Motion followed through a shot without losing its way: small errors of every frame would add up to pixels."""
+"""Motion tracking through a shot with drift correction, because small errors per frame would accumulate to pixels."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from impasto.types import Frame
 __all__ = ["ANCHOR_FRAMES", "Motion", "Tracker", "trusted_flow"]
 
 ANCHOR_FRAMES = 10
-"""How far back the frame lies that the way is checked against."""
+"""Distance in frames to the anchor frame that the accumulated flow is compared with."""
 
 GAIN = 0.35
-"""Share of the error that is taken back in each frame: more follows the clip over ten frames, and trembles from one
-frame to the next."""
+"""Share of the drift that is corrected in each frame: a higher value follows the clip more closely over ten frames, but
+jitters from one frame to the next."""
 
 STILL_FRAMES = 5
 GRAIN_PX = 0.4
-"""Flow that the grain of a sensor alone may feign. What has not gone farther than that over at least five frames stands
-still, though from one frame to the next it seems to tremble."""
+"""Flow magnitude that sensor noise alone can cause. Pixels that moved less than this over at least five frames are
+static, even if they appear to jitter from frame to frame."""
 
 LOOKS_ALIKE_STILL = 0.12
-"""Difference of color over ten frames, root mean square over some pixels, at which paint hardly fits any more."""
+"""Color difference over ten frames (root mean square over a small window) at which ``fits`` drops to ``1/e``."""
 
 FIT_RADIUS_PX = 4
 MOST_ERROR_PX = 8.0
-"""A larger difference is a mistake of the direct flow."""
+"""A larger difference is an error of the direct flow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """How a frame hangs together with the one before.
+    """The motion between a frame and the previous one.
 
     Attributes:
-        flow: To the previous frame, ``(1, 2, H, W)`` in pixels, corrected.
-        trust: Its reliability, ``(1, 1, H, W)``.
-        still: Where nothing moves, ``(1, 1, H, W)``.
-        fits: Where colors are what they were ten frames before, ``(1, 1, H, W)`` in ``[0, 1]``.
+        flow: Drift-corrected flow to the previous frame, ``(1, 2, H, W)`` in pixels.
+        trust: Reliability of the flow, ``(1, 1, H, W)``.
+        still: Mask of static pixels, ``(1, 1, H, W)``.
+        fits: Whether colors match those of ten frames earlier, ``(1, 1, H, W)`` in ``[0, 1]``.
     """
 
     flow: Tensor
@@ -56,32 +56,32 @@ class Motion:
 def trusted_flow(
     estimator: FlowEstimator, frame: Frame, image: Tensor, other: Frame, image_other: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Flow from one frame to another, and its reliability, from the flow back.
+    """Estimates the flow from one frame to another and its reliability, using the backward flow.
 
     Args:
-        estimator: Of flow.
-        frame: The one whose grid the flow is on.
-        image: The same, ``(1, 3, H, W)`` in ``[0, 1]``.
-        other: Where it leads.
-        image_other: The same.
+        estimator: The flow estimator.
+        frame: The frame on whose grid the flow is defined.
+        image: The same frame, ``(1, 3, H, W)`` in ``[0, 1]``.
+        other: The frame that the flow points to.
+        image_other: The same frame as a tensor.
 
     Returns:
-        ``(1, 2, H, W)`` in pixels, and ``(1, 1, H, W)`` in ``[0, 1]``.
+        Flow ``(1, 2, H, W)`` in pixels, and reliability ``(1, 1, H, W)`` in ``[0, 1]``.
     """
     flow, back = estimator(frame, other), estimator(other, frame)
     return flow, reliability(flow, back, image, image_other)
 
 
 class Tracker:
-    """Takes the frames of a shot in order and gives the motion to the previous one.
+    """Processes the frames of a shot in order and returns the motion to the previous frame.
 
-    Flow to a frame ten back is found directly as well, and compared with the way over the ten flows between; a third
-    of the difference is taken back in every frame. Where nothing moves the flow is nothing, so that nothing is
-    resampled there.
+    To limit drift, the flow to the frame ten frames earlier is also estimated directly and compared with the
+    accumulated flow; about a third of the difference is corrected in every frame. The flow of static pixels is set to
+    zero so that they are never resampled.
 
     Args:
-        estimator: Of flow.
-        correct: Whether the way is checked.
+        estimator: The flow estimator.
+        correct: Whether to correct drift.
     """
 
     def __init__(self, estimator: FlowEstimator, *, correct: bool = True) -> None:
@@ -90,16 +90,16 @@ class Tracker:
         self.flows: deque[Tensor] = deque(maxlen=ANCHOR_FRAMES - 1)
 
     def reset(self) -> None:
-        """Forgets everything, at a cut."""
+        """Clears all state, at a cut."""
         self._frames.clear()
         self.flows.clear()
 
     def add(self, frame: Frame, image: Tensor) -> None:
-        """Takes a frame, ``(1, 3, H, W)`` in ``[0, 1]``, without asking for its motion."""
+        """Adds a frame, ``(1, 3, H, W)`` in ``[0, 1]``, without computing its motion."""
         self._frames.append((frame, image))
 
     def follow(self, frame: Frame, image: Tensor) -> Motion:
-        """Takes the next frame and gives its motion; there must be one before."""
+        """Adds the next frame and returns its motion; there must be a previous frame."""
         before, image_before = self._frames[-1]
         flow, trust = self.between(frame, image, before, image_before)
         still = find_still(flow, image, image_before)
@@ -123,11 +123,11 @@ class Tracker:
     def between(
         self, frame: Frame, image: Tensor, other: Frame, image_other: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Flow from one frame to another, and its reliability."""
+        """Returns the flow from one frame to another and its reliability."""
         return trusted_flow(self._estimator, frame, image, other, image_other)
 
     def _way(self, flow: Tensor) -> Tensor:
-        """Flow to the farthest frame held, over all flows between."""
+        """Accumulates the flow to the oldest stored frame."""
         way = flow
         for earlier in reversed(list(self.flows)[-(len(self._frames) - 1) :]):
             way = way + warp(earlier, way)
@@ -135,12 +135,12 @@ class Tracker:
 
     @staticmethod
     def _error(far: tuple[Tensor, Tensor], way: Tensor) -> Tensor:
-        """Direct flow to the farthest frame held, less the way over all flows between."""
+        """Returns the direct flow to the oldest stored frame minus the accumulated flow."""
         direct, trust = far
         error = trust * (direct - way)
         return torch.where(error.square().sum(1, keepdim=True).sqrt() < MOST_ERROR_PX, error, 0.0)
 
     def _fits(self, image: Tensor, way: Tensor) -> Tensor:
-        """Falls where a pixel has another color than it had, slowly, so that no single frame would tell."""
+        """Compares colors with the oldest stored frame, which reveals changes too slow to see frame by frame."""
         apart = (warp(self._frames[0][1], way) - image).square().mean(1, keepdim=True)
         return torch.exp(-box_mean(apart, FIT_RADIUS_PX) / LOOKS_ALIKE_STILL**2)

@@ -1,4 +1,4 @@
-"""Pictures carried along the motion."""
+"""Backward warping by optical flow."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["warp"]
 def warp(
     image: Tensor, flow: Tensor, *, mode: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
 ) -> Tensor:
-    """Gathers each pixel from where it was: ``result(x) = image(x + flow(x))``.
+    """Warps an image backward: ``result(x) = image(x + flow(x))``.
 
     Args:
         image: ``(B, C, H, W)``.
         flow: ``(B, 2, H, W)`` in pixels, right and down, from the result's grid into ``image``.
-        mode: ``bicubic`` keeps texture over many warpings; its overshoot is the caller's to clamp.
+        mode: ``bicubic`` preserves texture over repeated warping, but overshoots; the caller must clamp.
 
     Returns:
-        ``(B, C, H, W)``; beyond the border the nearest pixel counts.
+        ``(B, C, H, W)``, with edge pixels replicated beyond the border.
     """
     height, width = flow.shape[-2:]
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)

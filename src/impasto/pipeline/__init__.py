@@ -1,4 +1,4 @@
-"""Where media, motion, regions and a stylizer are joined."""
+"""Pipelines that combine media, motion and regions with a stylizer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _FILM = ("FilmJob", "FrameDone", "check_film_inputs", "prepare_film", "stylize_v
 
 
 def __getattr__(name: str) -> Any:
-    """Films come with OpenCV and PyAV, which pictures do without."""
+    """Loads video names lazily, because images need neither OpenCV nor PyAV."""
     if name not in _FILM:
         raise AttributeError(f"module 'impasto.pipeline' has no attribute {name!r}")
     from impasto.pipeline import video

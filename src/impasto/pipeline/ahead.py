@@ -1,4 +1,4 @@
-"""Reading on while work goes on."""
+"""Prefetching iterator."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 def ahead(items: Iterator[T], count: int = 2) -> Iterator[T]:
-    """Gives the items of an iterator, which a thread of its own asks for the next ones meanwhile.
+    """Yields the items of an iterator while a worker thread prefetches the next ones.
 
     Args:
-        items: A generator is closed at the end; what it raises is raised here, in its place.
-        count: How many may wait.
+        items: The iterator; a generator is closed at the end, and its exceptions are raised here in order.
+        count: Maximum number of prefetched items.
     """
     end = object()
     worker = ThreadPoolExecutor(1, "ahead")

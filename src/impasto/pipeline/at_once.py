@@ -1,4 +1,4 @@
-"""What paints in one pass: which painter an option names, a look or a translator."""
+"""Feed-forward stylization: creates the stylizer for a look or translator."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ Painter = LookPainter | AnyStylePainter | TranslatorPainter
 
 
 def look_of(options: PaintOptions) -> Look | Translator:
-    """Loads the look that the options name: a file, ``instant``, an exported graph, or a translator.
+    """Loads the look specified by the options: a file, ``instant``, an exported graph, or a translator.
 
     Raises:
-        UsageError: There is none.
-        MissingFileError, WeightsError: It cannot be read.
+        UsageError: No look was given.
+        MissingFileError, WeightsError: The look cannot be read.
     """
     if options.look is None:
-        raise UsageError("no look was given; give one with --look.")
+        raise UsageError("no look was given; pass one with --look.")
     if options.look.suffix == ".onnx":
         return read_graph(options.look, options.runtime)
     if is_translator(options.look):
@@ -53,22 +53,22 @@ def look_of(options: PaintOptions) -> Look | Translator:
 def look_painter(
     options: PaintOptions, styles: Sequence[Tensor] = (), look: Look | Translator | None = None
 ) -> Painter:
-    """Makes the painter that the options name.
+    """Creates the stylizer specified by the options.
 
     Args:
-        options: Look, strength, blend, size of strokes, direction, device and runtime count.
-        styles: ``(1, 3, h, w)`` each; none for a look that has a style.
-        look: One that is loaded already.
+        options: Uses the look, strength, blend, stroke size, direction, device and runtime.
+        styles: ``(1, 3, h, w)`` each; empty for a look with a built-in style.
+        look: A look that is already loaded.
 
     Raises:
-        UsageError: Look and styles do not go together.
+        UsageError: The look and the styles are incompatible.
     """
     look = look or look_of(options)
     if look.takes_styles and not styles:
-        raise UsageError(f"{options.look} paints in any style; give a painting to paint like.")
+        raise UsageError(f"the look {options.look} requires a style image; pass at least one.")
     if styles and not look.takes_styles and options.paints_at_once:
         raise UsageError(
-            f"the look {options.look} has a style of its own; leave the painting away, or give --look instant."
+            f"the look {options.look} has a built-in style; remove the style image or use --look instant."
         )
     if isinstance(look, Translator):
         direction = options.direction

@@ -1,4 +1,4 @@
-"""The last touch to the frames of a film: colors kept, and detail kept by affine fields that move with the picture."""
+"""Post-processing of video frames: color preservation and affine color transfer, stabilized over time."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["Finisher"]
 
 FILM_EPSILON = 1e-3
-"""Ten times a picture's: plain places take the mean change of color, and compression's noise is not enlarged."""
+"""Ten times the value for images: flat regions get the mean color change, and compression noise is not amplified."""
 
 KEPT = 0.95
-"""Share of the fields of the frame before, along the motion where that is reliable: light may change, but slowly."""
+"""Weight of the previous frame's affine fields where the motion is reliable, because lighting changes only slowly."""
 
 
 class Finisher:
-    """Finishes the frames of a film, in order.
+    """Post-processes the frames of a video, in order.
 
     Args:
-        paint: Which colors and what detail are kept.
-        estimator: Of flow, for the fields to move along.
+        paint: Determines which colors and details are preserved.
+        estimator: Flow estimator for warping the affine fields.
     """
 
     def __init__(self, paint: PaintOptions, estimator: FlowEstimator) -> None:
@@ -39,16 +39,16 @@ class Finisher:
 
     @property
     def does_anything(self) -> bool:
-        """Whether the options ask for a last touch at all."""
+        """Whether the options require any post-processing."""
         return self._colors or self._paint.affine > 0
 
     def __call__(self, pastiche: Tensor, frame: Frame, *, opens: bool) -> Tensor:
-        """Finishes a pastiche, ``(1, 3, H, W)`` in ``[0, 1]``.
+        """Post-processes a pastiche, ``(1, 3, H, W)`` in ``[0, 1]``.
 
         Args:
-            pastiche: Of the frame.
-            frame: From the clip, of the same size.
-            opens: Whether it opens a shot.
+            pastiche: The stylized frame.
+            frame: The clip's frame at the same size.
+            opens: Whether the frame starts a shot.
         """
         image = pixels_to_tensor(frame.pixels)
         if self._colors:
@@ -63,7 +63,7 @@ class Finisher:
         return apply_affine(fields, image).clamp(0, 1)
 
     def _steadied(self, fields: Tensor, frame: Frame, image: Tensor) -> Tensor:
-        """The fields, held to those of the frame before along the motion."""
+        """Blends the affine fields with the warped fields of the previous frame."""
         assert self._before is not None
         before, image_before, earlier = self._before
         flow, trust = trusted_flow(self._estimator, frame, image, before, image_before)

@@ -1,4 +1,4 @@
-"""The folder that the paint of a film is kept in: whether it is ours, and what in it is."""
+"""The work folder of a video: checks that it belongs to impasto and to the current run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PAINTED = re.compile(r"(\d{6,})\.1\.png")
 
 
 def sealed(values: Mapping[str, Any], mark: str) -> bytes:
-    """JSON of plain values with a checksum of them and of the run's mark."""
+    """Serializes values to JSON with a checksum over the values and the run's fingerprint."""
     text = json.dumps(dict(values), sort_keys=True)
     return json.dumps({"values": values, "seal": _seal(text, mark)}).encode()
 
 
 def unsealed(data: bytes, mark: str) -> dict[str, Any] | None:
-    """Reads what `sealed` wrote; None where it is damaged or of another run."""
+    """Reads the output of `sealed`; returns None if it is damaged or belongs to another run."""
     try:
         record = json.loads(data)
         values = record["values"]
@@ -44,19 +44,18 @@ def _seal(text: str, mark: str) -> str:
 
 
 class PaintFolder:
-    """A folder that carries the mark of a run; nothing else is ever written to or removed.
+    """A work folder marked with a run's fingerprint; no other folder is ever written to or removed.
 
     Args:
-        path: Made when it is not there. A folder that is empty, or holds only what a killed run did not finish, is
-            taken like a new one.
-        mark: Of clip, styles and options.
-        resume: Take it with what is painted.
-        fresh: Throw away what is painted.
+        path: Created if it does not exist. A folder that is empty or contains only unfinished files counts as new.
+        mark: Fingerprint of clip, styles and options.
+        resume: Continue with the existing frames.
+        fresh: Delete the existing frames.
 
     Raises:
-        UsageError: There is paint of an earlier run, and it was not said what to do with it.
-        CheckpointError: The paint is of another run.
-        OutputError: It cannot be made, or was not made by impasto.
+        UsageError: Frames of an earlier run exist, and neither ``resume`` nor ``fresh`` was given.
+        CheckpointError: The frames belong to another run.
+        OutputError: The folder cannot be created, or was not created by impasto.
     """
 
     def __init__(self, path: Path, mark: str, *, resume: bool, fresh: bool) -> None:
@@ -64,7 +63,7 @@ class PaintFolder:
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             what = "a symbolic link" if path.is_symlink() else "a file"
             raise OutputError(
-                f"{path} is {what}, and a folder for painted frames is needed there; choose another name for the film."
+                f"{path} is {what}, but a folder for stylized frames is needed there; choose another output name."
             )
         new = self._is_new()
         if fresh and not new:
@@ -79,7 +78,7 @@ class PaintFolder:
         return sorted(os.listdir(self.path)) if self.path.is_dir() else []
 
     def _is_new(self) -> bool:
-        """Whether there is nothing in it but what was never finished."""
+        """Returns whether the folder contains nothing but unfinished files."""
         return all(
             _is_unfinished(name) or (name == RUN and (self.path / name).stat().st_size == 0)
             for name in self._names()
@@ -90,7 +89,7 @@ class PaintFolder:
             self.path.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"{self.path} cannot be made ({error.strerror}); choose another place for the film."
+                f"{self.path} cannot be created ({error.strerror}); choose another location for the output."
             ) from error
         self._sweep()
         self._write_run()
@@ -101,7 +100,7 @@ class PaintFolder:
             beside.write_text(text, encoding="utf-8")
 
     def _sweep(self, *, running: bool = False) -> None:
-        """Removes what processes left unfinished; of those that run, this one among them, only when asked to."""
+        """Removes partial files of ended processes; with ``running``, also those of running processes."""
         for name in self._names():
             match = is_partial(name)
             if match and _is_unfinished(name) and (running or not runs(int(match["process"]))):
@@ -109,7 +108,7 @@ class PaintFolder:
                     (self.path / name).unlink()
 
     def _run(self) -> dict[str, Any] | None:
-        """What run.json says; None where it is missing, damaged or somebody else's."""
+        """Returns the contents of run.json, or None if it is missing, damaged or not impasto's."""
         try:
             run = json.loads((self.path / RUN).read_bytes())
         except (OSError, ValueError, RecursionError):
@@ -118,10 +117,10 @@ class PaintFolder:
         return run if own else None
 
     def _check_own(self) -> None:
-        """Refuses a folder of somebody else; frames of this very run stand in for a run.json that is damaged."""
+        """Checks that the folder is impasto's; if run.json is damaged, frames of this very run suffice as proof."""
         if self._run() is None and not self._vouched():
             raise OutputError(
-                f"{self.path} exists and was not made by impasto; move it away, or choose another name for the film."
+                f"{self.path} exists and was not created by impasto; move it or choose another output name."
             )
 
     def _vouched(self) -> bool:
@@ -140,22 +139,22 @@ class PaintFolder:
             self._write_run()
         elif run != {"format": FORMAT, "mark": self._mark}:
             raise CheckpointError(
-                f"{self.path} holds {frames} frames of another clip, style or options, or of another version of "
-                "impasto; give those again, or --fresh to throw them away."
+                f"{self.path} contains {frames} frames from another clip, style, set of options or version of "
+                "impasto; use the same inputs and options again, or delete the frames with --fresh."
             )
         if not resume and frames > 0:
             raise UsageError(
-                f"{self.path} holds {frames} painted frames of this film; --resume goes on with them, --fresh throws "
-                "them away."
+                f"{self.path} contains {frames} stylized frames of this video; continue with --resume or delete "
+                "them with --fresh."
             )
         self._sweep()
 
     def painted(self) -> frozenset[int]:
-        """Numbers of the frames that went through the first pass."""
+        """Returns the numbers of the frames that completed the first pass."""
         return frozenset(int(m[1]) for name in self._names() if (m := PAINTED.fullmatch(name)))
 
     def remove(self) -> None:
-        """Removes the files that are named like ours, and the folder if nothing else is in it."""
+        """Removes impasto's own files, and the folder if nothing else is in it."""
         if not self.path.is_symlink() and self._run() is not None:
             self._clear()
 
@@ -165,7 +164,7 @@ class PaintFolder:
         for name in (
             *reversed(names),
             RUN,
-        ):  # run.json last: until then the folder tells whose it is
+        ):  # run.json last: until then it identifies the folder as impasto's
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
         with contextlib.suppress(OSError):

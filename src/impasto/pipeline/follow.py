@@ -1,4 +1,4 @@
-"""Regions followed through a film: along the motion, re-anchored where it tells nothing, found anew after a cut."""
+"""Tracks regions through a video along the optical flow, and detects them again at cuts."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["FilmRegions", "is_film_of_masks"]
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
 
 CARRIED = 0.85
-"""What the motion counts where it is reliable; the rest is the frame's own look, which keeps borders from creeping."""
+"""Weight of warped masks where the flow is reliable; the rest comes from the current frame, to prevent border drift."""
 
 SHARPEN = 2.5
-"""Contrast of a mask about its middle in each frame: against the blur of resampling, and so that motion, where it is
-reliable, outvotes the frame's own look."""
+"""Contrast of a mask around 0.5 in each frame: counteracts resampling blur, and lets reliable motion outvote the
+current frame's own segmentation."""
 
 Select = Callable[[Iterator[Frame]], Iterator[Frame]]
 
 
 def is_film_of_masks(path: Path) -> bool:
-    """Whether masks are told for each frame: a film, ``mask_%05d.png``, or a folder of numbered pictures."""
+    """Returns whether masks are given per frame: a video, ``mask_%05d.png``, or a folder of numbered images."""
     if path.suffix.lower() in FILMS or "%" in path.name:
         return True
     if not path.is_dir():
@@ -45,22 +45,22 @@ def is_film_of_masks(path: Path) -> bool:
 
 
 class FilmRegions:
-    """Tells the regions of every frame, in order.
+    """Determines the regions of every frame, in order.
 
-    Masks of a picture, or those that were found, are those of a shot's first frame; from there they go along the
-    motion, and what features say of the frame itself fills what the motion does not tell. A film of masks is taken as
-    it is for as long as it lasts, and its last frame is followed from there.
+    Given or detected masks apply to the first frame of a shot. From there, they are warped along the optical flow, and
+    a segmentation of the current frame fills in where the flow is unreliable. A video of masks is used as is while it
+    lasts; from there on, its last frame is tracked.
 
     Args:
-        finder: Of the first frame of a shot.
-        estimator: Of flow, where the film's own is not at hand.
-        store: Keeps the masks of frames that are painted.
-        masks: A film of masks, or None.
-        rate: Frames a second of the clip, for masks that are pictures.
-        select: The excerpt that is painted, of a film of masks.
+        finder: Finds the regions of the first frame of a shot.
+        estimator: Flow estimator, used if the video job has none of its own.
+        store: Stores the masks of stylized frames.
+        masks: A video of masks, or None.
+        rate: Frame rate of the clip, for masks given as an image sequence.
+        select: Selects the same excerpt of a video of masks as of the clip.
 
     Attributes:
-        notes: What a person should know, a sentence each.
+        notes: Information for the user, one phrase each.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class FilmRegions:
     ) -> None:
         self._finder, self._estimator, self._store = finder, estimator, store
         self._path, self._rate, self._select = masks, rate, select
-        self._told: Iterator[Frame] | None = None
+        self._mask_frames: Iterator[Frame] | None = None
         self._next: Frame | None = None
         self._held: Frame | None = None
         self._found: Found | None = None
@@ -88,22 +88,22 @@ class FilmRegions:
     def take(
         self, frame: Frame, image: Tensor, *, opens: bool, painted: bool
     ) -> tuple[Region, ...]:
-        """Takes the next frame and tells its regions.
+        """Processes the next frame and returns its regions.
 
         Args:
-            frame: From the clip.
-            image: The same, ``(1, 3, H, W)`` in ``[0, 1]``.
-            opens: Whether it opens a shot.
+            frame: The clip's frame.
+            image: The same frame, ``(1, 3, H, W)`` in ``[0, 1]``.
+            opens: Whether the frame starts a shot.
             painted: Whether its masks are in the store.
         """
-        told = self._from_film(frame, image)
+        given = self._from_film(frame, image)
         if self._found is None or opens:
-            self._open(frame, image, told)
+            self._open(frame, image, given)
         kept = self._store.masks(frame.index) if painted else None
         if kept is not None:
             self._masks = _tensors(kept.masks)
-        elif told is not None:
-            self._masks = _rounded(self._aligned(told))
+        elif given is not None:
+            self._masks = _rounded(self._aligned(given))
         elif self._before is not None and not opens:
             self._masks = _rounded(self._followed(frame, image))
         if kept is None:
@@ -112,7 +112,7 @@ class FilmRegions:
         return self._match(self._masks, self._shot).regions
 
     def stored(self, index: int) -> Matched:
-        """The regions of a stored frame, paired, and how much of it is painted."""
+        """Returns the matched regions of a stored frame and how much of it is stylized."""
         kept = self._store.masks(index)
         assert kept is not None
         return self._match(_tensors(kept.masks), kept.shot)
@@ -124,15 +124,15 @@ class FilmRegions:
                 self.notes.append(note)
         return matched
 
-    def _open(self, frame: Frame, image: Tensor, told: Mapping[str, Tensor] | None) -> None:
-        """A shot begins: regions are found anew, or looked for where a mask was given for the film's first frame."""
+    def _open(self, frame: Frame, image: Tensor, given: Mapping[str, Tensor] | None) -> None:
+        """Starts a shot: detects its regions, or segments them from what a mask of the first frame taught."""
         size = (image.shape[-2], image.shape[-1])
         known = self._found
         self._shot += 1
-        if told is None and known is not None and self._finder.from_files:
+        if given is None and known is not None and self._finder.from_files:
             self._masks = _rounded(self._finder.look(image, known))
         else:
-            found = self._finder.find(image, told)
+            found = self._finder.find(image, given)
             self._masks = _rounded({n: resize(m, size) for n, m in found.content.items()})
             if self._finder.from_files:
                 grouping = self._finder.learn(image, self._masks)
@@ -143,7 +143,7 @@ class FilmRegions:
         self._before = None
 
     def _followed(self, frame: Frame, image: Tensor) -> dict[str, Tensor]:
-        """The masks of the frame before along the motion, and the frame's own look where that tells nothing."""
+        """Warps the previous frame's masks and uses the current frame's segmentation where the flow is unreliable."""
         assert self._before is not None
         assert self._found is not None
         before, image_before = self._before
@@ -158,25 +158,25 @@ class FilmRegions:
         return mixed
 
     def _from_film(self, frame: Frame, image: Tensor) -> dict[str, Tensor] | None:
-        """Masks of the film of masks at a frame's time; None where there is none, or where it has ended."""
+        """Returns the masks for a frame's time from the video of masks; None if there is none or it has ended."""
         if self._path is None:
             return None
-        if self._told is None:
+        if self._mask_frames is None:
             clip = open_clip(self._path, rate=self._rate)
-            self._told = self._select(clip.frames((image.shape[-2], image.shape[-1])))
-            self._next = next(self._told, None)
+            self._mask_frames = self._select(clip.frames((image.shape[-2], image.shape[-1])))
+            self._next = next(self._mask_frames, None)
         while (
             self._next is not None
             and self._next.pts_seconds <= frame.pts_seconds + frame.duration_seconds / 2
         ):
-            self._held, self._next = self._next, next(self._told, None)
+            self._held, self._next = self._next, next(self._mask_frames, None)
         held = self._held
         if held is None:
             return None
         over = held.pts_seconds + held.duration_seconds
         if self._next is None and over < frame.pts_seconds + frame.duration_seconds / 4:
             self._say(
-                f"{self._path} ends at {float(over):.2f} s; its last masks are followed along the motion from there"
+                f"{self._path} ends at {float(over):.2f} s; its last masks are tracked along the motion from there"
             )
             return None
         pixels = (
@@ -191,17 +191,17 @@ class FilmRegions:
         if note not in self.notes:
             self.notes.append(note)
 
-    def _aligned(self, told: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Masks of a frame with every name that the shot knows."""
+    def _aligned(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Extends a frame's masks to all names known in the shot."""
         assert self._found is not None
-        blank = torch.zeros_like(next(iter(told.values())))
+        blank = torch.zeros_like(next(iter(given.values())))
         return {
-            name: told.get(name, blank) for name in dict.fromkeys((*self._found.content, *told))
+            name: given.get(name, blank) for name in dict.fromkeys((*self._found.content, *given))
         }
 
 
 def _rounded(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As they are kept, so that a run that goes on sees the same; adding up to 1 but for rounding."""
+    """Rounds masks as they are stored, so that a resumed run sees the same values; they sum to 1 up to rounding."""
     total = torch.stack(list(masks.values())).sum(0).clamp_min(1e-6)
     return {name: torch.round(255 * mask / total) / 255 for name, mask in masks.items()}
 
@@ -213,5 +213,5 @@ def _bytes(masks: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def _tensors(masks: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """The reverse of `_bytes`."""
+    """Converts stored masks to tensors; the inverse of `_bytes`."""
     return {name: torch.from_numpy(mask)[None, None] / 255 for name, mask in masks.items()}

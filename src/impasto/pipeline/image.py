@@ -1,4 +1,4 @@
-"""Pictures from end to end: the only place that joins media, a backbone and the optimizer."""
+"""Image stylization from end to end: combines media, a backbone and the optimizer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 AFFINE_EPSILON = 1e-4
-"""At 1e-3, plain windows took the mean change of color alone and lost half of the style that was found."""
+"""With 1e-3, flat windows received only the mean color change and lost half of the style."""
 
 Source = Picture | Image.Image | np.ndarray | str | Path
 
@@ -63,19 +63,19 @@ Source = Picture | Image.Image | np.ndarray | str | Path
 def stylize(
     content: Source, style: Source | Sequence[Source], *, preset: str = "standard", **overrides: Any
 ) -> Image.Image:
-    """Paints a picture in the manner of others.
+    """Stylizes an image with one or more style images.
 
     Args:
-        content: The photograph: a path, a PIL image, or an array ``(H, W, 3)`` of uint8 or of floats in ``[0, 1]``.
-        style: The painting, or several that are blended.
+        content: The content image: a path, a PIL image, or an array ``(H, W, 3)`` of uint8 or of floats in ``[0, 1]``.
+        style: The style image, or several to blend.
         preset: A name in `impasto.PRESETS`.
         **overrides: Any field of `impasto.PaintOptions`, for example ``size=800`` or ``keep_colors="luminance"``.
 
     Returns:
-        An 8-bit RGB or RGBA image with the long edge that ``size`` asks for.
+        An 8-bit RGB or RGBA image with the long edge set by ``size``.
 
     Raises:
-        ImpastoError: With one sentence that says what was got, what is allowed and what to do.
+        ImpastoError: The message states what was given, what is allowed and what to do.
     """
     several = isinstance(style, Sequence) and not isinstance(style, str)
     sources: Sequence[Source] = style if several else [style]  # type: ignore[assignment, list-item]
@@ -84,7 +84,7 @@ def stylize(
 
 
 def picture_of(source: Source) -> Picture:
-    """Takes a path, a PIL image or an array; see `stylize`."""
+    """Converts a path, a PIL image or an array to a picture; see `stylize`."""
     if isinstance(source, Picture):
         return source
     if isinstance(source, (str, Path)):
@@ -94,7 +94,7 @@ def picture_of(source: Source) -> Picture:
     array = np.asarray(source)
     if array.ndim != 3 or array.shape[2] != 3:
         raise InputError(
-            f"an array of shape {array.shape} was given; allowed is (height, width, 3)."
+            f"an image array must have the shape (height, width, 3); got {array.shape}."
         )
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 255
@@ -102,7 +102,7 @@ def picture_of(source: Source) -> Picture:
         array.min() < 0 or array.max() > 1
     ):  # fmt: skip
         raise InputError(
-            "an array of other values was given; allowed is uint8, or floats from 0 to 1."
+            "an image array must contain uint8 values or floats from 0 to 1; convert it first."
         )
     return Picture(rgb=np.ascontiguousarray(array, dtype=np.float32))
 
@@ -110,7 +110,7 @@ def picture_of(source: Source) -> Picture:
 def backbone_for(
     options: PaintOptions, progress: Callable[[int, int], None] | None = None
 ) -> Backbone:
-    """Loads the network that the options name."""
+    """Loads the backbone specified by the options."""
     return load_backbone(
         options.backbone,
         weights=options.weights,
@@ -121,7 +121,7 @@ def backbone_for(
 
 
 def files_read(options: PaintOptions) -> list[Path]:
-    """Files that the options name, and that decide what is painted: masks, looks, weights, the initial image."""
+    """Lists the files in the options that affect the result: masks, looks, weights and the initial image."""
     start = options.start_file if options.start == "file" else None
     named = (options.content_regions, options.style_regions, options.look, options.weights, start)
     files = [file for path in named if path is not None for file in files_of(path)]
@@ -132,14 +132,14 @@ def files_read(options: PaintOptions) -> list[Path]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run that is ready to start, and how its picture is finished.
+    """A run that is ready to start.
 
     Attributes:
-        optimization: To be iterated.
-        content: The photograph.
-        options: As given.
-        painted: ``(1, 1, h, w)``, how much of each pixel is painted; the rest stays the photograph's. None for all.
-        notes: What a person should know, a sentence each.
+        optimization: The optimization to iterate.
+        content: The content image.
+        options: The options as given.
+        painted: How much of each pixel is stylized, ``(1, 1, h, w)``; the rest keeps the content. None for everything.
+        notes: Information for the user, one phrase each.
     """
 
     optimization: Optimization
@@ -149,10 +149,10 @@ class Job:
     notes: tuple[str, ...] = ()
 
     def finish(self, image: Tensor | None = None) -> Picture:
-        """Makes the picture to keep: at full size, with its colors and the content's alpha.
+        """Creates the output image: at full size, with color preservation and the content's alpha.
 
         Args:
-            image: ``(1, 3, h, w)`` of any scale; the optimization's present one when not given.
+            image: ``(1, 3, h, w)`` at any scale; by default the current image of the optimization.
         """
         pastiche = self.optimization.result if image is None else image
         return finish_picture(
@@ -167,14 +167,14 @@ def finish_picture(
     options: PaintOptions,
     painted: Tensor | None = None,
 ) -> Picture:
-    """Gives a pastiche its size, the colors or detail that are kept, what is not painted, and the content's alpha.
+    """Resizes a pastiche, preserves colors or detail, restores unstylized regions and adds the content's alpha.
 
     Args:
-        content: The photograph.
+        content: The content image.
         pastiche: ``(1, 3, h, w)``.
-        size: Height and width it was painted for.
-        options: What is kept.
-        painted: ``(1, 1, ., .)``, how much of each pixel is painted; None for all.
+        size: Height and width it was stylized at.
+        options: Determines what is preserved.
+        painted: How much of each pixel is stylized, ``(1, 1, ., .)``; None for everything.
     """
     pastiche = resize(pastiche.detach().float().cpu(), size)
     own = content.to_tensor()
@@ -194,19 +194,19 @@ def finish_picture(
 
 
 def within(pastiche: Tensor, content: Tensor, painted: Tensor) -> Tensor:
-    """The pastiche where it is wanted and the content elsewhere; ``(1, 3, H, W)``, and a mask of any size."""
+    """Blends pastiche and content ``(1, 3, H, W)`` by a mask of any size, 1 for the pastiche."""
     share = resize(painted.to(pastiche), (pastiche.shape[-2], pastiche.shape[-1])).clamp(0, 1)
     return content + share * (pastiche - content)
 
 
 def affine_finish(content: Tensor, pastiche: Tensor, full: Tensor, share: float) -> Tensor:
-    """Takes over only the change of color, locally affine; windows are a share of the painted long edge."""
+    """Transfers only the locally affine color change; the window radius is a share of the pastiche's long edge."""
     radius = max(1, round(share * max(pastiche.shape[-2:])))
     return transfer_affinely(content, pastiche, full, radius_px=radius, epsilon=AFFINE_EPSILON)
 
 
 def keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
-    """Gives a pastiche the colors that the options ask to keep; ``(1, 3, H, W)`` each."""
+    """Applies the requested color preservation to a pastiche; ``(1, 3, H, W)`` each."""
     if options.keep_colors == "luminance":
         return keep_luminance_only(pastiche, content)
     if options.keep_colors_when == "before" or options.keep_colors == "none":
@@ -216,7 +216,7 @@ def keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Ten
 
 
 def recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
-    """Gives a style the content's colors where the options ask for it before painting."""
+    """Gives a style image the content's colors, if the options request this before stylization."""
     if options.keep_colors_when == "after" or options.keep_colors in ("none", "luminance"):
         return style
     transfer = transfer_linear if options.keep_colors == "linear" else match_histogram
@@ -226,17 +226,17 @@ def recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
 def prepare(
     content: Picture, styles: Sequence[Picture], options: PaintOptions, backbone: Backbone | None = None
 ) -> Job:  # fmt: skip
-    """Checks the pictures, loads the backbone and foretells the run.
+    """Checks the images, loads the backbone and estimates the memory of the run.
 
     Args:
-        content: The photograph.
-        styles: One or more paintings.
-        options: Everything else.
-        backbone: One that is loaded already.
+        content: The content image.
+        styles: One or more style images.
+        options: All other settings.
+        backbone: A backbone that is already loaded.
 
     Raises:
-        InputError: A picture cannot be painted.
-        OutOfMemoryError: The run would not fit.
+        InputError: An image cannot be used.
+        OutOfMemoryError: The run would exceed the available memory.
     """
     check_paintable(content, "content")
     for style in styles:
@@ -265,7 +265,7 @@ def prepare(
 
 
 def _sized(image: Tensor, options: PaintOptions) -> Tensor:
-    """``(1, 3, H, W)`` at the size that the options ask for."""
+    """Returns ``(1, 3, H, W)`` at the requested size."""
     size = (image.shape[-2], image.shape[-1])
     return resize(image, size_to_fit(size, options.size)) if options.size else image
 
@@ -276,7 +276,7 @@ def matched_regions(
     options: PaintOptions,
     backbone: Backbone | None = None,
 ) -> Matched:
-    """The regions that the options ask for, paired; none for the whole picture."""
+    """Returns the matched regions that the options request; no regions means the whole image."""
     if not options.has_regions:
         return Matched(regions=(), painted=None, notes=())
     finder = RegionFinder(options, styles, backbone or load_backbone())
@@ -290,16 +290,16 @@ def paint_at_once(
     look: Look | Translator | None = None,
     styles: Sequence[Picture] = (),
 ) -> tuple[Picture, tuple[str, ...]]:
-    """Paints one picture with a look.
+    """Stylizes an image with a look.
 
     Args:
-        content: The photograph.
-        options: Size, strength, colors and regions count; losses and solver do not.
-        look: One that is loaded already; that of the options when None.
-        styles: Paintings, for a look that takes any style.
+        content: The content image.
+        options: Size, strength, colors and regions apply; loss and solver settings do not.
+        look: A look that is already loaded; by default the one in the options.
+        styles: Style images, for a look that requires them.
 
     Returns:
-        The pastiche, and notes for a person.
+        The pastiche, and notes for the user.
     """
     check_paintable(content, "content")
     for style in styles:
@@ -318,7 +318,7 @@ def paint_at_once(
 
 
 def _regions_at(regions: Sequence[Region], image: Tensor) -> list[Region]:
-    """Regions at the size of a picture."""
+    """Resizes regions to the size of an image."""
     size = (image.shape[-2], image.shape[-1])
     return [
         dataclasses.replace(region, content=resize(region.content, size).clamp(0, 1))
@@ -334,14 +334,14 @@ def stylize_image(
     backbone: Backbone | None = None,
     on_iterate: Callable[[Iterate], None] | None = None,
 ) -> Picture:
-    """Paints one picture from beginning to end.
+    """Stylizes one image from start to finish.
 
     Args:
-        content: The photograph.
-        styles: One or more paintings, blended by ``options.blend``.
-        options: Everything else.
-        backbone: One that is loaded already, for painting many.
-        on_iterate: Told of every step; raising from it stops the run.
+        content: The content image.
+        styles: One or more style images, blended by ``options.blend``.
+        options: All other settings.
+        backbone: A backbone that is already loaded, for stylizing many images.
+        on_iterate: Called after every step; an exception raised by it stops the run.
 
     Returns:
         The pastiche, with the content's alpha and bit depth.

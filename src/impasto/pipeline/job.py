@@ -1,4 +1,4 @@
-"""A film that is ready to be painted: frame after frame, pass after pass, and then the file."""
+"""A video job: stylizes frame by frame and pass by pass, then writes the file."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ if TYPE_CHECKING:
 __all__ = ["FilmJob", "FrameDone"]
 
 TICKS = {".gif": Fraction(1, 100), ".mkv": Fraction(1, 1000), ".webm": Fraction(1, 1000)}
-"""Clocks of containers that are coarser than the clip's own."""
+"""Time resolution of containers that are coarser than the clip's own time base."""
 
 FOUND_EARLY = ("dis", "dis-half", "farneback")
-"""Estimators of OpenCV, whose threads do not get in the way of torch's."""
+"""OpenCV's estimators, whose threads do not compete with PyTorch's."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FrameDone:
-    """One frame was painted.
+    """A progress event: one frame was stylized.
 
     Attributes:
-        index: Its number in the film, from 0.
-        frames: How many there will be, as far as is known.
+        index: Frame number in the output, from 0.
+        frames: Total number of frames, if known.
         turn: The pass, from 1.
-        turns: How many passes.
-        opens_shot: Whether it is the first of a shot.
+        turns: Number of passes.
+        opens_shot: Whether the frame starts a shot.
         terms: Weighted losses of the last step.
-        seconds: For this frame, all in.
+        seconds: Total time for this frame.
         pixels: ``(H, W, 3)`` of uint8 or uint16.
-        notes: What was out of the ordinary.
+        notes: Unusual events, if any.
     """
 
     index: int
@@ -76,23 +76,23 @@ class FrameDone:
 
 
 class FilmJob:
-    """A film that is ready to be painted: iterate to paint, then `assemble`.
+    """A video that is ready to be stylized: iterate over it, then call `assemble`.
 
-    To stop iterating is to cancel; what is painted stays in the store, and `assemble` makes a film of it.
+    Stop iterating to cancel; completed frames stay in the store, and `assemble` writes a video of them.
 
     Args:
-        clip: What is painted.
-        stylizer: What paints.
-        store: What is painted already, and where the rest goes.
-        film: How frames hang together, and the file.
-        out: The film to write.
+        clip: The source clip.
+        stylizer: Stylizes each frame.
+        store: Contains completed frames and receives new ones.
+        film: Temporal and output settings.
+        out: The video to write.
         size: Height and width.
-        settings: Written into the film.
-        finish: Last touch to the pastiches.
+        settings: Written into the video as metadata.
+        finish: Post-processing of the pastiches.
 
     Attributes:
-        flow: Finds motion, for all who ask for it; None where nobody does.
-        regions: Parts of the frames with the parts of the styles that they take; None for whole frames.
+        flow: The shared flow estimator; None if no flow is needed.
+        regions: Matched regions of content and styles; None for whole frames.
     """
 
     def __init__(
@@ -135,17 +135,17 @@ class FilmJob:
         )
 
     def selected(self) -> Iterator[Frame]:
-        """The frames of the clip that are painted."""
+        """Yields the frames of the clip that are to be stylized."""
         return self.select(self.clip.frames(self.size))
 
     def select(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """The excerpt of a film that is as long as the clip."""
+        """Selects the excerpt from frames that run parallel to the clip."""
         film = self.film
         rate = None if self.clip.info.codec == "pictures" else film.fps
         return select_frames(frames, start=film.start, end=film.end, fps=rate, every=film.every)
 
     def _count(self) -> int | None:
-        """How many frames there will be; exact when the film is to be a loop."""
+        """Returns the number of frames if known; exact for a loop."""
         film, info = self.film, self.clip.info
         if film.loop:
             return sum(1 for _frame in self.selected())
@@ -157,7 +157,7 @@ class FilmJob:
         return max(0, round(lasts * rate / film.every))
 
     def __iter__(self) -> Iterator[FrameDone]:
-        """Paints frame after frame, then the further passes; frames that are painted already are passed over."""
+        """Runs the first pass frame by frame, then the further passes; completed frames are skipped."""
         try:
             yield from self._first_pass()
             for turn in range(2, self.film.passes + 1):
@@ -194,13 +194,13 @@ class FilmJob:
             yield self._event(index, 1, opens, result, began, pixels)
         if count == 0:
             raise InputError(
-                f"{self.clip.path} has no frame between --start {self.film.start:g} and --end {self.film.end}; "
+                f"{self.clip.path} has no frames between --start {self.film.start:g} and --end {self.film.end}; "
                 "choose an earlier start."
             )
         self.frames = count
 
     def _without_motion(self, painted: frozenset[int]) -> frozenset[int]:
-        """Painted frames whose motion has to be found again for those that are not."""
+        """Returns completed frames whose motion must be recomputed for the frames that follow."""
         if self.flow is None or not self.film.anchor:
             return frozenset()
         opens = [
@@ -212,7 +212,7 @@ class FilmJob:
     def _pass_over(
         self, frame: Frame, painted: frozenset[int], state: Mapping[str, float]
     ) -> Mapping[str, float]:
-        """Passes over a frame that is painted; gives what the next one is told, where that is not painted."""
+        """Skips a completed frame and returns the state for the next frame."""
         if self.film.passes > 1 and not self.store.has_source(frame.index):
             self.store.keep_source(frame.index, frame.pixels)
         if frame.index + 1 in painted:
@@ -221,7 +221,7 @@ class FilmJob:
         return known
 
     def _with_motion(self, known: frozenset[int]) -> Iterator[Frame]:
-        """The frames that are painted; their motion is found in the thread that reads them, before it is asked for."""
+        """Yields the selected frames and precomputes their motion in the reading thread."""
         before: Frame | None = None
         find = self.flow if self.film.flow in FOUND_EARLY else None
         for frame in self.selected():
@@ -263,7 +263,7 @@ class FilmJob:
         )  # fmt: skip
 
     def _pass(self, turn: int) -> Iterator[FrameDone]:
-        """One more pass over each shot, against the direction of the one before."""
+        """Runs one further pass over each shot, in the direction opposite to the previous pass."""
         for shot in self._shots():
             order = list(reversed(shot)) if turn % 2 == 0 else shot
             for place, index in enumerate(order):
@@ -314,17 +314,17 @@ class FilmJob:
         )
 
     def assemble(self) -> list[str]:
-        """Writes the film of every frame that is painted, with the clip's sound, and checks that they are all there.
+        """Writes a video of all completed frames, with the clip's audio, and verifies its timestamps.
 
         Returns:
-            Notes for a person.
+            Notes for the user.
 
         Raises:
-            OutputError: The file cannot be written, or did not come out whole.
+            OutputError: The file cannot be written or is incomplete.
         """
         count = self.store.done()
         if count == 0:
-            return ["nothing was painted yet"]
+            return ["no frames have been stylized yet"]
         records = [self.store.record(index) for index in range(count)]
         times = [Fraction(record["pts"]) for record in records]
         lasts = [Fraction(record["duration"]) for record in records]
@@ -345,12 +345,12 @@ class FilmJob:
         return list(writer.notes)
 
     def _last_of(self, index: int) -> np.ndarray:
-        """A frame as the last pass left it."""
+        """Returns a frame as its last pass left it."""
         turns = range(1, self.film.passes + 1)
         return self.store.pixels(index, max(t for t in turns if self.store.has(index, t)))
 
     def _finished(self, index: int, pixels: np.ndarray, frame: Frame) -> np.ndarray:
-        """A pastiche after the last touch, and the frame's own pixels where it is not painted."""
+        """Post-processes a pastiche and restores the frame's own pixels where it is not stylized."""
         pastiche, image = pixels_to_tensor(pixels), pixels_to_tensor(frame.pixels)
         if self._finish is not None:
             opens = bool(self.store.record(index)["opens"])
@@ -378,18 +378,18 @@ class FilmJob:
 
 
 def _check_times(path: Path, times: Sequence[Fraction]) -> None:
-    """Holds the file's timestamps against those that were to be written, within a tick of its clock."""
+    """Compares the file's timestamps with the intended ones, within one tick of its clock."""
     found = video_times(path)
     if len(found) != len(times):
         raise OutputError(
-            f"{path} came out with {len(found)} of {len(times)} frames; the paint is kept, so try again with --resume."
+            f"{path} contains only {len(found)} of {len(times)} frames; they are kept, so try again with --resume."
         )
     tick = TICKS.get(path.suffix.lower(), Fraction(1, 10_000))
-    shift = found[0] - times[0]  # some containers move the whole film so that nothing is before 0
+    shift = found[0] - times[0]  # some containers shift the whole video to avoid negative times
     worst = max(abs(a - shift - b) for a, b in zip(found, times, strict=True))
     if worst > tick:
         raise OutputError(
-            f"{path} came out with timestamps wrong by {float(worst):.4f} s; write it as .mkv or .mp4."
+            f"{path} has timestamp errors of up to {float(worst):.4f} s; use .mkv or .mp4 instead."
         )
 
 

@@ -1,4 +1,4 @@
-"""Painting while it happens: the newest frame of a camera or clip, by a look that can be changed meanwhile."""
+"""Live stylization: applies a switchable look to the latest frame of a camera or clip."""
 
 from __future__ import annotations
 
@@ -29,43 +29,45 @@ CLOSE_SECONDS = 1.0
 
 
 class Source(Protocol):
-    """Where frames come from, as fast as they happen."""
+    """A source that produces frames in real time."""
 
     def frames(self) -> Iterator[np.ndarray]:
-        """RGB, ``(H, W, 3)`` of uint8."""
+        """Yields RGB frames, uint8 ``(H, W, 3)``."""
         ...
 
     def close(self) -> None:
-        """Ends `frames` soon and releases what it reads; from any thread, any number of times."""
+        """Ends `frames` soon and releases the source; may be called repeatedly and from any thread."""
         ...
 
 
 class Camera:
-    """A camera of this machine.
+    """A camera on this machine.
 
     Args:
-        number: As the system counts them, from 0.
+        number: Index assigned by the operating system, from 0.
 
     Raises:
-        InputError: It cannot be opened.
+        InputError: The camera cannot be opened.
     """
 
     def __init__(self, number: int) -> None:
         import cv2
 
         logging = cv2.utils.logging
-        level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # a sentence below says what is wrong
+        level = logging.setLogLevel(
+            logging.LOG_LEVEL_SILENT
+        )  # the error below replaces OpenCV's output
         self._capture = cv2.VideoCapture(number)
         logging.setLogLevel(level)
         if not self._capture.isOpened():
             raise InputError(
-                f"camera {number} cannot be opened; give another number with --camera, or a film with --input."
+                f"camera {number} cannot be opened; choose another with --camera, or a video with --input."
             )
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         self._closed, self._reading = threading.Event(), threading.Lock()
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Until the camera gives no more, or `close`."""
+        """Yields frames until the camera ends or `close` is called."""
         try:
             while True:
                 with self._reading:
@@ -79,7 +81,7 @@ class Camera:
             self.close()
 
     def close(self) -> None:
-        """Releases the camera; a camera that hangs in a read is released when the process ends."""
+        """Releases the camera; if a read hangs, it is released when the process ends."""
         self._closed.set()
         if self._reading.acquire(timeout=CLOSE_SECONDS):
             self._capture.release()
@@ -87,12 +89,12 @@ class Camera:
 
 
 class ClipSource:
-    """A film, played at its own pace.
+    """A video, played in real time.
 
     Args:
-        path: Film, folder of pictures, or a name like ``frames_%05d.png``.
-        size: Long edge that its frames are read at; they are not enlarged.
-        loops: Whether it begins again at its end.
+        path: A video, a folder of images, or a name like ``frames_%05d.png``.
+        size: Maximum long edge of the frames; smaller videos are not enlarged.
+        loops: Whether to restart at the end.
     """
 
     def __init__(self, path: Path, size: int, *, loops: bool = True) -> None:
@@ -104,7 +106,7 @@ class ClipSource:
         self._closed = threading.Event()
 
     def frames(self) -> Iterator[np.ndarray]:
-        """At the times that the film has, until its end or `close`."""
+        """Yields frames at their own timestamps, until the end or `close`."""
         while not self._closed.is_set():
             began, first = time.monotonic(), None
             for frame in self._clip.frames(self._size):
@@ -118,21 +120,21 @@ class ClipSource:
                 return
 
     def close(self) -> None:
-        """Ends `frames` at once, even between two frames that are far apart."""
+        """Ends `frames` immediately, even while it waits for the next frame."""
         self._closed.set()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveFrame:
-    """A painted frame.
+    """A stylized frame.
 
     Attributes:
         pixels: ``(H, W, 3)`` of uint8.
-        number: Of painted frames, from 1.
-        look: Name of the look that painted it.
-        latency_seconds: From its capture until it was painted.
-        rate: Painted frames a second, lately.
-        dropped: Frames that came and were not painted, so far.
+        number: Number of stylized frames so far, from 1.
+        look: Name of the look that was used.
+        latency_seconds: Time from capture to the stylized frame.
+        rate: Recent frame rate, in stylized frames per second.
+        dropped: Number of frames that were skipped so far.
     """
 
     pixels: np.ndarray
@@ -144,19 +146,19 @@ class LiveFrame:
 
 
 class Live:
-    """Paints the newest frame, always; frames that come meanwhile are dropped.
+    """Stylizes the latest frame; frames that arrive in the meantime are dropped.
 
     Args:
-        source: Of frames.
-        painters: By name, each made when it is first wanted.
-        size: Long edge of the painted frames.
+        source: The frame source.
+        painters: Factories by look name, each called on first use.
+        size: Long edge of the stylized frames.
     """
 
     def __init__(
         self, source: Source, painters: Mapping[str, Callable[[], Painter]], size: int = 480
     ) -> None:
         if not painters:
-            raise UsageError("no look was given; give a look or a painting, or several.")
+            raise UsageError("no look was given; pass at least one look or style image.")
         self._source, self._size = source, size
         self._make, self._made = dict(painters), dict[str, Painter]()
         self._look = next(iter(painters))
@@ -167,31 +169,31 @@ class Live:
 
     @property
     def looks(self) -> tuple[str, ...]:
-        """Names that can be switched to."""
+        """Names of the available looks."""
         return tuple(self._make)
 
     def switch(self, name: str) -> None:
-        """Paints with another look from the next frame on.
+        """Switches to another look, starting with the next frame.
 
         Raises:
-            UsageError: There is no such look.
+            UsageError: The look does not exist.
         """
         if name not in self._make:
-            raise UsageError(f"there is no look {name} here; allowed are {', '.join(self._make)}.")
+            raise UsageError(f"unknown look {name!r}; allowed are {', '.join(self._make)}.")
         self._look = name
 
     def stop(self) -> None:
-        """Ends after the present frame, and closes the source; from any thread, any number of times."""
+        """Stops after the current frame and closes the source; may be called repeatedly and from any thread."""
         with self._arrived:
             self._ended = True
             self._arrived.notify_all()
         self._source.close()
 
     def __iter__(self) -> Iterator[LiveFrame]:
-        """Yields painted frames until the source ends, or `stop` is called.
+        """Yields stylized frames until the source ends or `stop` is called.
 
         Raises:
-            ImpastoError: The source, or a look, fails.
+            ImpastoError: The source or a look fails.
         """
         catcher = threading.Thread(target=self._catch, daemon=True)
         catcher.start()
@@ -217,7 +219,7 @@ class Live:
             raise self._failure
 
     def _catch(self) -> None:
-        """Holds the newest frame, on a thread of its own."""
+        """Keeps the latest frame, on a separate thread."""
         try:
             for pixels in self._source.frames():
                 with self._arrived:
@@ -226,13 +228,13 @@ class Live:
                     self._dropped += self._slot is not None
                     self._slot = (pixels, time.monotonic())
                     self._arrived.notify_all()
-        except Exception as error:  # it is raised again where frames are painted
+        except Exception as error:  # re-raised by `__iter__`
             self._failure = error
         finally:
             self.stop()
 
     def _take(self) -> tuple[np.ndarray, float] | None:
-        """The newest frame; waits for it. None at the end."""
+        """Waits for the latest frame and returns it; None at the end."""
         with self._arrived:
             while self._slot is None and not self._ended:
                 self._arrived.wait(WAIT_SECONDS)
@@ -251,11 +253,11 @@ class Live:
 def painters_for(
     sources: Sequence[Path], options: PaintOptions
 ) -> dict[str, Callable[[], Painter]]:
-    """Painters by name: of each look, and of each painting by the look that takes any style.
+    """Returns factories by name: one for each look, and one for each style image using the ``instant`` look.
 
     Args:
-        sources: Looks and paintings.
-        options: Strength, runtime and the like.
+        sources: Looks and style images.
+        options: Strength, runtime and other settings.
     """
 
     def of_look(path: Path) -> Callable[[], Painter]:

@@ -1,4 +1,4 @@
-"""What a frame is told of its neighbors: earlier pastiches along the motion, and how far to trust them."""
+"""Temporal context of a frame: warped earlier pastiches and their reliability."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 __all__ = ["Neighbors", "blend_at"]
 
 LOOP_FRAMES = 16
-"""Over so many last frames a loop is led back to its first pastiche."""
+"""Number of frames at the end over which a loop returns to its first pastiche."""
 
 GOES_ON = 0.75
-"""Mean reliability of the motion above which what looks like a cut is none. After cuts it was 0.00 on the teaching
-clips, in the midst of a dissolve 0.59, and in a pan of a thirtieth of the width a frame 0.95."""
+"""Mean reliability of the motion above which an apparent cut is rejected. On the development clips it was 0.00 after
+cuts, 0.59 in the middle of a dissolve, and 0.95 in a pan of 1/30 of the width per frame."""
 
 
 class Neighbors:
-    """Follows the frames of a film and makes their contexts; holds no more frames than the longest gap.
+    """Tracks the frames of a video and creates their contexts; keeps only as many frames as the largest gap requires.
 
     Args:
-        film: How frames hang together.
-        estimator: Of flow, or None when no motion is needed.
-        store: Painted frames.
+        film: Temporal settings.
+        estimator: Flow estimator, or None if no motion is needed.
+        store: Stylized frames.
 
     Attributes:
-        latest_flow: Motion of the latest frame, ``(1, 2, H, W)``, to be kept with it; None where no later one asks.
+        latest_flow: Motion of the latest frame, ``(1, 2, H, W)``, to be stored; None if no later frame needs it.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Neighbors:
         self.latest_flow: np.ndarray | None = None
 
     def take(self, frame: Frame, image: Tensor, *, painted: bool, total: int | None) -> bool:
-        """Takes the next frame; tells whether it opens a shot.
+        """Processes the next frame and returns whether it starts a shot.
 
         Args:
-            frame: From the clip.
-            image: The same, ``(1, 3, H, W)`` in ``[0, 1]``.
-            painted: Whether it is painted already, so that its motion is read where it is still wanted.
-            total: How many frames there are, for a loop.
+            frame: The clip's frame.
+            image: The same frame, ``(1, 3, H, W)`` in ``[0, 1]``.
+            painted: Whether it is already stylized, so that its motion is read from the store if still needed.
+            total: Total number of frames, for a loop.
         """
         opens = self._shots.opens(frame) and not self._moves_on(frame, image)
         self._total = total
@@ -87,7 +87,7 @@ class Neighbors:
         return opens
 
     def _moves_on(self, frame: Frame, image: Tensor) -> bool:
-        """Whether what passes for a cut is a fast move or a flash: after a cut no motion is reliable anywhere."""
+        """Returns whether an apparent cut is fast motion or a flash; after a real cut, no motion is reliable."""
         if self._tracker is None or not self._frames:
             return False
         before = self._frames[-1]
@@ -110,7 +110,7 @@ class Neighbors:
     def context(
         self, frame: Frame, image: Tensor, blend: tuple[float, ...], state: Mapping[str, float]
     ) -> FrameContext:
-        """The context of the frame that was taken last."""
+        """Returns the context of the latest frame."""
         opens = frame.index == self._shot_start
         alone = opens or not self._film.remembers
         previous = None if alone else self._pastiche(frame.index - 1)
@@ -157,14 +157,14 @@ class Neighbors:
         return self.seen_from(frame, image, other, self._pastiche(other.index))
 
     def seen_from(self, frame: Frame, image: Tensor, other: Frame, pastiche: Tensor) -> Earlier:
-        """Another frame's pastiche, ``(1, 3, H, W)``, carried to this frame by the flow between the two."""
+        """Warps another frame's pastiche, ``(1, 3, H, W)``, to this frame by the flow between the two."""
         assert self._tracker is not None
         flow, trust = self._tracker.between(frame, image, other, pixels_to_tensor(other.pixels))
         warped = warp(pastiche, flow, mode="bicubic").clamp(0, 1)
         return Earlier(gap=frame.index - other.index, warped=warped, reliability=trust)
 
     def _loop(self, frame: Frame, image: Tensor) -> tuple[Earlier, ...]:
-        """The film's first pastiche, ever stronger over the last frames, as what comes next."""
+        """Returns the video's first pastiche as a following frame, with weight that grows over the last frames."""
         if self._total is None or self._opening is None:
             return ()
         left = self._total - frame.index
@@ -179,11 +179,11 @@ class Neighbors:
 
 
 def blend_at(seconds: float, film: FilmOptions) -> tuple[float, ...]:
-    """Share of each style at a time: none without a schedule, else one style or a cross-fade of two.
+    """Returns the weight of each style at a time: empty without a schedule, else one style or a crossfade of two.
 
     Args:
-        seconds: On the film's clock.
-        film: With ``schedule`` and ``fade``; a fade is centered on the second at which a style begins.
+        seconds: Time in the output.
+        film: Uses ``schedule`` and ``fade``; a crossfade is centered on the second at which a style starts.
     """
     if not film.schedule:
         return ()

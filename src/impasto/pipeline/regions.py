@@ -1,4 +1,4 @@
-"""Where regions come from: files, features, or a network; for a picture, and frame by frame for a film."""
+"""Finds regions from mask files, features or a segmentation network, for images and for video frames."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Found", "RegionFinder"]
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Masks of a content and of its style by name, and what tells those of the frames that follow."""
+    """Content and style masks by name, and the clusters that segment the following frames."""
 
     content: Mapping[str, Tensor]
     style: Mapping[str, Tensor]
@@ -36,20 +36,20 @@ class Found:
 
 
 class RegionFinder:
-    """Finds regions as the options say, and pairs them.
+    """Finds regions as specified by the options and matches them.
 
     Args:
-        options: Which, and what becomes of them.
+        options: Which regions to use, and how to process them.
         styles: ``(1, 3, h, w)`` each.
-        backbone: The network that sees.
+        backbone: Feature extractor.
 
     Raises:
-        UsageError: Styles and regions do not go together.
-        InputError: A mask or a network cannot be read.
+        UsageError: The styles and regions are incompatible.
+        InputError: A mask or network cannot be read.
 
     Attributes:
-        wish: What is to become of regions.
-        from_files: Whether the content's masks are given.
+        wish: How to process regions.
+        from_files: Whether the content's masks are given as files.
     """
 
     def __init__(self, options: PaintOptions, styles: Sequence[Tensor], backbone: Backbone) -> None:
@@ -57,12 +57,12 @@ class RegionFinder:
         assigned = options.assigned
         if len(styles) > 1 and not assigned:
             raise UsageError(
-                "regions of several styles must be assigned; give for example --assign white=1,black=2."
+                "with several styles, regions must be assigned; for example, --assign white=1,black=2."
             )
         for name, number in assigned.items():
             if number >= len(styles):
                 raise UsageError(
-                    f"--assign {name}={number + 1} is beyond the {len(styles)} styles given; give a lower number."
+                    f"--assign {name}={number + 1} exceeds the number of styles, {len(styles)}; use a lower number."
                 )
         self.wish = Wish(
             feather=options.feather,
@@ -82,11 +82,11 @@ class RegionFinder:
                 self._style_masks = self._segmenter.masks(styles[0])
 
     def find(self, image: Tensor, masks: Mapping[str, Tensor] | None = None) -> Found:
-        """Tells the regions of a picture, or of the first frame of a shot.
+        """Finds the regions of an image, or of the first frame of a shot.
 
         Args:
             image: ``(1, 3, H, W)`` in ``[0, 1]``.
-            masks: The content's, where they are known already.
+            masks: The content's masks, if already known.
         """
         options, path = self._options, self._options.content_regions
         if masks is None and path is not None:
@@ -106,11 +106,11 @@ class RegionFinder:
         )
 
     def learn(self, image: Tensor, masks: Mapping[str, Tensor]) -> Grouping:
-        """Learns from a frame and its masks what tells those of other frames."""
+        """Learns clusters from a frame and its masks, in order to segment other frames."""
         return group_by_masks(image, masks, self._backbone)
 
     def look(self, image: Tensor, found: Found) -> Mapping[str, Tensor]:
-        """Tells the regions of a later frame by itself."""
+        """Segments a later frame on its own."""
         if self._segmenter is not None:
             seen = self._segmenter.masks(image)
             missing = torch.zeros(1, 1, *image.shape[-2:])
@@ -120,7 +120,7 @@ class RegionFinder:
         return found.grouping.masks(image, self._backbone)
 
     def match(self, found: Found, content: Mapping[str, Tensor], version: int = 0) -> Matched:
-        """Pairs the regions of a picture or frame with those of the style."""
+        """Matches the regions of an image or frame with those of the style."""
         return match_regions(content, found.style, self.wish, version)
 
 

@@ -1,4 +1,4 @@
-"""Damage in what is painted already: found by checksums, and dropped with everything that depends on it."""
+"""Detects damaged frames by their checksums and drops them together with all dependent frames."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Damage", "repair", "without_motion"]
 
 @dataclass(frozen=True)
 class Damage:
-    """A frame that is missing or not what was written, and what has to be painted anew for it.
+    """A missing or damaged frame, and the frames that must be stylized again because of it.
 
     Attributes:
         frame: Its number.
-        frames: Numbers of the frames that are painted anew.
+        frames: Numbers of the frames to stylize again.
         turn: The pass.
     """
 
@@ -28,26 +28,28 @@ class Damage:
         where = f" in pass {self.turn}" if self.turn > 1 else ""
         first, last = min(self.frames), max(self.frames)
         if first == last:
-            return f"frame {self.frame} was damaged and is painted anew{where}"
-        return f"frame {self.frame} was damaged; frames {first} to {last} are painted anew{where}"
+            return f"frame {self.frame} was damaged and is processed again{where}"
+        return (
+            f"frame {self.frame} was damaged; frames {first} to {last} are processed again{where}"
+        )
 
 
 def repair(
     store: PaintStore, turns: int = 1, *, loop: bool = False, steps: bool = False
 ) -> list[Damage]:
-    """Compares every file with its checksum, and drops frames that are damaged with those that follow from them.
+    """Verifies every file's checksum and drops damaged frames together with the frames that depend on them.
 
-    A frame follows from the earlier ones of its shot; in a further pass from the same frame of the pass before and from
-    its neighbor; the end of a loop from its beginning.
+    A frame depends on the earlier frames of its shot; in a further pass, on the same frame of the previous pass and on
+    its neighbor. The end of a loop depends on its beginning.
 
     Args:
-        store: What is painted.
-        turns: Passes of the film.
-        loop: Whether the film leads back to its first frame.
-        steps: Whether a frame needs the one before step by step; where that is gone, the whole shot is painted anew.
+        store: The completed frames.
+        turns: Number of passes.
+        loop: Whether the video loops back to its first frame.
+        steps: Whether a frame needs the previous frame's iterates; if they are missing, the entire shot is dropped.
 
     Returns:
-        What was dropped. The end of what an interrupted run has painted is no damage.
+        What was dropped. An incomplete end after an interruption is not damage.
     """
     painted = store.painted()
     found, shots = _first_pass(store, painted, steps=steps)
@@ -67,7 +69,7 @@ def repair(
 def _first_pass(
     store: PaintStore, painted: Iterable[int], *, steps: bool
 ) -> tuple[list[Damage], list[list[int]]]:
-    """Damage of the first pass, and the frames of each shot."""
+    """Returns the damage of the first pass, and the frames of each shot."""
     found: list[Damage] = []
     shots: list[list[int]] = []
     broken: Damage | None = None
@@ -89,7 +91,7 @@ def _first_pass(
 
 
 def _from(store: PaintStore, shot: Sequence[int], *, steps: bool) -> list[int]:
-    """Frames from which on a shot is painted anew, up to the last one given, which is damaged."""
+    """Returns the frames of a shot to stylize again, up to the last one given, which is damaged."""
     if steps and len(shot) > 1 and not store.has_iterates(shot[-2]):
         return list(shot)
     return [shot[-1]]
@@ -98,7 +100,7 @@ def _from(store: PaintStore, shot: Sequence[int], *, steps: bool) -> list[int]:
 def _further_pass(
     store: PaintStore, shots: Sequence[Sequence[int]], turn: int, lost: set[int]
 ) -> tuple[list[Damage], set[int]]:
-    """Damage of a further pass, and the frames that are to be dropped of it."""
+    """Returns the damage of a further pass, and the frames to drop from it."""
     found, gone = [], set[int]()
     for shot in shots:
         order = list(reversed(shot)) if turn % 2 == 0 else list(shot)
@@ -116,15 +118,15 @@ def _further_pass(
 def without_motion(
     store: PaintStore, opens: Sequence[bool], painted: frozenset[int], reach: int
 ) -> frozenset[int]:
-    """Frames whose motion has to be found again, because later frames are to be painted and it is no longer kept.
+    """Returns frames whose motion must be recomputed, because later frames need it and it is no longer stored.
 
-    Motion is corrected along the way from a shot's beginning, so it is found again from there.
+    Drift correction accumulates from the start of a shot, so motion is recomputed from there.
 
     Args:
-        store: What is painted.
-        opens: Whether each frame opens a shot, up to the last that is painted; False where it is not known.
-        painted: Frames that are painted.
-        reach: How many frames back motion is asked for.
+        store: The completed frames.
+        opens: Whether each frame starts a shot, up to the last completed one; False if unknown.
+        painted: The completed frames.
+        reach: How many frames back motion is needed.
     """
     found: set[int] = set()
     opening = 0

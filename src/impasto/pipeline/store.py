@@ -1,4 +1,4 @@
-"""What is painted of a film so far, on disk, so that a run that was killed goes on at the frame it had."""
+"""On-disk store of stylized frames, so that an interrupted run can resume where it stopped."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ KEPT_FLOWS = 12
 
 
 class StoredMasks(NamedTuple):
-    """The number of a frame's shot, and its regions, ``(H, W)`` of uint8 by name."""
+    """The number of a frame's shot, and its masks, uint8 ``(H, W)`` by name."""
 
     shot: int
     masks: Mapping[str, np.ndarray]
 
 
 class PaintStore:
-    """A folder beside the film: a lossless picture a frame, and what the next frame is told.
+    """A folder next to the output: one lossless image per frame, plus the state that the next frame needs.
 
-    A frame's picture is moved into place last; where it stands, everything of the frame stands. It is written while the
-    next one is painted; whoever reads waits for it. The record of a frame holds checksums of all its files and of
-    itself; `whole` compares.
+    A frame's image is moved into place last, so its presence means that the frame is complete. It is written in the
+    background while the next frame is processed; readers wait for it. The record of a frame contains checksums of all
+    its files and of itself, which `whole` verifies.
 
     Args:
-        folder: Made when it is not there.
-        mark: Of clip, styles and options; another run's folder is not touched.
-        resume: Go on with what is there.
-        fresh: Throw away what is there.
-        lock: Of the film; released when the paint is removed.
+        folder: Created if it does not exist.
+        mark: Fingerprint of clip, styles and options; folders of other runs are not touched.
+        resume: Continue with the existing frames.
+        fresh: Delete the existing frames.
+        lock: The output's lock, released when the frames are removed.
 
     Raises:
-        UsageError: There is paint of an earlier run, and it was not said what to do with it.
-        CheckpointError: The paint is of another run.
-        OutputError: The folder cannot be made, or was not made by impasto.
+        UsageError: Frames of an earlier run exist, and neither ``resume`` nor ``fresh`` was given.
+        CheckpointError: The frames belong to another run.
+        OutputError: The folder cannot be created, or was not created by impasto.
     """
 
     def __init__(
@@ -66,34 +66,34 @@ class PaintStore:
         self._written: tuple[int, dict[str, str]] = (-1, {})
 
     def _write(self, name: str, data: bytes) -> None:
-        with replacing(self.folder / name, "make room there and go on with --resume") as beside:
+        with replacing(self.folder / name, "free some space and continue with --resume") as beside:
             beside.write_bytes(data)
 
     def settle(self) -> None:
-        """Waits until what was saved is on disk.
+        """Waits until all saved data is on disk.
 
         Raises:
             OutputError: It could not be written.
         """
         if self._writing is None:
             return
-        wait([self._writing])  # an interruption here leaves the rest to the next who asks
+        wait([self._writing])  # if interrupted here, the next caller waits again
         writing, self._writing = self._writing, None
         if writing.exception() is not None:
             self._latest = None
         writing.result()
 
     def path(self, index: int, turn: int = 1) -> Path:
-        """The picture of a frame after a pass."""
+        """Returns the path of a frame's image after a pass."""
         return self.folder / f"{index:06d}.{turn}.png"
 
     def painted(self) -> frozenset[int]:
-        """Numbers of the frames that went through the first pass."""
+        """Returns the numbers of the frames that completed the first pass."""
         self.settle()
         return self._place.painted()
 
     def done(self, turn: int = 1) -> int:
-        """How many frames are painted, without a gap from the first."""
+        """Returns the number of consecutive completed frames, counted from the first."""
         self.settle()
         count = 0
         while self.path(count, turn).exists():
@@ -101,7 +101,7 @@ class PaintStore:
         return count
 
     def has(self, index: int, turn: int = 1) -> bool:
-        """Whether a frame is painted."""
+        """Returns whether a frame is completed."""
         self.settle()
         return self.path(index, turn).exists()
 
@@ -115,13 +115,13 @@ class PaintStore:
         flow: np.ndarray | None = None,
         iterates: Sequence[np.ndarray] = (),
     ) -> None:
-        """Keeps a frame, ``(H, W, 3)`` of uint8 or uint16, and drops what no frame needs any more.
+        """Saves a frame, uint8 or uint16 ``(H, W, 3)``, and deletes data that no frame needs anymore.
 
         Raises:
-            OutputError: The frame before could not be written.
+            OutputError: The previous frame could not be written.
         """
         self.settle()
-        pixels = pixels.copy()  # whoever is told of the frame may do with it what they like
+        pixels = pixels.copy()  # receivers of the frame may modify it
         self._latest = (self.path(index, turn), pixels)
         known = self._written[1] if turn == 1 and self._written[0] == index else {}
         self._writing = self._worker.submit(
@@ -155,24 +155,24 @@ class PaintStore:
         return self.folder / f"{index:06d}.{part}"
 
     def _write_part(self, index: int, part: str, data: bytes) -> str:
-        """Writes one of the files beside a frame's picture; gives its checksum."""
+        """Writes one of the additional files of a frame and returns its checksum."""
         self._write(self._file(index, part).name, data)
         return _digest(data)
 
     def _remember(self, index: int, part: str, digest: str) -> None:
-        """Keeps a checksum for the record of a frame, should that be saved next."""
+        """Keeps a checksum for the record of a frame that will be saved next."""
         if self._written[0] != index:
             self._written = (index, {})
         self._written[1][part] = digest
 
     def save_masks(self, index: int, shot: int, masks: Mapping[str, np.ndarray]) -> None:
-        """Keeps the regions of a frame, ``(H, W)`` of uint8 by name, before the frame itself."""
+        """Saves the masks of a frame, uint8 ``(H, W)`` by name, before the frame itself."""
         named = {f"mask_{name}": mask for name, mask in masks.items()}
         data = _npz({"shot": np.array(shot, np.int64), **named}, packed=True)
         self._remember(index, "masks.npz", self._write_part(index, "masks.npz", data))
 
     def masks(self, index: int) -> StoredMasks | None:
-        """The regions of a frame; None where none were kept."""
+        """Returns the masks of a frame; None if none were saved."""
         named = self._arrays(index, "masks.npz")
         if named is None or named.get("shot", np.empty(0)).shape != ():
             return None
@@ -180,27 +180,27 @@ class PaintStore:
         return StoredMasks(shot, {name.removeprefix("mask_"): mask for name, mask in named.items()})
 
     def keep_source(self, index: int, pixels: np.ndarray) -> None:
-        """Keeps a frame of the clip, for passes that go backward, before the frame itself."""
+        """Saves a frame of the clip before its pastiche, for passes that run backward."""
         self._remember(index, "source.png", self._write_part(index, "source.png", _png(pixels)))
 
     def has_source(self, index: int) -> bool:
-        """Whether a frame of the clip is kept."""
+        """Returns whether a frame of the clip is stored."""
         return self._file(index, "source.png").exists()
 
     def source(self, index: int) -> np.ndarray:
-        """A frame of the clip that was kept."""
+        """Returns a stored frame of the clip."""
         return _read_png(self._file(index, "source.png"))
 
     def pixels(self, index: int, turn: int = 1) -> np.ndarray:
-        """A painted frame, ``(H, W, 3)``."""
+        """Returns a stylized frame, ``(H, W, 3)``."""
         path, latest = self.path(index, turn), self._latest
         return latest[1] if latest is not None and latest[0] == path else _read_png(path)
 
     def record(self, index: int, turn: int = 1) -> dict[str, Any]:
-        """What was kept beside a frame.
+        """Returns the record of a frame.
 
         Raises:
-            CheckpointError: It is damaged.
+            CheckpointError: The record is damaged.
         """
         self.settle()
         values = self._record(index, turn)
@@ -216,32 +216,32 @@ class PaintStore:
         return None
 
     def flow(self, index: int) -> np.ndarray | None:
-        """The motion of a frame, while it is kept."""
+        """Returns the motion of a frame, if it is still stored."""
         self.settle()
         return _read(self._file(index, "flow.npy"), _read_npy)
 
     def has_flow(self, index: int) -> bool:
-        """Whether the motion of a frame is kept."""
+        """Returns whether the motion of a frame is stored."""
         return self._file(index, "flow.npy").exists()
 
     def iterates(self, index: int) -> list[np.ndarray]:
-        """The pictures of a frame step by step, while they are kept."""
+        """Returns a frame's intermediate images, one per step, if they are still stored."""
         self.settle()
         named = self._arrays(index, "steps.npz") or {}
         return [named[name] for name in sorted(named)]
 
     def has_iterates(self, index: int) -> bool:
-        """Whether the pictures of a frame step by step are kept."""
+        """Returns whether a frame's intermediate images are stored."""
         return self._file(index, "steps.npz").exists()
 
     def _arrays(self, index: int, part: str) -> dict[str, np.ndarray] | None:
         return _read(self._file(index, part), _read_npz)
 
     def whole(self, index: int, turn: int = 1) -> dict[str, Any] | None:
-        """The record of a frame whose picture is what was written; None where it is not.
+        """Verifies a frame and returns its record; None if its image or record is damaged.
 
-        What can be found again from the clip or the frames before (motion, masks, steps, the clip's own frame) is
-        removed where it is damaged.
+        Damaged data that can be recomputed from the clip or from earlier frames (motion, masks, iterates, the clip's
+        own frame) is deleted.
         """
         values = self._record(index, turn)
         if values is None:
@@ -259,7 +259,7 @@ class PaintStore:
         return values
 
     def drop(self, index: int, turn: int = 1) -> None:
-        """Removes a frame as a pass left it; with the first pass everything of it."""
+        """Deletes the result of a pass for a frame; for the first pass, all of the frame's data."""
         self.path(index, turn).unlink(missing_ok=True)
         (self.folder / _record_name(index, turn)).unlink(missing_ok=True)
         if turn == 1:
@@ -267,7 +267,7 @@ class PaintStore:
                 self._file(index, part).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Throws everything away that is ours, and gives the film free to other runs."""
+        """Deletes all of our files and releases the output's lock."""
         self._worker.shutdown(cancel_futures=True)
         self._place.remove()
         if self._lock is not None:
@@ -283,7 +283,7 @@ def _digest(data: bytes) -> str:
 
 
 def _damaged(path: Path) -> CheckpointError:
-    return CheckpointError(f"{path} is damaged; go on with --resume, which paints it anew.")
+    return CheckpointError(f"{path} is damaged; continue with --resume to process it again.")
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -293,7 +293,7 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 def _npz(arrays: Mapping[str, np.ndarray], *, packed: bool = False) -> bytes:
-    """Like `numpy.savez`, without the time of day, so that the same arrays are the same bytes."""
+    """Works like `numpy.savez`, but without timestamps, so that equal arrays give equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -316,17 +316,17 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
-    """What a file holds; None where there is none."""
+    """Reads a file; returns None if it does not exist."""
     if not path.exists():
         return None
     try:
         return reader(path)
-    except Exception as error:  # numpy's readers let damaged files raise anything
+    except Exception as error:  # NumPy's readers may raise anything on damaged files
         raise _damaged(path) from error
 
 
 def _png(pixels: np.ndarray, *, paint: bool = False) -> bytes:
-    """Compressed quickly; paint repeats nothing, so that not to look for repetition is quicker, and smaller."""
+    """Encodes a PNG quickly; for stylized frames, Huffman-only is both faster and smaller, since they do not repeat."""
     import cv2
 
     quick = [cv2.IMWRITE_PNG_COMPRESSION, 1]

@@ -1,4 +1,4 @@
-"""Films from end to end: the only place that joins clips, motion and a stylizer."""
+"""Video stylization from end to end: combines clips, motion and a stylizer."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ if TYPE_CHECKING:
 __all__ = ["FilmJob", "FrameDone", "check_film_inputs", "prepare_film", "stylize_video"]
 
 WRITTEN_ONLY = ("codec", "crf", "pixel_format", "sound", "flow_cache", "flow_files", "flow_weights")
-"""Options that do not decide what is painted, or that are told from files' own bytes."""
+"""Options that do not affect the stylized frames, or that are covered by hashing the files they name."""
 
 
 def _mark(path: Path, styles: Sequence[Tensor], paint: PaintOptions, film: FilmOptions) -> str:
-    """SHA-256 of everything that decides what is painted."""
+    """Returns the SHA-256 of everything that affects the stylized frames."""
     chosen = {k: v for k, v in to_mapping(film).items() if k not in WRITTEN_ONLY}
     told = fingerprint(styles, paint) + json.dumps(chosen, sort_keys=True)
     return hash_files([*files_of(path), *_files_read(paint, film)], told)
 
 
 def _files_read(paint: PaintOptions, film: FilmOptions) -> list[Path]:
-    """Files that the options name, and that decide what is painted."""
+    """Lists the files in the options that affect the result."""
     files = files_read(paint)
     if film.flow == "raft" and film.flow_weights is not None:
         files += files_of(film.flow_weights)
@@ -74,17 +74,17 @@ def _files_read(paint: PaintOptions, film: FilmOptions) -> list[Path]:
 def check_film_inputs(
     out: Path, clip: Path, others: Iterable[Path | None], paint: PaintOptions, film: FilmOptions
 ) -> None:
-    """Refuses to write a film over what it is painted from.
+    """Checks that a video does not overwrite any of its inputs.
 
     Args:
-        out: The film to write.
-        clip: What is painted.
-        others: Files of the paintings, and what else is read.
-        paint: With masks, weights and looks.
-        film: With fields of motion.
+        out: The video to write.
+        clip: The source clip.
+        others: Style images and other input files.
+        paint: Options that may name masks, weights and looks.
+        film: Options that may name flow files.
 
     Raises:
-        UsageError: It is one of them.
+        UsageError: The output is also an input.
     """
     check_not_input([out], [clip, *others, *_files_read(paint, film)])
 
@@ -100,20 +100,20 @@ def prepare_film(
     resume: bool = False,
     fresh: bool = False,
 ) -> FilmJob:
-    """Checks clip, styles and place, loads the backbone, and takes up what was painted before.
+    """Checks clip, styles and output, loads the backbone, and loads completed frames of an earlier run.
 
     Args:
-        clip: A film, a folder of pictures, or ``frames_%05d.png``.
-        styles: One or more paintings.
-        out: The film to write; painted frames are kept in ``OUT.frames`` beside it until it is whole.
-        paint: How a picture is painted; ``size`` 0 keeps the clip's own.
-        film: How frames hang together.
-        backbone: One that is loaded already.
-        resume: Go on with what was painted.
-        fresh: Throw it away.
+        clip: A video, a folder of images, or ``frames_%05d.png``.
+        styles: One or more style images.
+        out: The video to write; stylized frames are stored next to it in ``OUT.frames`` until it is complete.
+        paint: Options for each frame; ``size`` 0 keeps the clip's size.
+        film: Temporal and output options.
+        backbone: A backbone that is already loaded.
+        resume: Continue with existing frames.
+        fresh: Delete existing frames.
 
     Raises:
-        ImpastoError: With one sentence that says what to do.
+        ImpastoError: The message states what to do.
     """
     out = Path(out)
     check_film(out)
@@ -124,7 +124,7 @@ def prepare_film(
         _check_request(styles, paint, film)
         film = film.for_look() if paint.paints_at_once else film
         size = painted_size(opened.info, paint.size)
-        choose_format(  # refuses what cannot be written before --fresh throws anything away
+        choose_format(  # reject unsupported formats before --fresh deletes anything
             out, opened.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
         first = None
@@ -160,16 +160,16 @@ def prepare_film(
 
 
 def _check_request(styles: Sequence[Picture], paint: PaintOptions, film: FilmOptions) -> None:
-    """Refuses what does not go together."""
+    """Rejects incompatible arguments."""
     if not styles and not paint.paints_at_once:
-        raise UsageError("no style was given; give at least one.")
+        raise UsageError("no style image was given; pass at least one.")
     if paint.deliver is not None:
-        raise UsageError("--deliver is for pictures; a film has the size that --size gives.")
+        raise UsageError("--deliver applies only to images; set the size of a video with --size.")
     for style in styles:
         check_paintable(style, "style")
     if film.schedule and len(film.schedule) != len(styles):
         raise UsageError(
-            f"--schedule has {len(film.schedule)} seconds for {len(styles)} styles; give one for each."
+            f"--schedule has {len(film.schedule)} times for {len(styles)} styles; pass one time per style."
         )
 
 
@@ -180,7 +180,7 @@ def _stylizer(
     film: FilmOptions,
     size: tuple[int, int],
 ) -> Stylizer:
-    """What paints: the optimizer, or a look."""
+    """Creates the stylizer: the optimizer or a look."""
     if not paint.paints_at_once:
         return FilmOptimizer(styles, backbone, paint, film, size)
     return look_painter(paint, styles)
@@ -213,24 +213,24 @@ def stylize_video(
     on_frame: Callable[[FrameDone], None] | None = None,
     **overrides: Any,
 ) -> Path:
-    """Paints a film in the manner of a picture, with its sound.
+    """Stylizes a video with one or more style images and keeps its audio.
 
     Args:
-        clip: A film, a folder of pictures, or ``frames_%05d.png``.
-        style: The painting, or several.
-        out: The film to write, for example ``out.mp4``.
+        clip: A video, a folder of images, or ``frames_%05d.png``.
+        style: The style image, or several.
+        out: The video to write, for example ``out.mp4``.
         preset: A name in `impasto.PRESETS`.
         method: A name in `impasto.METHODS`.
-        film: Fields of `impasto.FilmOptions` to change, for example ``{"end": 5.0}``.
-        resume: Go on with what was painted before.
-        on_frame: Told of every frame; raising from it stops the run, and what is painted is kept.
-        **overrides: Fields of `impasto.PaintOptions`; ``size`` is the clip's own when not given.
+        film: Fields of `impasto.FilmOptions` to override, for example ``{"end": 5.0}``.
+        resume: Continue with existing frames.
+        on_frame: Called after every frame; an exception raised by it stops the run, and completed frames are kept.
+        **overrides: Fields of `impasto.PaintOptions`; by default, ``size`` is the clip's own.
 
     Returns:
-        The path of the film.
+        The path of the video.
 
     Raises:
-        ImpastoError: With one sentence that says what was got, what is allowed and what to do.
+        ImpastoError: The message states what was given, what is allowed and what to do.
     """
     several = isinstance(style, Sequence) and not isinstance(style, str)
     sources: Sequence[Source] = style if several else [style]  # type: ignore[assignment, list-item]

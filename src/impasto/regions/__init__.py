@@ -1,4 +1,4 @@
-"""Parts of a picture that take their style from matching parts of another."""
+"""Region-guided transfer: regions of the content take their style from matching regions of the style image."""
 
 from impasto.regions.auto import Grouping, group_by_masks, group_jointly
 from impasto.regions.cut import cut_by_box, cut_by_scribble

@@ -1,4 +1,4 @@
-"""Regions found without being told: features of two pictures, grouped together."""
+"""Automatic regions: clusters the features of the content and the style image jointly."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from impasto.types import Backbone
 __all__ = ["Grouping", "drawn_to_edges", "group_by_masks", "group_jointly"]
 
 LONG_EDGE_PX = 384
-"""Size at which pictures are seen: larger ones show the network textures and not things."""
+"""Processing size: at larger sizes, the network responds to textures rather than objects."""
 
 LAYERS = ("relu3_1", "relu4_1", "relu5_1")
 GRID = 4
-"""Pixels of the seen picture to one cell that is grouped."""
+"""Pixels per grid cell that is clustered."""
 
 HEIGHT_SHARE = 0.6
-"""What the place from top to bottom counts beside the features, of which each layer counts 1: skies are above."""
+"""Weight of the vertical position, relative to 1 for each layer's features; the sky, for example, is at the top."""
 
 COLOR_SHARE = 0.5
 SMOOTH_CELLS = 3
 COMPONENTS = 24
-"""Principal components that are kept of the features; the rest is texture's noise."""
+"""Number of principal components to keep; the rest is texture noise."""
 
 STARTS = 8
 CENTERS_A_REGION = 6
-"""A region that is known from its mask may hold several kinds of things."""
+"""A region defined by a mask can contain several kinds of objects."""
 
 SMALLEST = 0.03
-"""A group that covers less of one of the pictures is joined to the nearest."""
+"""Clusters that cover a smaller share of one of the images are merged into the nearest one."""
 
 SOFTNESS = 0.25
 EDGE_SHARE = 0.02
-"""Radius of the filter that draws borders to the picture's edges, as a share of the long edge."""
+"""Radius of the guided filter that aligns masks with image edges, as a share of the long edge."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Groups of features that hold for both pictures, and for the frames that follow.
+    """Feature clusters shared by content and style, which also apply to later frames.
 
     Attributes:
         centers: ``(K, D)``.
-        axes: ``(C, D)``, the principal components.
-        names: K of them; centers of one name are one region.
-        content: Statistics of the content, by which its later frames are judged.
-        style: Those of the style.
+        axes: Principal components, ``(C, D)``.
+        names: K names; centers with the same name form one region.
+        content: Feature statistics of the content, also used for its later frames.
+        style: Feature statistics of the style image.
     """
 
     centers: np.ndarray
@@ -62,15 +62,15 @@ class Grouping:
     style: tuple[Tensor, Tensor] | None = None
 
     def masks(self, image: Tensor, backbone: Backbone, *, style: bool = False) -> dict[str, Tensor]:
-        """Tells the regions of a picture.
+        """Segments an image.
 
         Args:
             image: ``(1, 3, H, W)`` in ``[0, 1]``.
-            backbone: The one the groups were made with.
-            style: Whether it is the style, or a frame of the content.
+            backbone: The backbone that the clusters were computed with.
+            style: Whether the image is the style image rather than a content frame.
 
         Returns:
-            ``(1, 1, H, W)`` in ``[0, 1]`` by name, adding up to 1.
+            ``(1, 1, H, W)`` in ``[0, 1]`` by name, summing to 1.
         """
         seen, cells = _seen(image, backbone)
         known = self.style if style and self.style is not None else self.content
@@ -87,15 +87,15 @@ class Grouping:
 
 
 def drawn_to_edges(masks: Mapping[str, Tensor], seen: Tensor, image: Tensor) -> dict[str, Tensor]:
-    """Draws the borders of regions to the edges of their picture, and decides who has what.
+    """Aligns mask borders with image edges and makes the masks nearly exclusive.
 
     Args:
         masks: ``(1, 1, h, w)`` by name.
-        seen: The picture at that size, ``(1, 3, h, w)``.
-        image: The picture at the size that is wanted, ``(1, 3, H, W)``.
+        seen: The image at the masks' size, ``(1, 3, h, w)``.
+        image: The image at the output size, ``(1, 3, H, W)``.
 
     Returns:
-        Of the picture's size, adding up to 1.
+        Masks at the output size, summing to 1.
     """
     radius = max(1, round(EDGE_SHARE * max(seen.shape[-2:])))
     maps = torch.cat(list(masks.values()), dim=1)
@@ -106,17 +106,17 @@ def drawn_to_edges(masks: Mapping[str, Tensor], seen: Tensor, image: Tensor) -> 
 
 @torch.no_grad()
 def group_jointly(content: Tensor, style: Tensor, backbone: Backbone, count: int = 4) -> Grouping:
-    """Groups the features of two pictures together, so that each group is a region of both.
+    """Clusters the features of two images jointly, so that each cluster is a region of both.
 
-    Features are standardized for each picture by itself, so that what they have in common counts and not that one
-    is by night; then principal components, k-means from several starts, and groups that one of the
-    pictures all but lacks are joined to the nearest.
+    Features are standardized per image, so that shared structure matters rather than global differences such as day
+    and night. They are then reduced to principal components and clustered by k-means with several restarts; clusters
+    that are nearly absent in one of the images are merged into the nearest one.
 
     Args:
         content: ``(1, 3, H, W)`` in ``[0, 1]``.
         style: ``(1, 3, h, w)``.
-        backbone: The network that sees, with relu3_1, relu4_1 and relu5_1.
-        count: Most groups, 2 to 9.
+        backbone: Feature extractor with relu3_1, relu4_1 and relu5_1.
+        count: Maximum number of clusters, 2 to 9.
     """
     maps = [_seen(image, backbone)[1] for image in (content, style)]
     statistics = [_statistics(cells) for cells in maps]
@@ -128,14 +128,14 @@ def group_jointly(content: Tensor, style: Tensor, backbone: Backbone, count: int
 
 @torch.no_grad()
 def group_by_masks(content: Tensor, masks: Mapping[str, Tensor], backbone: Backbone) -> Grouping:
-    """Learns regions from one frame whose masks are known, so that others can be told theirs.
+    """Learns regions from one frame with known masks, in order to segment other frames.
 
     Args:
         content: ``(1, 3, H, W)`` in ``[0, 1]``.
         masks: ``(1, 1, h, w)`` by name.
         backbone: As for `group_jointly`.
     """
-    from scipy.cluster.vq import kmeans2  # takes a third of a second
+    from scipy.cluster.vq import kmeans2  # slow import: a third of a second
 
     _image, cells = _seen(content, backbone)
     statistics = _statistics(cells)
@@ -160,7 +160,7 @@ def _axes(rows: np.ndarray) -> np.ndarray:
 
 
 def _seen(image: Tensor, backbone: Backbone) -> tuple[Tensor, Tensor]:
-    """The picture as it is seen, and its cells ``(1, C, h, w)``: features of each layer, color, height."""
+    """Returns the resized image and its cells ``(1, C, h, w)``: the features of each layer, color, and height."""
     size = size_to_fit((image.shape[-2], image.shape[-1]), LONG_EDGE_PX)
     seen = resize(image.cpu(), size)
     grid = (max(2, size[0] // GRID), max(2, size[1] // GRID))
@@ -181,7 +181,7 @@ def _statistics(cells: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rows(cells: Tensor, statistics: tuple[Tensor, Tensor]) -> np.ndarray:
-    """Standardized and weighed so that a layer counts as a whole, however many channels it has, ``(N, C)``."""
+    """Standardizes cells and weights each layer equally, regardless of its channel count; returns ``(N, C)``."""
     mean, deviation = statistics
     cells = (cells - mean) / deviation
     channels = cells.shape[1] - 4
@@ -193,8 +193,8 @@ def _rows(cells: Tensor, statistics: tuple[Tensor, Tensor]) -> np.ndarray:
 
 
 def _shared_centers(parts: list[np.ndarray], count: int) -> np.ndarray:
-    """The best of several starts, less the groups that one of the pictures lacks."""
-    from scipy.cluster.vq import kmeans2  # takes a third of a second
+    """Returns the best k-means result, without the clusters that one of the images lacks."""
+    from scipy.cluster.vq import kmeans2  # slow import: a third of a second
 
     rows = np.concatenate(parts)
     best, least = None, np.inf

@@ -1,4 +1,4 @@
-"""One thing cut from its background, from a box or a scribble (Rother, Kolmogorov and Blake 2004, "GrabCut")."""
+"""Foreground segmentation from a box or scribbles (Rother, Kolmogorov and Blake 2004, "GrabCut")."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ BACKGROUND, FOREGROUND, MAYBE_BACKGROUND, MAYBE_FOREGROUND = 0, 1, 2, 3
 
 
 def cut_by_box(image: Tensor, box: tuple[float, float, float, float]) -> dict[str, Tensor]:
-    """Cuts out what a box holds.
+    """Segments the object inside a box.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        box: Left, top, width and height in pixels of the picture.
+        box: Left, top, width and height in image pixels.
 
     Returns:
-        ``white``, the thing, and ``black``, the rest: ``(1, 1, H, W)`` each, adding up to 1.
+        Masks ``white`` (the object) and ``black`` (the background), ``(1, 1, H, W)`` each, summing to 1.
 
     Raises:
-        UsageError: The box is not within the picture.
+        UsageError: The box does not lie within the image.
     """
     height, width = image.shape[-2:]
     left, top, wide, high = box
     if wide < 4 or high < 4 or left < 0 or top < 0 or left + wide > width or top + high > height:
         raise UsageError(
-            f"--box got {','.join(f'{v:g}' for v in box)}; allowed is left,top,width,height within {width}x{height} px."
+            f"--box must be left,top,width,height within {width}x{height} px; got {','.join(f'{v:g}' for v in box)}."
         )
     seen = _seen(image)
     scale = seen.shape[1] / width
@@ -48,14 +48,14 @@ def cut_by_box(image: Tensor, box: tuple[float, float, float, float]) -> dict[st
 
 
 def cut_by_scribble(image: Tensor, path: Path) -> dict[str, Tensor]:
-    """Cuts out what white strokes mark; black strokes mark the background, gray is undecided.
+    """Segments the object marked by white strokes; black strokes mark background, and gray is undecided.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        path: A gray picture of the same shape.
+        path: A grayscale image with the same aspect ratio.
 
     Raises:
-        InputError: It holds no white, or no black.
+        InputError: The image has no white strokes or no black strokes.
     """
     strokes = read_image(path).quantized(8)[..., :3].mean(2)
     seen = _seen(image)
@@ -66,7 +66,7 @@ def cut_by_scribble(image: Tensor, path: Path) -> dict[str, Tensor]:
     labels[strokes > 200], labels[strokes < 55] = FOREGROUND, BACKGROUND
     if not (labels == FOREGROUND).any() or not (labels == BACKGROUND).any():
         raise InputError(
-            f"{path} has no strokes of both kinds; mark the thing in white, the background in black, on gray."
+            f"{path} must have white and black strokes; mark the object in white and the background in black, on gray."
         )
     return _cut(image, seen, labels)
 

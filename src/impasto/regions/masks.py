@@ -1,4 +1,4 @@
-"""Masks as colors of a picture, or as shades of gray; matched by color."""
+"""Masks encoded as palette colors or gray levels, matched by color."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ PALETTE: Mapping[str, tuple[int, int, int]] = {
     "cyan": (0, 255, 255),
     "magenta": (255, 0, 255),
 }
-"""The nine colors of Deep Photo Style Transfer's masks (Luan 2017)."""
+"""The nine mask colors of Deep Photo Style Transfer (Luan 2017)."""
 
 NEAR = 50
-"""Distance from a color of the palette, of 255, within which a pixel is taken for it."""
+"""Maximum distance (of 255) from a palette color at which a pixel is assigned to it."""
 
 MOSTLY = 0.8
-"""Share of a picture that must be near the palette's colors; the rest is taken for the edges between them."""
+"""Minimum share of pixels near a palette color; the rest is treated as antialiased edges."""
 
 EDGE = 250
-"""Long edges in which antialiasing is one pixel deep on either side; a color found nowhere deeper is only an edge."""
+"""The long edge divided by this is the assumed antialiasing width; a color that is nowhere wider is only an edge."""
 
 SMALLEST = 0.002
-"""Share of a picture below which a region has too few features to be matched."""
+"""Minimum share of the image; a smaller region has too few features to match."""
 
 
 def read_masks(path: Path) -> dict[str, Tensor]:
-    """Reads regions by name.
+    """Reads region masks by name.
 
-    A picture of grays alone with many shades is one soft mask, white against black. Otherwise every pixel belongs to
-    its color of the palette, and one color alone is the whole picture; the antialiased edges between two go to the
-    nearer one. In a folder each picture is the soft mask of the region that its name tells, and what none of them
-    covers is ``rest``.
+    A grayscale image with many shades is one soft mask: white against black. Otherwise, each pixel belongs to its
+    palette color (a single color covers the whole image), and antialiased edges go to the nearer of the two colors. In
+    a folder, each image is the soft mask of the region named by the file, and the uncovered remainder is named
+    ``rest``.
 
     Args:
-        path: Any picture, or a folder.
+        path: An image file or a folder.
 
     Returns:
-        ``(1, 1, H, W)`` in ``[0, 1]`` by name, adding up to 1.
+        ``(1, 1, H, W)`` in ``[0, 1]`` by name, summing to 1.
 
     Raises:
-        InputError: Most of it is of no color of the palette, or no color has an area of some size.
+        InputError: Most pixels match no palette color, or no color covers a large enough area.
     """
     if path.is_dir():
         return _read_folder(path)
@@ -76,7 +76,7 @@ def read_masks(path: Path) -> dict[str, Tensor]:
 
 
 def masks_of_pixels(pixels: np.ndarray, path: Path) -> dict[str, Tensor]:
-    """The same of pixels, ``(H, W, 3)`` of uint8, read from a path."""
+    """Converts pixels, uint8 ``(H, W, 3)``, to masks; ``path`` is for error messages. See `read_masks`."""
     from scipy.ndimage import binary_erosion, distance_transform_edt
 
     pixels = pixels.astype(np.int32)
@@ -88,8 +88,8 @@ def masks_of_pixels(pixels: np.ndarray, path: Path) -> dict[str, Tensor]:
     near = float((apart.min(0) <= NEAR).mean())
     if near < MOSTLY:
         raise InputError(
-            f"{path}: only {near:.0%} of it is of the palette's colors; allowed are {', '.join(PALETTE)} (pure), or a "
-            "gray soft mask."
+            f"only {near:.0%} of {path} matches the mask palette; use pure {', '.join(PALETTE)}, or a "
+            "grayscale soft mask."
         )
     nearest = apart.argmin(0)
     side = 2 * max(1, round(max(nearest.shape) / EDGE)) + 1
@@ -98,7 +98,7 @@ def masks_of_pixels(pixels: np.ndarray, path: Path) -> dict[str, Tensor]:
     kept = [n for n, core in cores.items() if core.mean() >= SMALLEST]
     if not kept:
         raise InputError(
-            f"{path} has no area of one color that covers {SMALLEST:.1%} of it; draw regions with larger areas."
+            f"{path} has no single-color area that covers at least {SMALLEST:.1%} of it; draw larger regions."
         )
     sure = (apart.min(0) <= NEAR) & np.isin(nearest, kept)
     places = distance_transform_edt(~sure, return_distances=False, return_indices=True)
@@ -117,7 +117,9 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
         gray = read_image(path).quantized(8)[..., :3].mean(2).astype(np.float32) / 255
         mask = torch.from_numpy(gray)[None, None]
         if masks and mask.shape != next(iter(masks.values())).shape:
-            raise InputError(f"{path} has another size than the masks beside it; make them alike.")
+            raise InputError(
+                f"{path} differs in size from the other masks in its folder; make them the same size."
+            )
         masks[path.stem] = mask
     total = torch.stack(list(masks.values())).sum(0)
     masks = {name: mask / total.clamp_min(1) for name, mask in masks.items()}
@@ -128,14 +130,14 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
 
 
 def write_masks(path: Path, masks: Mapping[str, Tensor]) -> dict[str, str]:
-    """Writes regions as colors of one picture, to be edited and given back.
+    """Writes masks as palette colors in one image, which can be edited and read back.
 
     Args:
-        path: A .png.
+        path: A .png file.
         masks: ``(1, 1, H, W)`` by name, at most nine.
 
     Returns:
-        The color of each region.
+        The palette color of each region.
     """
     colors = {name: name for name in masks if name in PALETTE}
     free = [color for color in PALETTE if color not in colors]
@@ -147,7 +149,7 @@ def write_masks(path: Path, masks: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def show_masks(masks: Mapping[str, Tensor], colors: Mapping[str, str]) -> np.ndarray:
-    """The winner at each pixel in its color, ``(H, W, 3)`` in ``[0, 1]``."""
+    """Colors each pixel by its strongest mask; returns ``(H, W, 3)`` in ``[0, 1]``."""
     winner = torch.cat(list(masks.values()), 1).argmax(1)[0].numpy()
     table = np.array([PALETTE[colors[name]] for name in masks], np.float32) / 255
     shown: np.ndarray = table[winner]
@@ -155,7 +157,7 @@ def show_masks(masks: Mapping[str, Tensor], colors: Mapping[str, str]) -> np.nda
 
 
 def _is_soft(pixels: np.ndarray) -> bool:
-    """Whether a picture is gray all over and has shades between, not only at edges."""
+    """Returns whether an image is grayscale with many intermediate shades, not just antialiased edges."""
     if np.ptp(pixels, axis=2).max() > 8:
         return False
     between = (pixels[..., 0] > 40) & (pixels[..., 0] < 215) & (np.abs(pixels[..., 0] - 128) > 8)
@@ -163,28 +165,28 @@ def _is_soft(pixels: np.ndarray) -> bool:
 
 
 def check_shape(masks: Mapping[str, Tensor], path: Path, width_px: int, height_px: int) -> None:
-    """Refuses masks of another shape than their picture's; another size of the same shape is resampled.
+    """Checks that masks have the aspect ratio of their image; masks of another size are resampled.
 
     Raises:
-        InputError: The shapes differ by more than a fiftieth.
+        InputError: The aspect ratios differ by more than 2%.
     """
     height, width = next(iter(masks.values())).shape[-2:]
     if abs(width * height_px / (height * width_px) - 1) > 0.02:
         raise InputError(
-            f"{path} is {width}x{height} px and its picture {width_px}x{height_px} px; masks need "
-            "its shape."
+            f"{path} is {width}x{height} px, but its image is {width_px}x{height_px} px; the aspect ratios "
+            "must match."
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What is to become of regions.
+    """How to process regions.
 
     Attributes:
-        feather: Softness of the content's borders, as a share of its long edge.
-        assign: Number of the style, from 0, by the region's name; the region takes all of that style.
-        only: Names of the regions that are painted; all when empty.
-        keep: Whether regions without a partner stay as they are.
+        feather: Feathering of the content's mask borders, as a share of its long edge.
+        assign: Style number, from 0, by region name; such a region uses the entire style image.
+        only: Names of the regions to stylize; all if empty.
+        keep: Whether regions without a match remain unchanged.
     """
 
     feather: float = 0.01
@@ -195,12 +197,12 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Matched:
-    """Regions of a content with their parts of the styles.
+    """Content regions matched with style regions.
 
     Attributes:
-        regions: Those that are painted.
-        painted: ``(1, 1, H, W)``, how much of each pixel is painted; None for all.
-        notes: What a person should know.
+        regions: The regions to stylize.
+        painted: How much of each pixel is stylized, ``(1, 1, H, W)``; None for everything.
+        notes: Information for the user.
     """
 
     regions: tuple[Region, ...]
@@ -214,20 +216,20 @@ def match_regions(
     wish: Wish | None = None,
     version: int = 0,
 ) -> Matched:
-    """Pairs the regions of content and style that have one name.
+    """Matches the regions of content and style by name.
 
-    What the style lacks takes its style from the whole of it, or stays as it is where that is wished; what the content
-    lacks is left out; a note reports either. A mask of one color covers its whole picture, so that two of
-    them are a pair whatever their colors, and a style of one color suits every region.
+    A content region that the style lacks uses the entire style image, or remains unchanged if requested; a style
+    region that the content lacks is ignored. A note reports both cases. A single-color mask covers its whole image, so
+    two such masks match regardless of their colors, and a single-color style mask matches every region.
 
     Args:
         content: From `read_masks`.
-        style: Likewise; empty when regions are assigned to styles, or all take the whole.
-        wish: Feathering, assignment, and what is left as it is.
-        version: For `Region.version`.
+        style: Likewise; empty if regions are assigned to styles or all use the entire style image.
+        wish: Feathering, assignment, and which regions remain unchanged.
+        version: Stored as `Region.version`.
 
     Raises:
-        InputError: Not one name is in both, or a name of the wish is in neither.
+        InputError: Content and style have no region name in common, or a requested name does not exist.
     """
     wish = wish or Wish()
     for name in (*wish.assign, *wish.only):
@@ -237,8 +239,8 @@ def match_regions(
     style, notes = _of_one_color(content, style, wish)
     if style and not set(content) & set(style) and not wish.assign:
         raise InputError(
-            f"the content has regions {', '.join(content)} and the style {', '.join(style)}; at least one "
-            "must be in both."
+            f"the content has regions {', '.join(content)} and the style {', '.join(style)}; they must share "
+            "at least one."
         )
     for name, mask in content.items():
         alone = style and name not in style and name not in wish.assign
@@ -247,7 +249,9 @@ def match_regions(
         ):
             continue
         if alone:
-            notes.append(f"region {name} is not in the style, so it takes all of the style")
+            notes.append(
+                f"region {name} is not in the style mask, so it uses the entire style image"
+            )
         regions.append(
             Region(
                 name=name,
@@ -260,7 +264,9 @@ def match_regions(
             )
         )
     notes += [
-        f"region {n} is not in the content, so it is left out" for n in style if n not in content
+        f"region {n} is not in the content mask, so it is ignored"
+        for n in style
+        if n not in content
     ]
     painted = None
     if len(regions) < len(content):
@@ -271,18 +277,22 @@ def match_regions(
 def _of_one_color(
     content: Mapping[str, Tensor], style: Mapping[str, Tensor], wish: Wish
 ) -> tuple[Mapping[str, Tensor], list[str]]:
-    """The style's regions, none where its only one is to serve every region; with what to say of it."""
+    """Returns the style's regions (none if its single region matches everything) and notes for the user."""
     if wish.assign or not _is_whole(style):
         return style, []
     if _is_whole(content):
-        return {}, ["both masks are of one color, so the whole picture takes the whole style"]
+        return {}, [
+            "both masks have a single color, so the whole image uses the entire style image"
+        ]
     if not set(content) & set(style) and not wish.keep:
-        return {}, ["the style's mask is of one color, so every region takes the whole style"]
+        return {}, [
+            "the style mask has a single color, so every region uses the entire style image"
+        ]
     return style, []
 
 
 def _is_whole(masks: Mapping[str, Tensor]) -> bool:
-    """Whether one region covers the picture."""
+    """Returns whether one region covers the entire image."""
     return len(masks) == 1 and float(next(iter(masks.values())).mean()) >= 1 - SMALLEST
 
 
@@ -291,7 +301,7 @@ def _unassigned(name: str, style: Mapping[str, Tensor], wish: Wish) -> bool:
 
 
 def _feathered(mask: Tensor, share: float) -> Tensor:
-    """Two box filters over windows cut at the border, so that no gap opens there."""
+    """Applies two box filters, with windows clipped at the border so that no gap opens there."""
     radius = round(share * max(mask.shape[-2:]))
     for _ in range(2 if radius else 0):
         side = 2 * radius + 1

@@ -1,4 +1,4 @@
-"""Regions by what they show: a published segmentation network, its classes merged to a few."""
+"""Semantic regions: a published segmentation network with its classes merged into a few categories."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         "dog", "cat", "horse", "bird", "cow", "sheep", "van",
     ),
 }  # fmt: skip
-"""Kinds with the words of class names that belong to them (those of ADE20K, COCO-Stuff and Cityscapes); all others
-are ``rest``."""
+"""Categories and the words of class names that belong to them (from ADE20K, COCO-Stuff and Cityscapes); all others are
+``rest``."""
 
 NETWORK = Kind(
-    "a network for segmentation", "give a folder of transformers, such as SegFormer's", InputError
+    "a segmentation network", "use a transformers model folder, such as SegFormer", InputError
 )
 MOST_SETTINGS_BYTES = 1 << 20
 MOST_LAYERS, MOST_NUMBER = 256, 1 << 16
-"""Bounds of the numbers in config.json; published networks stay far below them."""
+"""Limits for numbers in config.json; published networks are far below them."""
 
 LONG_EDGE_PX = 512
 SMALLEST = 0.005
@@ -55,7 +55,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def kind_of(label: str) -> str:
-    """The kind of a class, by the words of its name; the first name counts where several are given."""
+    """Returns the category of a class from the words of its name; if several names are given, the first one counts."""
     words = label.lower().replace(",", ";").split(";")[0].replace("-", " ").split()
     for kind, known in KINDS.items():
         if any(word in known for word in words):
@@ -64,14 +64,14 @@ def kind_of(label: str) -> str:
 
 
 class Segmenter:
-    """A network of `transformers` for semantic segmentation, such as SegFormer trained on ADE20K.
+    """A `transformers` network for semantic segmentation, such as SegFormer trained on ADE20K.
 
     Args:
-        folder: As `save_pretrained` writes it: config.json and the weights.
+        folder: A folder written by `save_pretrained`: config.json and the weights.
 
     Raises:
         UsageError: `transformers` is not installed.
-        InputError: The folder holds no such network.
+        InputError: The folder does not contain such a network.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,7 +79,7 @@ class Segmenter:
             from transformers import AutoModelForSemanticSegmentation
         except ImportError as error:
             raise UsageError(
-                "--regions semantic needs transformers; install it with pip install 'impasto[semantic]'."
+                "--regions semantic requires transformers; run pip install 'impasto[semantic]'."
             ) from error
         _check_files(folder)
         try:
@@ -89,28 +89,28 @@ class Segmenter:
                     output_loading_info=True,
                 )  # fmt: skip
             if report["missing_keys"] or report["mismatched_keys"]:
-                raise NETWORK.refusal(folder, "config.json describes other weights than it holds")
+                raise NETWORK.refusal(folder, "config.json does not match the weights")
             labels = [str(name) for _number, name in sorted(network.config.id2label.items())]
         except ImpastoError:
             raise
-        except Exception as error:  # each architecture checks its settings in its own way
-            reason = "transformers cannot build it from these files"
+        except Exception as error:  # each architecture validates its settings differently
+            reason = "transformers cannot load it"
             raise NETWORK.refusal(folder, reason) from error
         self._folder, self._network = folder, network.eval()
         self.kinds = [kind_of(label) for label in labels]
 
     @torch.no_grad()
     def masks(self, image: Tensor) -> dict[str, Tensor]:
-        """Tells the regions of a picture.
+        """Segments an image.
 
         Args:
             image: ``(1, 3, H, W)`` in ``[0, 1]``.
 
         Returns:
-            ``(1, 1, H, W)`` in ``[0, 1]`` by kind, adding up to 1.
+            ``(1, 1, H, W)`` in ``[0, 1]`` by category, summing to 1.
 
         Raises:
-            InputError: The network cannot take the picture, or its result is not one finite map per class.
+            InputError: The network cannot process the image, or its output is not one finite map per class.
         """
         size = size_to_fit((image.shape[-2], image.shape[-1]), LONG_EDGE_PX)
         seen = resize(image.cpu(), size)
@@ -131,24 +131,24 @@ class Segmenter:
     def _logits(self, pixels: Tensor) -> Tensor:
         try:
             logits: Tensor = self._network(pixel_values=pixels).logits
-        except Exception as error:  # settings that do not fit together raise anything
-            raise NETWORK.refusal(self._folder, "it cannot take this picture") from error
+        except Exception as error:  # inconsistent settings may raise anything
+            raise NETWORK.refusal(self._folder, "it cannot process this image") from error
         if logits.ndim != 4 or logits.shape[:2] != (1, len(self.kinds)) or not all_finite(logits):
-            reason = f"its result is not a finite map for each of its {len(self.kinds)} classes"
+            reason = f"its output is not one finite map for each of its {len(self.kinds)} classes"
             raise NETWORK.refusal(self._folder, reason)
         return logits
 
 
 def _check_files(folder: Path) -> None:
-    """Refuses settings that would build huge networks, and damaged weights.
+    """Rejects settings that would build huge networks, and damaged weights.
 
     Raises:
-        InputError: With the reason.
+        InputError: The message states the reason.
     """
     settings = folder / "config.json"
     if not settings.is_file():
         raise InputError(
-            f"{folder} is no network for segmentation; give a folder with config.json and model.safetensors."
+            f"{folder} is not a segmentation network; use a folder with config.json and model.safetensors."
         )
     text = read_file(settings, NETWORK, MOST_SETTINGS_BYTES).decode(errors="replace")
     for name, value in _numbers_in(parse_json(text, settings, NETWORK)):
@@ -161,7 +161,7 @@ def _check_files(folder: Path) -> None:
 
 
 def _numbers_in(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Every number of a nested setting, with the name that it is under."""
+    """Yields every number in nested settings, with the key it is stored under."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _numbers_in(inner, str(key))
@@ -174,7 +174,7 @@ def _numbers_in(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences transformers, whose reports are many lines, while a network is loaded."""
+    """Silences the verbose output of transformers while a network is loaded."""
     from transformers.utils import logging as reports
 
     progress: Any = reports

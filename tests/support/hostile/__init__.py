@@ -1,1 +1,1 @@
-"""Damaged files, thrown at every reader of impasto. Run with ``python tests/support/hostile``."""
+"""Fuzzing of all of impasto's file readers. Run with ``python tests/support/hostile``."""

@@ -1,4 +1,4 @@
-"""The campaign of damaged files, by hand or by `make fuzz`.
+"""Fuzzing campaign, to be run by hand or with `make fuzz`.
 
 python tests/support/hostile [--inputs 100000] [--workers 2] [--seed 0] [NAME ...]
 python tests/support/hostile --again NAME INDEX FOLDER
@@ -17,19 +17,19 @@ from hostile.targets import TARGETS
 
 
 def main() -> int:
-    """Prints JSON; the exit status says whether anything failed."""
+    """Prints the results as JSON; the exit status is nonzero if anything failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "names", nargs="*", help=f"readers, of {', '.join(TARGETS)}; all when none is given"
+        "names", nargs="*", help=f"readers to test (default: all): {', '.join(TARGETS)}"
     )
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--show", action="store_true", help="print every failure whole")
+    parser.add_argument("--show", action="store_true", help="print full details of every failure")
     parser.add_argument(
-        "--again", nargs=3, metavar=("NAME", "INDEX", "FOLDER"), help="write one input again"
+        "--again", nargs=3, metavar=("NAME", "INDEX", "FOLDER"), help="write one input to a folder"
     )
     given = parser.parse_args()
     if given.again:

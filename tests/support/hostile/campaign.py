@@ -1,9 +1,7 @@
-"""Runs readers on damaged files in processes of their own, and counts what happens.
+"""Runs readers on damaged files in separate processes and counts the outcomes.
 
-A reader may give a result, or raise an `ImpastoError` of one printable sentence. Anything else is a failure: another
-error, a crash of the process, no answer within the limit of time, growth of memory by more than the limit beyond the
-pixels that were read, a file
-written outside of its folder.
+A reader may return a result or raise an `ImpastoError` with one printable sentence. Anything else is a failure:
+another exception, a crash, a timeout, memory growth above the limit, or a file written outside its folder.
 """
 
 from __future__ import annotations
@@ -38,11 +36,11 @@ LONGEST_SENTENCE = 600
 
 @dataclass
 class Failure:
-    """One input that was not met with a result or a sentence.
+    """One input that led to neither a result nor a proper error.
 
     Attributes:
         target: A name in `TARGETS`.
-        index: Number of the input; with the seed it gives the same bytes again.
+        index: Number of the input; together with the seed, it reproduces the same bytes.
         what: What happened.
     """
 
@@ -53,7 +51,7 @@ class Failure:
 
 @dataclass
 class Counts:
-    """What happened to the inputs of one reader."""
+    """Outcome counts of one reader."""
 
     inputs: int = 0
     read: int = 0
@@ -63,14 +61,14 @@ class Counts:
     failures: list[Failure] = field(default_factory=list)
 
     def told(self) -> dict[str, Any]:
-        """Plain values."""
+        """Returns the counts as plain values."""
         return {**asdict(self), "slowest_seconds": round(self.slowest_seconds, 2)}
 
 
 def damaged(
     target: Target, whole: Mapping[Path, bytes], paths: Sequence[Path], seed: str
 ) -> tuple[Path, bytes]:
-    """Which file is damaged, and how; the same for the same seed."""
+    """Chooses a file and damages it; deterministic for a given seed."""
     rng = random.Random(seed)
     path = rng.choice(list(paths))
     others = [whole[other] for other in paths if other != path]
@@ -78,12 +76,12 @@ def damaged(
 
 
 def sentence_fault(text: str) -> str | None:
-    """What is wrong with the sentence of an error; None when it is in order."""
+    """Returns what is wrong with an error message; None if it is well-formed."""
     if not text.isprintable():
         return "is not printable"
     if len(text) > LONGEST_SENTENCE:
         return f"has {len(text)} characters"
-    return None if text.endswith((".", "?")) else "does not end with a full stop"
+    return None if text.endswith((".", "?")) else "does not end with a period"
 
 
 def _peak_bytes(*, anew: bool = False) -> int:
@@ -110,11 +108,9 @@ def _try(target: Target, folder: Path, path: Path) -> tuple[str, str]:
     except ImpastoError as error:
         fault = sentence_fault(str(error))
         outcome = (
-            ("refused", "")
-            if fault is None
-            else ("failed", f"the sentence {fault}: {error!s:.300}")
+            ("refused", "") if fault is None else ("failed", f"the message {fault}: {error!s:.300}")
         )
-    except BaseException:  # whatever else it is, it is what is looked for
+    except BaseException:  # any other exception is a failure
         outcome = ("failed", traceback.format_exc(limit=-4))
     grown = _peak_bytes() - before - own
     return ("failed", f"memory grew by {grown >> 20} MiB") if grown > MOST_GROWTH_BYTES else outcome
@@ -122,7 +118,7 @@ def _try(target: Target, folder: Path, path: Path) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def _noise_into(path: Path) -> Iterator[None]:
-    """What C libraries print goes into a file."""
+    """Redirects the output of C libraries to a file."""
     out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(out, stream)
@@ -130,7 +126,7 @@ def _noise_into(path: Path) -> Iterator[None]:
 
 
 def _work(name: str, seed: int, indices: Sequence[int], pipe: Connection) -> None:
-    """Tells the number of each input before it is read, and what came of it."""
+    """Sends the number of each input before reading it, and the outcome afterwards."""
     import torch
 
     warnings.simplefilter("ignore")
@@ -147,7 +143,7 @@ def _work(name: str, seed: int, indices: Sequence[int], pipe: Connection) -> Non
             with contextlib.suppress(Exception):
                 target.read(
                     folder, paths[0]
-                )  # what is imported and loaded once counts for no input
+                )  # one-time imports and loading are not attributed to an input
             for index in indices:
                 pipe.send(("begins", index, "", False))
                 path, data = damaged(target, whole, paths, f"{seed} {name} {index}")
@@ -156,7 +152,7 @@ def _work(name: str, seed: int, indices: Sequence[int], pipe: Connection) -> Non
                 heard = noise.stat().st_size
                 outcome, what = _try(target, folder, path)
                 if outcome != "failed" and [p.name for p in folder.parent.iterdir()] != ["inputs"]:
-                    outcome, what = "failed", "a file was written outside of its folder"
+                    outcome, what = "failed", "a file was written outside its folder"
                 pipe.send((outcome, index, what, noise.stat().st_size > heard))
     pipe.send(("ended", -1, "", False))
 
@@ -164,7 +160,7 @@ def _work(name: str, seed: int, indices: Sequence[int], pipe: Connection) -> Non
 def _follow(
     name: str, seed: int, indices: Sequence[int], counts: Counts, most_seconds: float
 ) -> int:
-    """Starts a process and follows it; gives how many inputs it came through before it died."""
+    """Starts a process and monitors it; returns how many inputs it processed before it died."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(name, seed, indices, theirs), daemon=True)
@@ -196,7 +192,9 @@ def _follow(
             raise RuntimeError(f"the process for {name} did not start") from error
         slow = isinstance(error, TimeoutError)
         what = (
-            f"no answer in {most_seconds:g} s" if slow else f"the process died ({process.exitcode})"
+            f"no result within {most_seconds:g} s"
+            if slow
+            else f"the process died ({process.exitcode})"
         )
         counts.inputs += 1
         counts.failures.append(Failure(name, current, what))
@@ -221,14 +219,14 @@ def campaign(
     names: Sequence[str] = tuple(TARGETS),
     most_seconds: float = MOST_SECONDS,
 ) -> dict[str, Counts]:
-    """Tries damaged files on readers, shared out evenly.
+    """Runs readers on damaged files, with the same number of inputs for each reader.
 
     Args:
-        inputs: How many in all.
-        seed: Decides every byte.
-        workers: Processes at a time.
-        names: Readers, of `TARGETS`.
-        most_seconds: No answer within this time is a failure.
+        inputs: Total number of inputs.
+        seed: Determines every byte.
+        workers: Number of parallel processes.
+        names: Names of readers in `TARGETS`.
+        most_seconds: Timeout per input.
     """
     each = -(-inputs // len(names))
     with ThreadPoolExecutor(workers) as pool:
@@ -242,7 +240,7 @@ def campaign(
 
 
 def reproduce(name: str, index: int, seed: int, folder: Path) -> Path:
-    """Writes the bytes of one input, with the whole files beside it, to look at."""
+    """Writes one input, together with the other, undamaged files, for inspection."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = TARGETS[name].make(folder)
     whole = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -252,7 +250,7 @@ def reproduce(name: str, index: int, seed: int, folder: Path) -> Path:
 
 
 def report(results: Mapping[str, Counts]) -> str:
-    """JSON of all counts, and of what failed by its last line."""
+    """Returns all counts as JSON, and failures grouped by their last line."""
     kinds = collections.Counter(
         f"{failure.target}: {failure.what.strip().splitlines()[-1][:160]}"
         for counts in results.values()

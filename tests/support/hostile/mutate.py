@@ -1,4 +1,4 @@
-"""Damaged copies of whole files, the same ones for the same seed."""
+"""Creates damaged copies of valid files; deterministic for a given seed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TOKENS = (
 
 
 def mutated(whole: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
-    """A copy with one to four kinds of damage.
+    """Returns a copy with one to four kinds of damage.
 
     Args:
-        whole: The bytes of a file that can be read.
-        rng: Decides all.
-        others: More files, of which pieces are put in.
+        whole: The contents of a valid file.
+        rng: Determines the damage.
+        others: Contents of more files, pieces of which may be inserted.
     """
     data = bytearray(whole)
     for _ in range(rng.choice((1, 1, 1, 2, 2, 4))):
@@ -35,7 +35,7 @@ def mutated(whole: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> b
 
 
 def mutated_text(whole: str, rng: random.Random) -> bytes:
-    """A copy of a text with values and lines exchanged, as UTF-8, now and then with bytes that are not."""
+    """Returns a copy of a text with values and lines replaced, as UTF-8, occasionally with invalid bytes."""
     lines = whole.splitlines()
     for _ in range(rng.choice((1, 1, 2, 3))):
         at = rng.randrange(len(lines))
@@ -51,7 +51,7 @@ def mutated_text(whole: str, rng: random.Random) -> bytes:
 
 
 def checked_chunks(data: bytes) -> bytes:
-    """A PNG whose chunks have the right checksums, however damaged they are; other files as they are."""
+    """Corrects the chunk checksums of a damaged PNG; returns other files unchanged."""
     if data[:8] != b"\x89PNG\r\n\x1a\n":
         return data
     made, at = bytearray(data[:8]), 8
@@ -64,7 +64,7 @@ def checked_chunks(data: bytes) -> bytes:
 
 
 def _place(data: bytearray, rng: random.Random) -> int:
-    """Anywhere, and more often near the beginning, where headers are."""
+    """Returns a random position, more often near the beginning, where headers are."""
     most = max(1, len(data))
     return rng.randrange(min(most, 512)) if rng.random() < 0.6 else rng.randrange(most)
 

@@ -1,4 +1,4 @@
-"""Every reader of impasto, with whole files that the damaged ones are made from."""
+"""All of impasto's file readers, with valid files to damage."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Target:
     """A reader.
 
     Attributes:
-        make: Writes whole files into an empty folder; those that are damaged are the ones it returns.
-        read: Takes the folder, in which one of the files is damaged, and that file.
-        text: Whether the files are texts.
-        mend: Makes what is damaged look whole again in half of the cases, so that it gets past the first check.
+        make: Writes valid files into an empty folder and returns those to damage.
+        read: Reads from a folder in which one file is damaged; its arguments are the folder and that file.
+        text: Whether the files are text.
+        mend: Makes damage pass the first check, such as a checksum; applied in half of the cases.
     """
 
     make: Callable[[Path], list[Path]]
@@ -40,7 +40,7 @@ class Target:
     mend: Callable[[bytes], bytes] | None = None
 
     def damage(self, whole: bytes, rng: random.Random, others: list[bytes]) -> bytes:
-        """A damaged copy of one of its files."""
+        """Returns a damaged copy of one of the files."""
         if self.text:
             return mutated_text(whole.decode(), rng)
         data = mutated(whole, rng, others)
@@ -48,13 +48,13 @@ class Target:
 
 
 def pixels(channels: int = 3, kind: type = np.uint8, seed: int = 0) -> np.ndarray:
-    """Random pixels, ``(H, W, C)``."""
+    """Returns random pixels, ``(H, W, C)``."""
     most = np.iinfo(kind).max
     shape = (SIDE, SIDE, channels)
     return np.random.default_rng(seed).integers(0, most + 1, shape).astype(kind)
 
 
-# --- pictures -----------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------
 def _pictures(suffix: str, **options: object) -> Callable[[Path], list[Path]]:
     def make(folder: Path) -> list[Path]:
         color, alpha = Image.fromarray(pixels()), Image.fromarray(pixels(4))
@@ -114,7 +114,7 @@ def _read_masks(folder: Path, path: Path) -> object:
     return read_masks(path), read_masks(folder)
 
 
-# --- films ---------------------------------------------------------------------------------------------------
+# --- videos --------------------------------------------------------------------------------------------------
 def _films(suffix: str, codec: str, pixel_format: str) -> Callable[[Path], list[Path]]:
     def make(folder: Path) -> list[Path]:
         import av
@@ -284,7 +284,7 @@ def _pictures_with_settings(folder: Path) -> list[Path]:
     ]
 
 
-# --- a run that is resumed -------------------------------------------------------------------------------------
+# --- resumed runs --------------------------------------------------------------------------------------------
 def _checkpoints(folder: Path) -> list[Path]:
     from impasto.optimize.checkpoint import save_checkpoint
 
@@ -360,7 +360,7 @@ TARGETS: Mapping[str, Target] = {
 }
 
 
-# --- readers that fail, so that the campaign itself is tested ---------------------------------------------------
+# --- faulty readers that test the campaign itself --------------------------------------------------------------
 def _raises(_folder: Path, _path: Path) -> object:
     raise KeyError("a field")
 
@@ -400,7 +400,7 @@ FAULTY: Mapping[str, Target] = {
 
 
 def renewed(folder: Path, whole: Mapping[Path, bytes]) -> None:
-    """Puts whole files back where a reader may have left anything."""
+    """Restores all valid files, in case a reader changed anything."""
     shutil.rmtree(folder)
     for path, data in whole.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Films in and out, frame by frame, with PyAV; needs the extra ``video``."""
+"""Video input and output, frame by frame, with PyAV; requires the ``video`` extra."""
 
 from impasto.media.video._clip import Clip, ClipInfo, PictureSequence, open_clip, painted_size
 from impasto.media.video._color import ColorTags

@@ -1,4 +1,4 @@
-"""Reading a film: what it is, and its frames one by one with their own timestamps."""
+"""Reads videos: their properties, and their frames one by one with their own timestamps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Clip", "ClipInfo", "PictureSequence", "VideoClip", "open_clip", "pai
 
 SEQUENCE_RATE = Fraction(24)
 NUMBER = re.compile(r"%\d*d")
-"""The place of a picture's number in the name of a sequence."""
+"""Placeholder for the frame number in the name of an image sequence."""
 
 SMALLEST_PX = 16
 LARGEST_PX = 16384
@@ -31,21 +31,21 @@ LARGEST_PX = 16384
 
 @dataclass(frozen=True, kw_only=True)
 class ClipInfo:
-    """What a film is.
+    """Properties of a video.
 
     Attributes:
-        width_px: Of the upright picture, as stored (pixels may be non-square).
-        height_px: Likewise.
-        rate: Average frames a second.
-        frames: How many, as the file says; None when it does not.
-        duration_seconds: Of the pictures, as the file says; None when it does not.
+        width_px: Width of the upright image, as stored (pixels may be non-square).
+        height_px: Height of the upright image, as stored.
+        rate: Average frame rate, in frames per second.
+        frames: Number of frames according to the file, or None if unknown.
+        duration_seconds: Duration of the video stream according to the file, or None if unknown.
         codec: Name of the codec.
-        bits: Bits a channel, 8 or more.
+        bits: Bits per channel, 8 or more.
         time_base: Unit of the timestamps.
-        sample_aspect: Width of a pixel over its height.
-        rotation: Degrees counter-clockwise by which stored pictures are turned to stand upright.
-        color: Its color tags.
-        others: Kinds of the streams beside the film's own: sound, subtitles.
+        sample_aspect: Pixel width divided by pixel height.
+        rotation: Counterclockwise rotation in degrees that turns the stored frames upright.
+        color: Color tags.
+        others: Types of the other streams: audio, subtitle.
     """
 
     width_px: int
@@ -63,26 +63,26 @@ class ClipInfo:
 
 
 class Clip(Protocol):
-    """A film to be read."""
+    """A readable video."""
 
     path: Path
     info: ClipInfo
 
     def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
-        """Reads every frame from the beginning, resampled to ``(height, width)``."""
+        """Yields every frame from the beginning, resampled to ``(height, width)``."""
         ...
 
 
 def open_clip(path: str | Path, *, rate: float | None = None) -> Clip:
-    """Opens a film, or a sequence of pictures: a folder of them, or a name like ``frames_%05d.png``.
+    """Opens a video or an image sequence, given as a folder or a name like ``frames_%05d.png``.
 
     Args:
-        path: What to open.
-        rate: Frames a second of a sequence; 24 when not given.
+        path: The video or image sequence.
+        rate: Frame rate of an image sequence; 24 by default.
 
     Raises:
-        MissingFileError: There is no such file.
-        InputError: It cannot be read, or holds no film.
+        MissingFileError: The file does not exist.
+        InputError: The file cannot be read or contains no video.
         UsageError: PyAV is not installed.
     """
     path = Path(path)
@@ -92,7 +92,7 @@ def open_clip(path: str | Path, *, rate: float | None = None) -> Clip:
 
 
 class VideoClip:
-    """A film file. Every reading opens it anew, so that several may go on at once.
+    """A video file. It is reopened for every pass over its frames, so that several can run at once.
 
     Args:
         path: The file.
@@ -105,38 +105,40 @@ class VideoClip:
             stream = self._stream(container)
             first = self._first(container, stream)
             self.info = _describe(container, stream, first)
-            self._says = _own_duration(container, stream)
+            self._declared_end = _own_duration(container, stream)
         self._deep = self.info.bits > 8
 
     def _first(self, container: Any, stream: Any) -> Any:
         try:
             return next(container.decode(stream))
         except StopIteration:
-            raise InputError(f"{self.path} has a film of no frames; choose another file.") from None
-        except Exception as error:  # decoders let damaged streams raise anything
+            raise InputError(f"{self.path} contains no frames; choose another file.") from None
+        except Exception as error:  # decoders may raise anything on damaged streams
             raise self._damaged(None) from error
 
     def _stream(self, container: Any) -> Any:
         streams = [s for s in container.streams.video if not _is_cover(s)]
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise InputError(f"{self.path} holds no film, only {kinds}; give a file with pictures.")
+            raise InputError(f"{self.path} has no video stream, only {kinds}; choose a video file.")
         stream = next((s for s in streams if int(s.disposition) & 1), streams[0])
         if stream.codec_context is None:
-            raise InputError(f"{self.path} has a codec that is unknown here; convert it first.")
+            raise InputError(f"{self.path} uses an unsupported codec; convert it first.")
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         return stream
 
     def _damaged(self, seconds: Fraction | None) -> InputError:
         if seconds is None:
-            return InputError(f"{self.path} holds no picture that can be decoded; it is damaged.")
+            return InputError(
+                f"{self.path} is damaged: no frame can be decoded; get a complete copy."
+            )
         return InputError(
-            f"{self.path} is damaged after {float(seconds):.3f} s; --end {float(seconds):.3f} paints what is whole."
+            f"{self.path} is damaged after {float(seconds):.3f} s; use --end {float(seconds):.3f} to stop there."
         )
 
     def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
-        """See `Clip.frames`; raises InputError where the file breaks off."""
+        """See `Clip.frames`; raises InputError where the file is truncated."""
         held: Frame | None = None
         with opened_film(self.path) as container:
             stream = self._stream(container)
@@ -146,27 +148,27 @@ class VideoClip:
                     raw = next(decoded)
                 except StopIteration:
                     break
-                except Exception as error:  # decoders let damaged streams raise anything
+                except Exception as error:  # decoders may raise anything on damaged streams
                     if held is not None:
                         yield held
                     raise self._damaged(None if held is None else held.pts_seconds) from error
                 frame = self._frame(raw, 0 if held is None else held.index + 1, size)
                 if held is not None:
                     if frame.pts_seconds <= held.pts_seconds:
-                        continue  # two frames at one time: a player shows the first
-                    yield _lasting(held, frame.pts_seconds - held.pts_seconds)
+                        continue  # two frames with the same timestamp: players show the first
+                    yield _with_duration(held, frame.pts_seconds - held.pts_seconds)
                 held = frame
         if held is not None:
             yield held
-            if self._breaks_off(held):
+            if self._is_truncated(held):
                 raise self._damaged(held.pts_seconds + held.duration_seconds)
 
-    def _breaks_off(self, last: Frame) -> bool:
-        """Whether the file says that there is more; many readers take a torn end for the end."""
-        if self._says is None:
+    def _is_truncated(self, last: Frame) -> bool:
+        """Returns whether the file declares a longer duration; many demuxers treat truncation as the end."""
+        if self._declared_end is None:
             return False
-        missing = self._says - (last.pts_seconds + last.duration_seconds)
-        return missing > max(Fraction(1, 2), self._says / 50)
+        missing = self._declared_end - (last.pts_seconds + last.duration_seconds)
+        return missing > max(Fraction(1, 2), self._declared_end / 50)
 
     def _frame(self, raw: Any, index: int, size: tuple[int, int]) -> Frame:
         time_base = raw.time_base or self.info.time_base
@@ -179,7 +181,7 @@ class VideoClip:
         return Frame(pixels=pixels, pts_seconds=pts, duration_seconds=lasts, index=index)
 
 
-def _lasting(frame: Frame, seconds: Fraction) -> Frame:
+def _with_duration(frame: Frame, seconds: Fraction) -> Frame:
     return Frame(
         pixels=frame.pixels,
         pts_seconds=frame.pts_seconds,
@@ -189,11 +191,11 @@ def _lasting(frame: Frame, seconds: Fraction) -> Frame:
 
 
 def _is_cover(stream: Any) -> bool:
-    return bool(int(stream.disposition) & 0x400)  # a picture of the record's sleeve
+    return bool(int(stream.disposition) & 0x400)  # an attached picture, such as album art
 
 
 def _own_duration(container: Any, stream: Any) -> Fraction | None:
-    """When the pictures end, if the file says so of them and not only of the longest of its streams."""
+    """Returns when the video stream ends according to the file, unless only the longest stream's end is known."""
     begins = (stream.start_time or 0) * stream.time_base
     if stream.duration is not None:
         return begins + stream.duration * stream.time_base
@@ -207,7 +209,7 @@ def _describe(container: Any, stream: Any, first: Any) -> ClipInfo:
     width, height = first.width, first.height
     if min(width, height) < SMALLEST_PX or max(width, height) > LARGEST_PX:
         raise InputError(
-            f"the film is {width}x{height} px; allowed is from {SMALLEST_PX} to {LARGEST_PX} px a side."
+            f"the video is {width}x{height} px; each side must be between {SMALLEST_PX} and {LARGEST_PX} px."
         )
     if rotation % 180:
         width, height = height, width
@@ -234,18 +236,18 @@ def _describe(container: Any, stream: Any, first: Any) -> ClipInfo:
 
 
 class PictureSequence:
-    """Pictures in the order of their numbers, as a film of 24 frames a second.
+    """A numbered image sequence, read as a video.
 
     Args:
-        path: A folder, or a name with ``%d`` or ``%05d`` for the number.
-        rate: Frames a second.
+        path: A folder, or a name with ``%d`` or ``%05d`` for the frame number.
+        rate: Frames per second.
     """
 
     def __init__(self, path: Path, rate: Fraction = SEQUENCE_RATE) -> None:
         self.path = path
         self._files = _numbered(path)
         if not self._files:
-            raise MissingFileError(f"there are no pictures at {path}; check the name.")
+            raise MissingFileError(f"no images found at {path}; check the name.")
         first = read_image(self._files[0])
         self.info = ClipInfo(
             width_px=first.width_px,
@@ -269,8 +271,8 @@ class PictureSequence:
             found = (picture.height_px, picture.width_px)
             if found != (self.info.height_px, self.info.width_px):
                 raise InputError(
-                    f"{file} is {found[1]}x{found[0]} px and the first picture "
-                    f"{self.info.width_px}x{self.info.height_px}; a film's pictures are of one size."
+                    f"{file} is {found[1]}x{found[0]} px, but the first image is "
+                    f"{self.info.width_px}x{self.info.height_px}; all frames must have the same size."
                 )
             yield Frame(
                 pixels=_fitted(picture.quantized(16 if self.info.bits > 8 else 8), size),
@@ -305,7 +307,7 @@ def _numbered(path: Path) -> list[Path]:
 
 
 def painted_size(info: ClipInfo, long_edge_px: int) -> tuple[int, int]:
-    """Height and width to paint at: the clip's own, or even numbers for a given long edge."""
+    """Returns the height and width to process: the clip's own, or even numbers for a given long edge."""
     if long_edge_px == 0:
         return info.height_px, info.width_px
     height, width = size_to_fit((info.height_px, info.width_px), long_edge_px)

@@ -1,4 +1,4 @@
-"""Color of films: which matrix and range turn YUV into RGB and back, read from tags or told by size."""
+"""Video color: the matrix and range for converting YUV to RGB and back, from tags or guessed from the size."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 __all__ = ["ColorTags", "from_rgb", "tags_of", "to_rgb"]
 
 SCALING = ("LANCZOS", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
-"""How chroma and pictures are resampled; without exact rounding every frame grows darker by half a level."""
+"""Flags for chroma resampling and scaling; without exact rounding, every frame gets half a level darker."""
 
 UNSPECIFIED = 2
 BT709, BT601 = 1, 6
 LIMITED, FULL = 1, 2
 HD_FROM_PX = 720
-"""Films of at least so many lines that say nothing of their matrix are BT.709's, as players take them to be."""
+"""Videos with at least this many lines and no matrix tag are treated as BT.709, as players do."""
 
 SWS = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""The matrix's number in a stream's tags (ITU-T H.273, table 4) -> the scaler's."""
+"""Matrix code in the stream's tags (ITU-T H.273, table 4) -> code of the scaler."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColorTags:
-    """How a film's numbers are colors, by the code points of ITU-T H.273.
+    """How a video encodes color, as ITU-T H.273 code points.
 
     Attributes:
-        matrix: Of YUV; 0 where the film holds RGB.
-        full_range: Whether black and white are 0 and 255 in place of 16 and 235.
-        primaries: Chromaticities; 2 is unknown.
-        transfer: Transfer characteristic; 2 is unknown.
+        matrix: YUV matrix; 0 for RGB.
+        full_range: Whether black and white are 0 and 255 instead of 16 and 235.
+        primaries: Chromaticities; 2 means unspecified.
+        transfer: Transfer characteristic; 2 means unspecified.
     """
 
     matrix: int
@@ -40,7 +40,7 @@ class ColorTags:
 
 
 def tags_of(frame: Any) -> ColorTags:
-    """Reads a decoded frame's tags; where they are silent, size decides as in players."""
+    """Reads the color tags of a decoded frame; missing tags are guessed from its size, as players do."""
     name = frame.format.name
     height = min(frame.width, frame.height)
     guess = BT709 if height >= HD_FROM_PX else BT601
@@ -68,7 +68,7 @@ def _scaling() -> Any:
 
 
 def to_rgb(frame: Any, size: tuple[int, int], *, deep: bool) -> np.ndarray:
-    """Converts a decoded frame to ``(H, W, 3)`` of uint8, or uint16 when ``deep``, resampled to ``size``."""
+    """Converts a decoded frame to ``(H, W, 3)``, uint8 or (if ``deep``) uint16, resampled to ``size``."""
     tags = tags_of(frame)
     known: dict[str, Any] = {}
     if tags.matrix != 0:
@@ -86,9 +86,10 @@ def to_rgb(frame: Any, size: tuple[int, int], *, deep: bool) -> np.ndarray:
 
 
 def from_rgb(pixels: np.ndarray, pixel_format: str, tags: ColorTags) -> Any:
-    """Makes a frame for the encoder from ``(H, W, 3)`` of uint8 or uint16.
+    """Creates a frame for the encoder from uint8 or uint16 ``(H, W, 3)``.
 
-    Tagging is not converting: the matrix and the range are asked of the scaler, and written into the tags as well.
+    Color tags do not convert pixels, so the matrix and range are requested from the scaler as well as written to the
+    tags.
     """
     import av
 

@@ -1,4 +1,4 @@
-"""Opening a film: only containers that hold what they play, from this file alone, whatever its contents say."""
+"""Opens videos safely: only self-contained formats, and only from the given file."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegts,mpegvideo,flv,ogg,asf,mxf,nut,ivf,yuv4mpegpipe,dv,"
     "m4v,h264,hevc"
 )
-"""FFmpeg knows two hundred more; among them are playlists, which open other files and addresses."""
+"""FFmpeg has about two hundred more demuxers, including playlists, which open other files and URLs."""
 
 OPTIONS = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
 
 
 def open_film(path: str | Path) -> Any:
-    """Opens a film for reading; gives the container of PyAV, to be closed by the caller.
+    """Opens a video for reading and returns a PyAV container, which the caller must close.
 
     Raises:
-        MissingFileError: There is no such file.
-        InputError: It is no film.
+        MissingFileError: The file does not exist.
+        InputError: The file is not a video.
         UsageError: PyAV is not installed.
     """
     try:
         import av
     except ImportError as error:
-        raise UsageError("films need PyAV; install impasto[video].") from error
+        raise UsageError("video support requires PyAV; install impasto[video].") from error
     path = Path(path)
-    check_source(path, "film")
+    check_source(path, "video")
     try:
-        # "file:" keeps FFmpeg from taking a name such as "concat:a.mp4" for an address.
+        # "file:" keeps FFmpeg from interpreting a name such as "concat:a.mp4" as a URL.
         return av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace")
-    except Exception as error:  # FFmpeg and PyAV let damaged files raise anything
+    except Exception as error:  # FFmpeg and PyAV may raise anything on damaged files
         raise _damaged(path) from error
 
 
 @contextlib.contextmanager
 def opened_film(path: str | Path) -> Iterator[Any]:
-    """Opens a film as `open_film` does, and closes it.
+    """Opens a video as `open_film` does, and closes it.
 
     Raises:
-        InputError: Also where FFmpeg or PyAV raise anything inside the block.
+        InputError: Also if FFmpeg or PyAV raises any error inside the block.
     """
     with open_film(path) as container:
         try:
@@ -60,5 +60,5 @@ def opened_film(path: str | Path) -> Iterator[Any]:
 
 def _damaged(path: Path) -> InputError:
     return InputError(
-        f"{path} is not a film that can be read (or it is damaged or cut short); give another file."
+        f"{path} is not a readable video, or it is damaged or truncated; choose another file."
     )

@@ -1,4 +1,4 @@
-"""A comment in a GIF, which FFmpeg does not write."""
+"""Adds a comment to a GIF, which FFmpeg cannot write."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ MOVED_BYTES = 1 << 20
 
 
 def add_gif_comment(path: Path, text: str) -> None:
-    """Puts a comment (GIF89a, section 24) before the first picture, in place.
+    """Inserts a comment (GIF89a, section 24) before the first image, in place.
 
     Args:
-        path: A whole GIF.
-        text: In UTF-8.
+        path: A complete GIF.
+        text: Encoded as UTF-8.
     """
     data = text.encode()
     blocks = (data[n : n + BLOCK_BYTES] for n in range(0, len(data), BLOCK_BYTES))
     comment = b"!\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
     with path.open("r+b") as file:
         packed = file.read(13)[10]
-        begin = 13 + (3 << ((packed & 7) + 1) if packed & 0x80 else 0)  # after the global colors
+        begin = 13 + (
+            3 << ((packed & 7) + 1) if packed & 0x80 else 0
+        )  # after the global color table
         place = file.seek(0, 2)
         while place > begin:
             count = min(MOVED_BYTES, place - begin)

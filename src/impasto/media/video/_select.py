@@ -1,4 +1,4 @@
-"""Which frames of a clip are painted, and when each is shown."""
+"""Selects the frames of a clip to process, and sets their timestamps."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def select_frames(
     fps: float | None = None,
     every: int = 1,
 ) -> Iterator[Frame]:
-    """Takes an excerpt, numbered anew, on a clock that begins with it; a frame lasts until the next one kept.
+    """Selects an excerpt with new frame numbers and timestamps; a kept frame lasts until the next kept one.
 
     Args:
-        frames: Of the clip, in order.
-        start: Second after the first frame.
-        end: Likewise; None for the end.
-        fps: At most so many frames a second: a frame is kept when the next tick has come.
-        every: Of those, keep the first of every so many.
+        frames: Frames of the clip, in order.
+        start: Start time in seconds after the first frame.
+        end: End time in seconds after the first frame; None for the end of the clip.
+        fps: Maximum frame rate: a frame is kept once the next tick has been reached.
+        every: Of those frames, keep every Nth, beginning with the first.
 
     Yields:
-        Frames with timestamps as exact rationals.
+        Frames with timestamps as exact rationals, relative to ``start``.
     """
     begin = Fraction(str(start))
     stop = None if end is None else Fraction(str(end))

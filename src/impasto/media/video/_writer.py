@@ -1,4 +1,4 @@
-"""Writing a film: the painted frames with the source's timestamps, and its sound, subtitles and chapters untouched."""
+"""Writes videos: the stylized frames with the source's timestamps, and its audio, subtitles and chapters unchanged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CONTAINERS: Mapping[str, tuple[str, ...]] = {
     ".gif": ("gif",),
     ".png": ("png",),
 }
-"""Endings -> codecs that go into them, the default first."""
+"""File extension -> supported codecs, the default first."""
 
 ENCODERS: Mapping[str, tuple[str, dict[str, str], int | None]] = {
     "h264": ("libx264", {"preset": "medium"}, 17),
@@ -58,18 +58,18 @@ ENCODERS: Mapping[str, tuple[str, dict[str, str], int | None]] = {
     "gif": ("gif", {}, None),
     "png": ("png", {}, None),
 }
-"""Codec -> encoder, its options, and the constant quality that looks like the pastiche itself."""
+"""Codec -> encoder, its options, and a constant quality that is visually lossless for a pastiche."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmFormat:
-    """How a film is written.
+    """The encoding of a video.
 
     Attributes:
         codec: A name in `ENCODERS`.
-        crf: Constant quality, or None where the codec has none.
-        pixel_format: Of the encoder.
-        notes: What a person should know, a sentence each.
+        crf: Constant quality, or None if the codec does not support it.
+        pixel_format: Pixel format of the encoder.
+        notes: Information for the user, one phrase each.
     """
 
     codec: str
@@ -79,16 +79,16 @@ class FilmFormat:
 
 
 def check_film(path: str | Path) -> None:
-    """Refuses, before anything is painted, a place that cannot be written.
+    """Checks that a video can be written to a path, before any work starts.
 
     Raises:
-        UsageError: The name's ending is of no film.
-        OutputError: The folder is missing or not writable, or the place is a folder.
+        UsageError: The extension is not a video format.
+        OutputError: The folder does not exist or is not writable, or the path is a folder.
     """
     path = Path(path)
     if check_suffix(path, CONTAINERS) == ".png":
         check_pattern(path)
-    check_place(path, "film")
+    check_place(path, "video")
 
 
 def choose_format(
@@ -100,19 +100,19 @@ def choose_format(
     crf: int | None = None,
     pixel_format: str | None = None,
 ) -> FilmFormat:
-    """Settles codec and pixel format by the file's name, the clip's depth and the size.
+    """Chooses the codec and pixel format from the file name, the clip's bit depth and the size.
 
     Args:
-        path: Where to.
+        path: The destination.
         info: The clip.
-        size: Height and width that are painted.
-        codec: Asked for, or None.
-        crf: Asked for, or None.
-        pixel_format: Asked for, or None.
+        size: Height and width of the output.
+        codec: Requested codec, or None.
+        crf: Requested constant quality, or None.
+        pixel_format: Requested pixel format, or None.
 
     Raises:
-        UnknownNameError: No such codec.
-        UsageError: The container cannot hold the codec, or the encoder not the pixel format.
+        UnknownNameError: The codec or pixel format is unknown.
+        UsageError: The container does not support the codec.
     """
     import av
 
@@ -121,7 +121,9 @@ def choose_format(
         raise unknown_name("codec", codec, ENCODERS)
     chosen = codec or allowed[0]
     if chosen not in allowed:
-        raise UsageError(f"{path.suffix} cannot hold {chosen}; allowed are {', '.join(allowed)}.")
+        raise UsageError(
+            f"{path.suffix} does not support {chosen}; allowed are {', '.join(allowed)}."
+        )
     encoder, _options, quality = ENCODERS[chosen]
     notes: list[str] = []
     own = chosen in ("gif", "png")
@@ -130,10 +132,12 @@ def choose_format(
         pixel_format = _pixel_format(chosen, info.bits, size, notes)
         shallow = pixel_format.removesuffix("10le")
         if pixel_format not in known and shallow in known:
-            notes.append(f"{encoder} of this machine has no 10 bits for {chosen}; the film has 8")
+            notes.append(
+                f"{encoder} on this machine does not support 10-bit {chosen}; the video will be 8-bit"
+            )
             pixel_format = shallow
     if not own and pixel_format not in known:
-        raise unknown_name(f"pixel format of {chosen}", pixel_format, known)
+        raise unknown_name(f"pixel format for {chosen}", pixel_format, known)
     best = None if quality is None else (quality if crf is None else crf)
     return FilmFormat(codec=chosen, crf=best, pixel_format=pixel_format, notes=tuple(notes))
 
@@ -151,27 +155,27 @@ def _pixel_format(codec: str, bits: int, size: tuple[int, int], notes: list[str]
     odd = size[0] % 2 or size[1] % 2
     if odd and codec != "av1":
         notes.append(
-            f"{size[1]}x{size[0]} px is odd, so colors are kept at full size (4:4:4), which some players "
-            "cannot show; --size with an even number avoids it"
+            f"{size[1]}x{size[0]} px is an odd size, so chroma is kept at full resolution (4:4:4), which some players "
+            "do not support; use --size with an even number to avoid this"
         )
     chroma = "444" if odd and codec != "av1" else "420"
     return f"yuv{chroma}p10le" if deep else f"yuv{chroma}p"
 
 
 class FilmWriter:
-    """Encodes frames beside the place and moves the film there when it is whole.
+    """Encodes frames to a temporary file and moves the video into place when it is complete.
 
     Args:
-        path: Where to, with an ending in `CONTAINERS`.
-        info: The clip, for time base, pixel shape and color.
+        path: The destination, with an extension in `CONTAINERS`.
+        info: The clip, for the time base, pixel aspect ratio and color.
         size: Height and width of the frames.
         chosen: From `choose_format`.
-        source: Film to copy sound, subtitles and chapters from, or None.
-        span: Seconds of the source's clock that the film shows; its own clock starts at the first.
-        metadata: Texts to be read back by `read_film_metadata`.
+        source: Video to copy audio, subtitles and chapters from, or None.
+        span: Start and end of the output on the source's clock, in seconds; the output's own clock starts at 0.
+        metadata: Values that `read_film_metadata` can read.
 
     Attributes:
-        notes: What could not be copied, a sentence each.
+        notes: Streams that could not be copied, one phrase each.
     """
 
     def __init__(
@@ -231,7 +235,7 @@ class FilmWriter:
         return stream
 
     def _open_source(self, source: Path | None) -> Iterator[Any]:
-        """Adds what can be copied and returns its packets in the order of the file."""
+        """Adds the streams that can be copied and returns their packets in file order."""
         if source is None or self._chosen.codec == "gif":
             return iter(())
         self._source = open_film(source)
@@ -244,7 +248,7 @@ class FilmWriter:
             if name not in self._container.supported_codecs:
                 if stream.type == "audio":
                     raise UsageError(
-                        f"{suffix} cannot hold the clip's sound ({name}) as it is; give a name ending in .mkv, "
+                        f"{suffix} does not support the clip's audio codec ({name}); use a name ending in .mkv "
                         "or --sound none."
                     )
                 left.append(f"{stream.type} ({name})")
@@ -253,7 +257,9 @@ class FilmWriter:
             copy.metadata.update(stream.metadata)
             pairs[stream.index] = copy
         if left:
-            self.notes = (f"{suffix} cannot hold {', '.join(left)}, which is left out; .mkv can",)
+            self.notes = (
+                f"{suffix} does not support {', '.join(left)}, which is omitted; .mkv does",
+            )
         return self._packets(pairs) if pairs else iter(())
 
     def _packets(self, pairs: dict[int, Any]) -> Iterator[Any]:
@@ -282,7 +288,7 @@ class FilmWriter:
             self._container.metadata["comment"] = json.dumps(self._metadata, sort_keys=True)
 
     def add(self, pixels: np.ndarray, pts_seconds: Fraction, duration_seconds: Fraction) -> None:
-        """Adds a frame, ``(H, W, 3)`` of uint8 or uint16, shown at a time of the film's own clock."""
+        """Adds a frame, uint8 or uint16 ``(H, W, 3)``, with its time on the output's clock."""
         import av
 
         frame = self._indexed(pixels) if self._chosen.codec == "gif" else from_rgb(
@@ -299,7 +305,7 @@ class FilmWriter:
 
     @staticmethod
     def _indexed(pixels: np.ndarray) -> Any:
-        """A frame of 256 colors of its own, which GIF needs."""
+        """Converts a frame to its own palette of 256 colors for GIF."""
         import av
 
         eight = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
@@ -317,7 +323,7 @@ class FilmWriter:
         self._container.mux(packet)
 
     def _copy_until(self, seconds: Fraction | None) -> None:
-        """Puts in what is copied and comes before a time, so that streams stay interleaved."""
+        """Writes copied packets up to a given time, so that streams stay interleaved."""
         while self._waiting is not None:
             packet = self._waiting
             if seconds is not None and packet.dts * packet.time_base > seconds:
@@ -326,7 +332,7 @@ class FilmWriter:
             self._container.mux(packet)
 
     def close(self) -> None:
-        """Ends the film and moves it into place."""
+        """Finishes the video and moves it into place."""
         import av
 
         try:
@@ -334,7 +340,7 @@ class FilmWriter:
                 self._mux(packet)
             self._copy_until(None)
             self._container.close()
-            if self._chosen.codec == "gif" and self._metadata:  # whose muxer drops the comment
+            if self._chosen.codec == "gif" and self._metadata:  # the GIF muxer drops comments
                 text = json.dumps({"impasto": json.dumps(self._metadata, sort_keys=True)})
                 add_gif_comment(self._beside, MARK + text)
             move_into_place(self._beside, self.path)
@@ -344,7 +350,7 @@ class FilmWriter:
             self.abort()
 
     def abort(self) -> None:
-        """Leaves nothing behind; after `close` it does nothing."""
+        """Closes and removes the temporary file; does nothing after `close`."""
         for container in (self._container, self._source):
             if container is not None:
                 with contextlib.suppress(Exception):
@@ -357,42 +363,42 @@ class FilmWriter:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if number and number > 0 else str(error)
         what = (
-            "; free some space and go on with --resume"
+            "; free some space and continue with --resume"
             if number == errno.ENOSPC
-            else "; choose another place or codec"
+            else "; choose another location or codec"
         )
         return OutputError(f"{self.path} cannot be written ({reason}){what}.")
 
 
 def check_pattern(path: Path) -> None:
-    """Refuses a name of pictures without one place for their numbers.
+    """Checks that the name of an image sequence has exactly one frame number placeholder.
 
     Raises:
         UsageError: There is none, or more than one.
     """
     if len(re.findall(r"%\d*d", path.name)) != 1 or path.name.count("%") != 1:
         raise UsageError(
-            f"{path.name!r} is one picture; a film of pictures has a place for numbers, like frames_%05d.png."
+            f"{path.name!r} is a single image; an image sequence needs one number placeholder, like frames_%05d.png."
         )
 
 
 class PictureWriter:
-    """Writes frames as pictures numbered from 0, where `FilmWriter` would write a film.
+    """Writes frames as images numbered from 0, with the interface of `FilmWriter`.
 
     Args:
         path: A name with ``%05d`` for the number.
 
     Attributes:
-        notes: That sound is left out.
+        notes: States that audio is omitted.
     """
 
-    notes = ("pictures have no sound and no timestamps",)
+    notes = ("image sequences have no audio or timestamps",)
 
     def __init__(self, path: Path) -> None:
         self.path, self._count = path, 0
 
     def add(self, pixels: np.ndarray, _pts_seconds: Fraction, _duration_seconds: Fraction) -> None:
-        """Writes the next picture, ``(H, W, 3)`` of uint8 or uint16."""
+        """Writes the next image, uint8 or uint16 ``(H, W, 3)``."""
         deep = pixels.dtype == np.uint16
         rgb = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
         name = self.path.with_name(self.path.name % self._count)
@@ -400,14 +406,14 @@ class PictureWriter:
         self._count += 1
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Does nothing; every image is already complete."""
 
     def abort(self) -> None:
-        """Whole pictures stay."""
+        """Does nothing; completed images are kept."""
 
 
 def _written_color(color: ColorTags, chosen: FilmFormat) -> ColorTags:
-    """The clip's own color; films of RGB become BT.709, but for RGB codecs."""
+    """Returns the output color tags: the clip's own; RGB clips become BT.709 unless the codec is RGB."""
     rgb = chosen.pixel_format.startswith(("gbr", "bgr", "rgb", "pal8"))
     matrix = 0 if rgb else (color.matrix or 1)
     full = chosen.pixel_format.startswith("yuvj") or rgb or (color.full_range and color.matrix != 0)
@@ -418,7 +424,7 @@ def _written_color(color: ColorTags, chosen: FilmFormat) -> ColorTags:
 
 
 def _shifted(chapters: list[Any], span: tuple[Fraction, Fraction | None]) -> list[Any]:
-    """Chapters on the excerpt's clock; those outside are left out."""
+    """Shifts chapters to the excerpt's clock and drops those outside it."""
     begin, end = span
     kept: list[Any] = []
     for chapter in chapters:
@@ -433,18 +439,18 @@ def _shifted(chapters: list[Any], span: tuple[Fraction, Fraction | None]) -> lis
 
 
 def video_times(path: Path) -> list[Fraction]:
-    """Times of a film's frames in seconds, in order, without decoding it."""
+    """Returns the sorted timestamps of a video's frames in seconds, without decoding it."""
     with opened_film(path) as container:
         stream = container.streams.video[0]
         return sorted(p.pts * p.time_base for p in container.demux(stream) if p.pts is not None)
 
 
 def read_film_metadata(path: str | Path) -> dict[str, Any]:
-    """Reads back the texts that `FilmWriter` put in; empty when there are none.
+    """Reads the metadata that `FilmWriter` stored; empty if there is none.
 
     Raises:
-        MissingFileError: There is no such film.
-        InputError: It is no film.
+        MissingFileError: The file does not exist.
+        InputError: The file is not a video.
     """
     if Path(path).suffix.lower() == ".gif":
         text = read_metadata(path).get("impasto", "{}")
