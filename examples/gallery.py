@@ -63,7 +63,8 @@ ENTRIES = (
     Entry("chelsea", "meadow"), Entry("coffee", "meadow"), Entry("astronaut", "meadow"), Entry("rocket", "meadow"),
     Entry("chelsea", "ember"), Entry("coffee", "ember"), Entry("rocket", "ember"),
     Entry("chelsea", "mosaic"), Entry("coffee", "mosaic"), Entry("astronaut", "mosaic"), Entry("rocket", "mosaic"),
-    Entry("chelsea", "woodcut", "", {"strength": 0.6}), Entry("coffee", "woodcut", "", {"strength": 0.6}), Entry("coffee", "dots"), Entry("rocket", "dots"),
+    Entry("chelsea", "woodcut", "", {"strength": 0.6}), Entry("coffee", "woodcut", "", {"strength": 0.6}),
+    Entry("coffee", "dots"), Entry("rocket", "dots"),
     Entry("coffee", "immunohistochemistry", "a microscope's view as the style"),
     Entry("astronaut", "swirls", "the photograph's own colors", {"keep_colors": "luminance"}),
     Entry("chelsea", "mosaic", "smaller tiles", {"style_scale": 0.6}),
@@ -123,7 +124,7 @@ def paint_film(entry: Entry) -> None:
     frames += frames[-2:0:-1]
     frames[0].save(
         FOLDER / f"{entry.name}.webp", save_all=True, append_images=frames[1:], duration=1000 // RATE, loop=0,
-        quality=62, method=6,
+        quality=40, method=6,
     )  # fmt: skip
 
 
