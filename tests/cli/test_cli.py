@@ -256,7 +256,7 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
         (["--strength", "9"], 2, "allowed is from 0 to 4"),
         (["--steps", "ten"], 2, "whole numbers separated by commas"),
         (["--style-layers", "relu9_1"], 2, "there is no layer 'relu9_1'"),
-        (["--blend", "1,2"], 2, "2 blend weights for 1 styles"),
+        (["--blend", "1,2"], 2, "--blend must have one weight per style"),
         (["--backbone", "vgg19"], 5, "--weights FILE"),
         (["--weights", "none.safetensors"], 3, "there is no file of weights"),
         (["--memory-gib", "0.46", "--size", "2000"], 6, "GiB"),
