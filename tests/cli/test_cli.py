@@ -258,7 +258,7 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
         (["--style-layers", "relu9_1"], 2, "there is no layer 'relu9_1'"),
         (["--blend", "1,2"], 2, "--blend must have one weight per style"),
         (["--backbone", "vgg19"], 5, "--weights FILE"),
-        (["--weights", "none.safetensors"], 3, "there is no file of weights"),
+        (["--weights", "none.safetensors"], 3, "does not exist; check the path"),
         (["--memory-gib", "0.46", "--size", "2000"], 6, "GiB"),
         (["--config", "none.toml"], 3, "there is no file none.toml"),
         (["--resume"], 2, "give it with --checkpoint"),

@@ -229,9 +229,8 @@ def test_averages_have_the_gradient_of_their_formula_in_any_memory_layout(layout
     assert torch.autograd.gradcheck(lambda maps: L.averages(maps, weight), x)
     mean, second = L.averages(x, weight)
     (gradient,) = torch.autograd.grad(second.square().sum() + mean.sum(), x)
-    if (
-        layout is torch.channels_last and not weighted
-    ):  # otherwise the preceding ReLU is many times slower
+    # otherwise the preceding ReLU is many times slower
+    if layout is torch.channels_last and not weighted:
         assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 

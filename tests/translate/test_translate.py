@@ -146,9 +146,8 @@ def test_a_translator_is_written_and_read_again(tmp_path):
 def test_published_checkpoints_are_known_by_their_keys(tmp_path, shape):
     network = make_generator(shape)
     state = dict(network.state_dict())
-    if (
-        shape.kind == "resnet" and shape.norm == "instance"
-    ):  # old versions stored running statistics
+    # old versions stored running statistics
+    if shape.kind == "resnet" and shape.norm == "instance":
         state["model.2.running_mean"] = torch.zeros(4)
         state["model.2.running_var"] = torch.ones(4)
     torch.save(state, tmp_path / "latest_net_G_A.pth")

@@ -74,9 +74,7 @@ def make_vgg(
         names[len(steps) - 1] = f"relu{place}"
         if place == deepest:
             break
-    if (
-        everywhere == "reflect"
-    ):  # the input of the first convolution is padded by Chain, as in all variants
+    if everywhere == "reflect":  # Chain pads the input of the first convolution
         first = nn.Conv2d(3, steps[0].out_channels, 3, padding=1)  # type: ignore[arg-type]
         steps[0] = first
     return Chain(

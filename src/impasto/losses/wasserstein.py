@@ -91,9 +91,7 @@ class _TraceOfRoot(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, ridge: Tensor) -> Tensor:
-        if (
-            not matrix.isfinite().all()
-        ):  # eigh would raise; the loop expects a non-finite loss instead
+        if not matrix.isfinite().all():  # eigh would raise; the loop needs a non-finite loss
             matrix = torch.zeros_like(matrix)
             ridge = torch.full_like(ridge, float("nan"))
         values, vectors = torch.linalg.eigh(matrix)

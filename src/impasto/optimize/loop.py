@@ -308,9 +308,8 @@ class Optimization:
             return
         following = self.scales[self.scale + 1]
         size = (following.height_px, following.width_px)
-        image = self._enlarged(
-            size
-        )  # the slow part comes first, so an interruption leaves a consistent state
+        image = self._enlarged(size)  # slow, so it comes before any change of the state
+
         self.scale, self.step, self.losses, self.best_loss = self.scale + 1, 0, [], math.inf
         self.image = self.best_image = image
         self.average = None
