@@ -1,4 +1,4 @@
-"""Networks as ONNX graphs of any picture size, and graphs as networks, in ONNX Runtime or OpenVINO."""
+"""Export of networks to ONNX with dynamic image sizes, and inference in ONNX Runtime or OpenVINO."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ __all__ = [
 Runtime = Literal["torch", "onnx", "openvino", "openvino-bfloat16"]
 
 MULTIPLE = 8
-"""Pictures whose sides are multiples of this, and 32 at least, suit every graph that says nothing else."""
+"""Sides of the input are multiples of this and at least 32 px, unless the graph's metadata says otherwise."""
 
-MODEL = Kind("an ONNX model of a look", "give a model of impasto export")
+MODEL = Kind("an ONNX model of a look", "give a model made by impasto export")
 
 MOST_FILE_BYTES = 1 << 30
 MOST_MULTIPLE = 2048
 MOST_VALUES = 1 << 28
-"""Of one tensor whose size does not depend on the picture."""
+"""Limit for a tensor whose size does not depend on the image size."""
 
 FLOAT32 = 1
-"""As ONNX numbers its types."""
+"""ONNX code of the data type."""
 
 FATAL = 4
-"""As ONNX Runtime numbers the severity of log lines; what fails is raised, too."""
+"""ONNX Runtime code of the log severity; errors are raised as exceptions anyway."""
 
 ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 KEY = "impasto-look"
@@ -59,12 +59,12 @@ EXAMPLE_PX = (128, 160)
 def graph_of_network(
     network: nn.Module, marks: Mapping[str, Any], multiple: int = MULTIPLE
 ) -> bytes:
-    """A network as an ONNX model: ``image`` to ``pastiche``, ``(1, 3, H, W)`` each.
+    """Exports a network as an ONNX model from ``image`` to ``pastiche``, both ``(1, 3, H, W)``.
 
     Args:
-        network: Takes one picture.
-        marks: What the file says of itself.
-        multiple: Of which H and W have to be.
+        network: Network with one image as its input.
+        marks: Metadata stored in the model.
+        multiple: Number that H and W must be multiples of.
 
     Raises:
         UsageError: The extra ``fast`` is not installed.
@@ -94,7 +94,7 @@ def graph_of_network(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter speaks of networks that are not ours."""
+    """Silences the exporter, whose messages concern unrelated networks."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -107,27 +107,27 @@ def _quiet() -> Iterator[None]:
 
 @torch.no_grad()
 def largest_difference(network: nn.Module, graph: bytes, image: Tensor) -> float:
-    """Between a graph under ONNX Runtime and its network in torch, of 1.
+    """Returns the largest absolute difference between the outputs in ONNX Runtime and in torch (image range 0 to 1).
 
     Args:
-        network: What the graph was made of.
-        graph: From `graph_of_network`.
-        image: ``(1, 3, H, W)`` of a size that the network takes.
+        network: Network that was exported.
+        graph: Model from `graph_of_network`.
+        image: ``(1, 3, H, W)`` of a size that the network supports.
     """
     return float((Graph(graph, "onnx")(image) - network.eval()(image)).abs().max())
 
 
 def read_model(path: Path) -> bytes:
-    """Reads a file that `write_graph` may have written; `Graph` says whether it is a model.
+    """Reads a model file from `write_graph`; the contents are validated by `Graph`.
 
     Raises:
-        WeightsError: It cannot be read, or is too large.
+        WeightsError: The file cannot be read or is too large.
     """
     return read_file(path, MODEL, MOST_FILE_BYTES)
 
 
 def write_graph(path: Path, graph: bytes) -> None:
-    """Writes a model; moved into place when whole.
+    """Writes a model atomically.
 
     Raises:
         OutputError: The file cannot be written.
@@ -137,18 +137,17 @@ def write_graph(path: Path, graph: bytes) -> None:
 
 
 class Graph(nn.Module):
-    """A graph in another runtime, called like the network that it was.
+    """An exported model in another runtime, called like the original network.
 
     Args:
-        graph: From `graph_of_network`.
-        runtime: Any but torch.
-        white: What the network's caller takes white for; that of the graph is 1.
+        graph: Model from `graph_of_network`.
+        runtime: Any runtime except torch.
+        white: Value of white in the caller's images; in the model it is 1.
         source: Name of the file, for errors.
 
     Raises:
-        UsageError: The extra ``fast`` is not installed.
-        UsageError: The graph needs float32 and the runtime has less.
-        WeightsError: It is damaged, needs other files, or does not take pictures to pictures.
+        UsageError: The extra ``fast`` is not installed, or the model needs float32 and the runtime uses bfloat16.
+        WeightsError: The model is damaged, needs other files, or does not map images to images.
     """
 
     def __init__(
@@ -169,10 +168,10 @@ class Graph(nn.Module):
             raise MODEL.refusal(source, f"{_runtime_name(runtime)} cannot run it") from error
 
     def forward(self, image: Tensor, *_style: object) -> Tensor:
-        """``(1, 3, H, W)`` of any size.
+        """Stylizes an image ``(1, 3, H, W)`` of any size.
 
         Raises:
-            WeightsError: The model cannot take this size, or its result is no picture of it.
+            WeightsError: The model does not support this size, or its output has another shape or dtype.
         """
         height, width = image.shape[-2:]
         padded = pad_to(
@@ -185,32 +184,32 @@ class Graph(nn.Module):
         return self._white * found[..., :height, :width]
 
     def _result(self, image: np.ndarray) -> np.ndarray:
-        size = f"a picture of {image.shape[3]}x{image.shape[2]} px"
+        size = f"an image of {image.shape[3]}x{image.shape[2]} px"
         try:
             found = np.asarray(self._run(image))
         except Exception as error:  # each runtime has its own exceptions
-            raise MODEL.refusal(self._source, f"it cannot take {size}") from error
+            raise MODEL.refusal(self._source, f"it failed on {size}") from error
         if found.shape != image.shape or found.dtype != image.dtype:
             got = f"{found.dtype} of shape {found.shape}"
-            raise MODEL.refusal(self._source, f"it makes {got} of {size}")
+            raise MODEL.refusal(self._source, f"it returned {got} for {size}")
         return found
 
 
 def refuse_bfloat16(runtime: Runtime) -> None:
-    """Refuses bfloat16 for networks that invert matrices of statistics, which comes out as noise in it.
+    """Rejects bfloat16 for networks that invert covariance matrices, for which its precision is too low.
 
     Raises:
-        UsageError: The runtime computes in bfloat16.
+        UsageError: The runtime uses bfloat16.
     """
     if runtime == "openvino-bfloat16":
         raise UsageError(
-            "--runtime openvino-bfloat16 got a look that matches colors or features exactly, which needs float32; "
-            "use --runtime openvino."
+            "--runtime openvino-bfloat16 does not support looks that match colors or features exactly, which needs "
+            "float32; use --runtime openvino."
         )
 
 
 def _marks_of(graph: bytes, source: str) -> Fields:
-    """What the file says of itself, once it is known to be a model from one picture to another."""
+    """Validates a model and returns its metadata."""
     try:
         import onnx
     except ImportError as error:
@@ -218,7 +217,7 @@ def _marks_of(graph: bytes, source: str) -> Fields:
     try:
         model = onnx.load_from_string(graph)
     except Exception as error:  # protobuf has its own exceptions
-        raise MODEL.refusal(source, "it is damaged, or not in the ONNX format") from error
+        raise MODEL.refusal(source, "it is damaged or not in the ONNX format") from error
     _check_model(model, source)
     entries = {entry.key: entry.value for entry in model.metadata_props}
     marks = Fields(parse_json(entries.get(KEY, "{}"), source, MODEL), source, MODEL)
@@ -227,10 +226,10 @@ def _marks_of(graph: bytes, source: str) -> Fields:
 
 
 def _check_model(model: Any, source: str) -> None:
-    """Refuses models that read other files, may not end, take huge memory, or are not from picture to picture.
+    """Rejects models that read other files, may not terminate, need huge tensors, or do not map images to images.
 
     Raises:
-        WeightsError: With the reason.
+        WeightsError: The model is rejected.
     """
     import onnx
 
@@ -242,14 +241,14 @@ def _check_model(model: Any, source: str) -> None:
         *(tensor for attribute in attributes for tensor in (attribute.t, *attribute.tensors)),
     ]  # fmt: skip
     if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in tensors):
-        raise MODEL.refusal(source, "it keeps its weights in other files, which are never opened")
+        raise MODEL.refusal(source, "it stores weights in other files, which is not supported")
     if any(attribute.HasField("g") or attribute.graphs for attribute in attributes):
         raise MODEL.refusal(source, "it has loops or branches")
     try:
         onnx.checker.check_model(model)
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except Exception as error:  # the checker has its own exceptions
-        raise MODEL.refusal(source, "its operators are unknown, or do not fit together") from error
+        raise MODEL.refusal(source, "its operators are unknown or inconsistent") from error
     for value in inferred.graph.value_info:
         dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.dim_value > 0]
         if math.prod(dims) > MOST_VALUES:
@@ -261,8 +260,8 @@ def _check_model(model: Any, source: str) -> None:
 
 
 def _check_pictures(values: list[Any], name: str, end: str, source: str) -> None:
-    """Refuses inputs or outputs other than one of this name, float32, ``(1, 3, H, W)``."""
-    wanted = f"one {end} {name!r}, float32 of shape (1, 3, H, W)"
+    """Rejects inputs or outputs other than a single float32 tensor ``(1, 3, H, W)`` with the given name."""
+    wanted = f"a single {end} {name!r}, float32 of shape (1, 3, H, W)"
     if [value.name for value in values] != [name]:
         raise MODEL.refusal(source, f"it does not have {wanted}")
     tensor = values[0].type.tensor_type
@@ -302,7 +301,7 @@ def _openvino(graph: bytes, precision: str = "f32") -> Callable[[Any], Any]:
 
 @contextlib.contextmanager
 def _all_instructions() -> Iterator[None]:
-    """Hides the limits meant for torch's oneDNN: OpenVINO reads them too, and then crashes on AVX-512 processors."""
+    """Hides instruction set limits meant for torch's oneDNN, with which OpenVINO crashes on AVX-512 processors."""
     limits = {name: os.environ.pop(name) for name in ISA_LIMITS if name in os.environ}
     try:
         yield
@@ -311,7 +310,7 @@ def _all_instructions() -> Iterator[None]:
 
 
 def _openvino_bfloat16(graph: bytes) -> Callable[[Any], Any]:
-    """Left to itself, OpenVINO computes like this wherever the processor has bfloat16."""
+    """Uses bfloat16, which is OpenVINO's default on processors that support it."""
     return _openvino(graph, "bf16")
 
 
@@ -320,7 +319,7 @@ RUNTIMES: Mapping[str, Callable[[bytes], Callable[[Any], Any]]] = {
     "openvino": _openvino,
     "openvino-bfloat16": _openvino_bfloat16,
 }
-"""Name -> what makes a function from picture to picture of a graph, in float32 where the name says nothing else."""
+"""Name -> factory of an image-to-image function for a model, in float32 unless the name says otherwise."""
 
 
 def _runtime_name(runtime: Runtime) -> str:
@@ -328,4 +327,4 @@ def _runtime_name(runtime: Runtime) -> str:
 
 
 def _missing(name: str) -> UsageError:
-    return UsageError(f"this needs {name}; install it with pip install 'impasto[fast]'.")
+    return UsageError(f"{name} is not installed; install it with pip install 'impasto[fast]'.")

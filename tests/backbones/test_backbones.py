@@ -1,4 +1,4 @@
-"""Networks by name: keys and shapes of published checkpoints, scaling, pooling, borders, bad files."""
+"""Backbones: keys and shapes of published checkpoints, normalization, pooling, padding, invalid files."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_odd_sizes(size):
 
 
 def test_a_picture_that_is_too_small_is_refused():
-    with pytest.raises(InputError, match="32 px on each side"):
+    with pytest.raises(InputError, match="at least 32 px on each side"):
         load_backbone()(torch.rand(1, 3, 31, 80), ("relu1_1",))
 
 
@@ -118,7 +118,7 @@ def test_metric_net_has_five_scales(picture):
 
 
 def test_metric_net_pads_without_a_frame():
-    """A flat picture gives flat maps: replication pads with what is there."""
+    """A constant image gives constant feature maps, thanks to replication padding."""
     maps = load_backbone("metric-net")(torch.full((1, 3, 64, 80), 0.3), ("relu5_2",))["relu5_2"]
     assert (maps - maps.mean((2, 3), keepdim=True)).abs().max() < 1e-4
 
@@ -134,17 +134,17 @@ def test_metric_net_is_whole_and_small():
 def test_metric_net_says_what_it_cannot_do(tmp_path):
     with pytest.raises(InputError, match="metric-net needs at least 32 px"):
         load_backbone("metric-net")(torch.rand(1, 3, 31, 80), ("relu1_1",))
-    with pytest.raises(UsageError, match="average pooling only; got max"):
+    with pytest.raises(UsageError, match="average pooling only, got max"):
         load_backbone("metric-net", pooling="max")
-    with pytest.raises(MissingFileError, match="no file of weights"):
+    with pytest.raises(MissingFileError, match="does not exist; check the path"):
         load_backbone("metric-net", weights=tmp_path / "none.safetensors")
     save_file({"conv1_1.weight": torch.zeros(16, 3, 3, 3)}, tmp_path / "part.safetensors")
-    with pytest.raises(WeightsError, match="does not hold weights of metric-net"):
+    with pytest.raises(WeightsError, match="does not contain weights of metric-net"):
         load_backbone("metric-net", weights=tmp_path / "part.safetensors")
 
 
 def test_folding_batch_normalization_changes_nothing(root):
-    """The recipe's network in evaluation mode and its export give the same maps."""
+    """The recipe's network in evaluation mode and its export give the same feature maps."""
     import importlib.util
 
     spec = importlib.util.spec_from_file_location(
@@ -154,7 +154,7 @@ def test_folding_batch_normalization_changes_nothing(root):
     spec.loader.exec_module(recipe)
     learner = recipe.Learner(4)
     views = torch.rand(8, 3, 40, 48, generator=torch.Generator().manual_seed(0))
-    learner.features(views)  # moves the running statistics
+    learner.features(views)  # updates the running statistics
     learner.eval()
     with torch.no_grad():
         expected = learner.features(views)
@@ -165,7 +165,7 @@ def test_folding_batch_normalization_changes_nothing(root):
 
 # --- VGG on real filters ----------------------------------------------------------------------------------
 def test_vgg19_on_real_filters(shared_data):
-    """Against a plain recomputation, and against what a wrong channel order or a missing mean would give."""
+    """Compares with a plain computation, and with the results of a wrong channel order or a missing mean."""
     from impasto.media import read_image
 
     path = shared_data / "teacher" / "vgg19_normalised_to_conv3_1.safetensors"
@@ -189,7 +189,7 @@ def test_vgg19_on_real_filters(shared_data):
 
     found, expected = network(image, ["relu3_1"])["relu3_1"], plain(image)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
-    # Gatys' scaling makes the mean activation of a channel over many pictures 1.
+    # Gatys' scaling makes the mean activation of each channel over many images 1.
     assert 0.4 < found.mean() < 2.5
     wrong = network(image.flip(1), ["relu3_1"])["relu3_1"]
     assert (wrong - expected).square().mean() > 0.01 * expected.square().mean()
@@ -316,7 +316,7 @@ def test_resnet_maps(picture):
 
 # --- bad files --------------------------------------------------------------------------------------------
 def test_a_missing_file(tmp_path):
-    with pytest.raises(MissingFileError, match="check the name"):
+    with pytest.raises(MissingFileError, match="check the path"):
         load_backbone("vgg16", weights=tmp_path / "no.pth")
 
 
@@ -330,9 +330,9 @@ def test_a_file_that_is_damaged_or_runs_code(tmp_path, content):
 
 def test_a_file_of_another_network_is_named(tmp_path):
     path = saved(make_vgg("vgg19-16x"), tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="looks like vgg19-16x"):
+    with pytest.raises(WeightsError, match="probably of vgg19-16x"):
         load_backbone("alexnet", weights=path)
-    with pytest.raises(WeightsError, match="does not hold weights of resnet50"):
+    with pytest.raises(WeightsError, match="does not contain weights of resnet50"):
         load_backbone("resnet50", weights=path)
 
 
@@ -345,9 +345,9 @@ def test_unknown_names():
 
 def test_weights_that_are_not_here_say_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match="--weights FILE, or let impasto fetch 575 MB"):
+    with pytest.raises(WeightsError, match="--weights FILE, or allow impasto to download 575 MB"):
         load_backbone("vgg19")
-    with pytest.raises(WeightsError, match="give yours with --weights"):
+    with pytest.raises(WeightsError, match="give a local file with --weights"):
         load_backbone("vgg19-caffe")
 
 
@@ -358,7 +358,7 @@ def test_every_entry_has_a_license_and_a_size():
 
 # --- fetching ---------------------------------------------------------------------------------------------
 class Server:
-    """Serves one file with ranges on this machine, and may break off."""
+    """Serves one file locally with range requests; it can drop the connection."""
 
     def __init__(self, body, break_after=None):
         self.ranges = []
@@ -414,7 +414,7 @@ def test_a_download_is_verified_and_tells_its_progress(tmp_path):
 
 def test_a_download_that_broke_off_is_resumed(tmp_path):
     with Server(BODY, break_after=1000) as server:
-        with pytest.raises(WeightsError, match="goes on where it stopped"):
+        with pytest.raises(WeightsError, match="try again to resume"):
             download(server.entry(BODY), tmp_path / "w.pth")
         assert (tmp_path / "w.pth.part").stat().st_size == 1000
         assert download(server.entry(BODY), tmp_path / "w.pth").read_bytes() == BODY
@@ -428,5 +428,5 @@ def test_a_download_of_something_else_is_deleted(tmp_path):
 
 
 def test_a_download_that_is_not_there(tmp_path):
-    with Server(BODY) as server, pytest.raises(WeightsError, match="answered 404"):
+    with Server(BODY) as server, pytest.raises(WeightsError, match="HTTP status 404"):
         download(server.entry(BODY, path="other.pth"), tmp_path / "w.pth")

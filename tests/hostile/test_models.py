@@ -1,4 +1,4 @@
-"""Files of models and checkpoints from strangers: one sentence, no code, no memory, and no garbage picture."""
+"""Untrusted model and checkpoint files: a one-sentence error, no code execution, bounded memory, no corrupt images."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def own_translator() -> Translator:
 
 
 def rewritten(path: Path, key: str, change) -> Path:
-    """The file again, with the header or the tensors changed."""
+    """Rewrites a file with a modified header or modified tensors."""
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()[key])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -162,7 +162,9 @@ def test_every_field_of_a_run_is_checked(solver):
 
 
 def test_a_checkpoint_of_another_size_is_refused():
-    with pytest.raises(CheckpointError, match=r"field image is .* not a finite tensor of shape"):
+    with pytest.raises(
+        CheckpointError, match=r"field image is .* not a finite float32 tensor of shape"
+    ):
         optimization(size=40).load_state_dict(state_of("lbfgs"))
 
 
@@ -181,7 +183,7 @@ def test_a_file_that_is_no_checkpoint_is_never_replaced(tmp_path, content):
     path = tmp_path / "photo.png"
     path.write_bytes(content)
     for replaces in (check_checkpoint_place, lambda p: save_checkpoint(p, {"step": 1}, "mark")):
-        with pytest.raises(OutputError, match="not a checkpoint of impasto, so it is not replaced"):
+        with pytest.raises(OutputError, match="not an impasto checkpoint, so it is not replaced"):
             replaces(path)
     assert path.read_bytes() == content
     check_checkpoint_place(tmp_path / "new")
@@ -243,7 +245,7 @@ def test_a_training_goes_on_from_its_file_and_checks_every_field(tmp_path, make)
 
 
 def flat(value, name: str = "") -> dict[str, torch.Tensor]:
-    """The tensors of a state under dotted names."""
+    """Returns the tensors of a state by dotted name."""
     if isinstance(value, torch.Tensor):
         return {name: value}
     inner = (
@@ -371,7 +373,7 @@ def test_a_header_nested_too_deeply_is_refused(tmp_path):
 
 # --- state dicts of torch ---------------------------------------------------------------------------------
 class Runs:
-    """What a pickle does when it is believed."""
+    """An object whose unpickling creates a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -429,7 +431,7 @@ def test_a_state_of_anything_but_plain_tensors_is_refused(tmp_path, state):
 
 
 def test_sizes_in_a_pickle_that_the_archive_does_not_hold_are_refused(tmp_path):
-    """A storage that claims more than its entry would be read beyond its end."""
+    """A storage that claims to be larger than its entry would be read past its end."""
     torch.save({"a": torch.ones(300)}, tmp_path / "x.pth")
     with zipfile.ZipFile(tmp_path / "x.pth") as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
@@ -480,7 +482,7 @@ def test_a_folder_and_a_pipe_are_no_files(tmp_path):
 
 # --- ONNX -------------------------------------------------------------------------------------------------
 def models() -> dict[str, bytes]:
-    """Models of a few nodes, each wrong in one way."""
+    """Small models, each invalid in one way."""
     from onnx import TensorProto, helper, numpy_helper
 
     number = TensorProto.FLOAT
@@ -568,7 +570,7 @@ def test_marks_of_an_onnx_model_are_checked(tmp_path, marks):
 
 # --- results ----------------------------------------------------------------------------------------------
 def overflowing(network: nn.Module) -> None:
-    """Finite weights with results that are not."""
+    """Sets finite weights that produce non-finite results."""
     with torch.no_grad():
         last = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))][-1]
         last.weight.fill_(3e38)
@@ -686,7 +688,7 @@ def test_pictures_written_at_different_times_are_equal_files(tmp_path, monkeypat
 # --- seeded damage ----------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def valid(tmp_path_factory, checkpoint) -> dict[str, bytes]:
-    """Files that are read, by name."""
+    """Valid files by name."""
     folder = tmp_path_factory.mktemp("valid")
     save_look(folder / "x.look", own_look())
     save_look(folder / "j.look", Look(Johnson((4, 4, 4))))
@@ -703,7 +705,7 @@ def valid(tmp_path_factory, checkpoint) -> dict[str, bytes]:
 
 
 def complaint(read, path: Path) -> bool:
-    """Whether a file is read, or refused in one sentence."""
+    """Whether a file is read or rejected with a one-sentence error."""
     try:
         read(path)
     except ImpastoError as error:

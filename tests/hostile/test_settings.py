@@ -308,23 +308,23 @@ def test_tune_replaces_no_picture(pictures, capsys):
         ("options = 3", "options got 3"),
         ("film = []", "film got"),
         ("grid = 3", "grid got 3"),
-        ("cases = 3", "cases got 3"),
+        ("cases = 3", "cases must be"),
         ("cases = [3]", r"cases\[0\] got 3"),
-        ("cases = []", "cases got"),
+        ("cases = []", "cases must be"),
         ("[[cases]]\nsize = 32\n[[cases]]\nsiez = 3", r"Did you mean 'cases\[1\]\.size'"),
-        ("[[cases]]\nname = 3", r"cases\[0\]\.name got 3"),
+        ("[[cases]]\nname = 3", r"cases\[0\]\.name must be a string"),
         ("[[cases]]\npreset = []", "there is no preset"),
         ("[[cases]]\nmethod = 'x'", "there is no method 'x'"),
         ("[grid]\nsize = [32, 'x']", r"grid\.size got 'x'"),
         ("[grid]\nsize = [nan]", r"grid\.size got nan"),
-        ("[grid]\nsize = []", "allowed is a list"),
+        ("[grid]\nsize = []", "must be a list"),
         ("[options]\nstyle_weight = inf", r"options\.style_weight got inf"),
         ("[film]\nmethod = []", "there is no method"),
         ("judge = 'nobody'", "there is no backbone 'nobody'"),
         ("best_of = 'siez'", "Did you mean 'size'"),
         ("title = []", "title got"),
-        ("contents = ['skimage:__loader__']", "no picture of scikit-image '__loader__'"),
-        ("contents = ['skimage:download_all']", "no picture of scikit-image"),
+        ("contents = ['skimage:__loader__']", "scikit-image picture '__loader__'"),
+        ("contents = ['skimage:download_all']", "scikit-image picture"),
         ("[grid]\nseed = [" + "1," * 200 + "]\nsize = [" + "32," * 200 + "]", "40000 cases"),
     ],
 )
@@ -361,7 +361,7 @@ def test_damaged_results_are_run_again(pictures, text):
     (pictures / "out" / "cells" / f"{next(plan.cells()).key}.json").write_text(text)
     assert read_results(pictures / "out", plan) == []
     (pictures / "out" / "study.json").write_text(text)
-    with pytest.raises(UsageError, match=r"holds (another study|other files)"):
+    with pytest.raises(UsageError, match=r"contains (another study|other files)"):
         open_folder(pictures / "out", plan)
 
 

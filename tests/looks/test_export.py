@@ -1,4 +1,4 @@
-"""Looks in other runtimes: the same pictures, in any size."""
+"""Looks in other runtimes: equal results at any size."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def test_a_runtime_paints_like_torch(make, runtime, tolerance):
 
 
 def test_instant_and_colors_need_float32(tmp_path):
-    """Their closed-form transport comes out as noise in bfloat16, off by a quarter of the range on the average."""
-    with pytest.raises(UsageError, match="needs float32; use --runtime openvino"):
+    """Closed-form transport gives noise in bfloat16, with a mean error of a quarter of the range."""
+    with pytest.raises(UsageError, match="float32; use --runtime openvino"):
         look_painter(options(look="instant", runtime="openvino-bfloat16"), [painting()])
-    with pytest.raises(UsageError, match="needs float32"):
+    with pytest.raises(UsageError, match="which needs float32"):
         on_runtime(instant(), "openvino-bfloat16")
     write_graph(tmp_path / "my.onnx", graph_of(own()))
-    with pytest.raises(UsageError, match="needs float32"):
+    with pytest.raises(UsageError, match="which needs float32"):
         read_graph(tmp_path / "my.onnx", "openvino-bfloat16")
 
 
@@ -113,7 +113,7 @@ def test_what_is_no_graph_is_refused(tmp_path):
         read_graph(tmp_path / "x.onnx")
     with pytest.raises(MissingFileError, match="make one with impasto export"):
         look_of(options(look=tmp_path / "y.onnx"))
-    with pytest.raises(UsageError, match="give the one to export with --style"):
+    with pytest.raises(UsageError, match="give the style to export with --style"):
         graph_of(load_look("instant"))
 
 

@@ -1,4 +1,4 @@
-"""instant: features are transported, strips are seamless, and it goes with everything else."""
+"""The look instant: feature statistics, seamless strips, and combinations with other options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks: files in and out, any style at once, one style, films, and what does not go together."""
+"""Looks: reading and writing files, any style, one style, films, and incompatible options."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DATA = Path(os.environ.get("IMPASTO_DATA", Path(__file__).resolve().parents[3] /
 
 
 def own() -> Look:
-    """A painter of random weights."""
+    """A painter with random weights."""
     torch.manual_seed(0)
     painter = Painter(PainterShape(width=8, dilations=(1, 2)))
     torch.nn.init.normal_(painter.head.weight, std=0.05)
@@ -88,7 +88,7 @@ def test_a_real_published_look_paints_like_candy():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"layer.weight": torch.zeros(3)}, "is no look of fast_neural_style"),
+        ({"layer.weight": torch.zeros(3)}, "is not a fast_neural_style checkpoint"),
         (
             {k: v for k, v in Johnson((8, 8, 8)).state_dict().items() if "res5" not in k},
             "lacks the tensor .res5",
@@ -109,7 +109,7 @@ def test_what_is_no_look_is_refused(tmp_path):
     (tmp_path / "x.look").write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="cannot be read safely as a look"):
         load_look(tmp_path / "x.look")
-    with pytest.raises(MissingFileError, match="there is no look"):
+    with pytest.raises(MissingFileError, match="does not exist; train one"):
         load_look(tmp_path / "y.look")
 
 
@@ -207,7 +207,7 @@ def test_a_film_is_steadier_with_the_motion_and_needs_none(tmp_path, look_file):
         made = look_job(clip, tmp_path / f"{method}.mkv", look_file, method)
         frames = [event.pixels.astype(float) for event in made]
         assert (made.flow is None) == (method == "frame-by-frame")
-        assert made.store.flow(1) is None  # what a look paints is never old enough to be led back
+        assert made.store.flow(1) is None  # results of a look need no long-term consistency
         moved = [np.roll(frame, 2, 1)[:, 8:-8] for frame in frames[:-1]]
         pairs = zip(moved, frames[1:], strict=True)
         changes[method] = np.mean([np.square(a - b[:, 8:-8]).mean() for a, b in pairs])

@@ -1,4 +1,4 @@
-"""Training: it learns, goes on exactly, shares gradients, and says what is wrong."""
+"""Training of looks: learning, exact resume, gradient sharing, and errors."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_corrupt_photographs_are_left_out_and_told(tmp_path):
     assert len(found.photos) == 1
     assert "bad.png" in found.notes[0]
     (tmp_path / "good.png").unlink()
-    with pytest.raises(InputError, match="nothing to learn from"):
+    with pytest.raises(InputError, match="there are no training images"):
         gather_lessons([tmp_path])
 
 

@@ -1,4 +1,4 @@
-"""The matting Laplacian against its dense closed form, and what it holds to be a photograph."""
+"""The matting Laplacian against its dense closed form, and which color changes have low energy."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_plain_pictures_do_not_break_it():
 
 
 def test_weight_does_not_depend_on_the_size():
-    """The same scene in twice the pixels: windows see half as much, the mean stays of one order."""
+    """The image tiled three times in each direction: the mean over windows stays nearly the same."""
     small, large = picture(8, 8).float(), picture(8, 8).float().repeat(1, 1, 3, 3)
     noise = picture(8, 8, seed=3).float()
     one = float(photorealism_loss(noise, matting_laplacian(small)))
@@ -87,7 +87,7 @@ def test_module_is_the_function():
 
 
 def test_pictures_smaller_than_a_window_are_refused():
-    with pytest.raises(ValueError, match="from 3x3 px"):
+    with pytest.raises(ValueError, match="at least 3x3 px"):
         matting_laplacian(torch.zeros(1, 3, 2, 9))
 
 
@@ -97,8 +97,8 @@ def test_noise_in_plain_areas_is_not_kept_and_edges_are():
     other = picture(12, 16, seed=1)
     plain_side, edge = torch.zeros_like(other), torch.zeros_like(other)
     plain_side[..., :6] = other[..., :6]
-    edge[..., 8:] = 1  # an affine function of the image but for its noise
-    edge[:, :, 6:, 8:] = 0  # that stops half way down the edge
+    edge[..., 8:] = 1  # an affine function of the image, except for its noise
+    edge[:, :, 6:, 8:] = 0  # the edge stops halfway down
     paper, free = matting_laplacian(image), matting_laplacian(image, plain=1e-4)
     assert float(photorealism_loss(plain_side, free)) < 0.01 * float(
         photorealism_loss(plain_side, paper)

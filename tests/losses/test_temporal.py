@@ -1,4 +1,4 @@
-"""Temporal losses: their values, and the faults that shipped elsewhere."""
+"""Temporal losses: their values, and bugs known from other implementations."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_the_mask_acts_where_it_lies():
 
 
 def test_a_mask_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="does not lie on"):
+    with pytest.raises(ValueError, match="must have the height and width"):
         temporal_loss(picture(0), picture(1), torch.ones(1, 1, 1, 1, dtype=torch.float64))
-    with pytest.raises(ValueError, match="differ in shape"):
+    with pytest.raises(ValueError, match="images of equal shape"):
         temporal_loss(picture(0), picture(1)[..., :3])
 
 
@@ -64,7 +64,7 @@ def test_change_of_content_and_style():
     same = change_loss(before, before, ["relu2_1"], ["relu1_1"])
     assert float(same) == 0
     now = {name: (1.5 * value).requires_grad_(True) for name, value in before.items()}
-    # features half as large again: content 0.25; Gram 2.25 times, error 1.25 squared
+    # features 1.5 times as large: content 0.25; Gram matrix 2.25 times as large, error 1.25 squared
     loss = change_loss(now, before, ["relu2_1"], ["relu1_1"])
     torch.testing.assert_close(loss.detach(), torch.tensor(0.25 + 1.25**2, dtype=torch.float64))
     gradients = torch.autograd.grad(loss, list(now.values()))

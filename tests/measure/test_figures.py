@@ -1,4 +1,4 @@
-"""Figures of pictures: known values, intervals, LPIPS by hand, and the command."""
+"""Image metrics: known values, confidence intervals, LPIPS computed by hand, and the command."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_intervals_hold_the_mean_and_are_repeatable():
     assert found.low < found.mean == 9.5 < found.high
     assert found == bootstrap(values)
     assert bootstrap([3.0]).low == bootstrap([3.0]).high == 3.0
-    with pytest.raises(InputError, match="nothing to take a mean of"):
+    with pytest.raises(InputError, match="no values to average"):
         bootstrap([])
 
 
@@ -91,7 +91,7 @@ def test_lpips_is_its_formula(tmp_path):
     wanted = sum(float((apart * w).sum(1).mean()) for w in weights.values())
     found = Lpips(Judge(), tmp_path / "alex.pth")(image, other)
     assert found == pytest.approx(wanted, rel=1e-4)
-    with pytest.raises(WeightsError, match="allowed with --judge are alexnet, vgg16"):
+    with pytest.raises(WeightsError, match="--judge must be one of: alexnet, vgg16"):
         Lpips(load_backbone(), tmp_path / "alex.pth")
     torch.save({"lin0.model.1.weight": torch.rand(1, 3, 1, 1)}, tmp_path / "part.pth")
     with pytest.raises(WeightsError, match=r"it lacks lin1\.model"):

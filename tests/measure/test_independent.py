@@ -1,4 +1,4 @@
-"""Figures by metric-net, and places of things: closed forms on made-up features, order on drawn pictures."""
+"""Metrics in metric-net, and the things metric: closed forms on synthetic features, ranking of synthetic images."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_the_style_itself_is_nearer_than_another_texture():
 
 
 def test_halves_of_one_painting_are_nearer_than_those_of_others(shared_data):
-    """Ten paintings that the training held out; docs/cards/metric-net.md has the figure of all."""
+    """Ten held-out paintings; docs/cards/metric-net.md has the result for all of them."""
     network, maps = load_metric_net(), []
     for path in sorted((shared_data / "paintings" / "open").iterdir())[9::10][:10]:
         image = resize_to_fit(read_image(path).to_tensor(), 320)

@@ -1,4 +1,4 @@
-"""Figures: zero for a film that follows its clip, and right where the value is known."""
+"""Film metrics: zero for a film that equals its clip, and correct where the value is known."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_flicker_is_seen_and_a_faithful_film_has_the_clips_own():
         zip(noisy(frames, 20), frames, strict=True),
         FilmMeter(load_backbone(), gaps=(1, 4), every=2),
     )
-    # two frames of noise of 20/255 each
+    # two frames with noise of 20/255 each
     assert flickering.error[1] == pytest.approx(2 * (20 / 255) ** 2, rel=0.4)
     assert flickering.perceptual[1] > 5 * faithful.perceptual[1]
     assert faithful.style is not None

@@ -1,4 +1,4 @@
-"""Structure, style by region, and spill: each against a case whose answer is known."""
+"""Structure, style by region, and spill, each in cases with a known result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speckle, borders, seams and palettes: closed forms, and what each must and must not react to."""
+"""Speckle, borders, seams and palettes: closed forms, sensitivity and invariance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def smooth(height=192, width=256, seed=0):
 
 
 def wave(frequency, height=128, width=128):
-    """A wave to the right with this many cycles per pixel."""
+    """A horizontal sine wave with this many cycles per pixel."""
     x = torch.arange(width, dtype=torch.float64)
     return (0.5 + 0.4 * torch.cos(2 * math.pi * frequency * x)).expand(1, 3, height, width)
 
@@ -41,7 +41,7 @@ def test_white_noise_has_the_share_of_the_area_of_frequencies():
 
 @pytest.mark.parametrize(("frequency", "share"), [(0.05, 0.0), (0.2, 0.0), (0.3, 1.0), (0.45, 1.0)])
 def test_a_wave_is_on_one_side_of_half_the_nyquist_frequency(frequency, share):
-    # The mirror image of a wave that is cut in the middle has a kink, which is two percent of other frequencies.
+    # Reflecting a wave that is cut mid-cycle creates a kink, which adds two percent of other frequencies.
     assert speckle(wave(frequency)) == pytest.approx(share, abs=0.03)
     assert speckle(wave(frequency, 90, 201).transpose(2, 3)) == pytest.approx(share, abs=0.03)
 
@@ -60,7 +60,7 @@ def test_a_ramp_has_no_speckle_though_its_edges_differ():
     assert speckle(ramp) < 1e-6
     jump = torch.fft.fft2(ramp[0, 0] - 0.5).abs().square()
     high = torch.fft.fftfreq(160).abs() > 0.25
-    assert jump[:, high].sum() / jump.sum() > 1e-3  # what the mirror image removes
+    assert jump[:, high].sum() / jump.sum() > 1e-3  # removed by reflection
 
 
 def test_speckle_does_not_depend_on_contrast_brightness_or_size():
@@ -139,7 +139,8 @@ def test_places_do_not_count_in_a_palette():
 
 
 def test_a_shift_of_lightness_has_half_its_size():
-    """Mean absolute cosine to a direction in three dimensions is 1 / 2; 32 directions come near."""
+    """The mean absolute cosine to a random direction in 3D is 1 / 2; 32 directions come close."""
+
     dark, light = (torch.full((1, 3, 20, 20), value) for value in (0.2, 0.6))
     shift = 62.5 - 21.2  # L* of the two grays
     assert palette_distance(dark, light) == pytest.approx(shift / 2, rel=0.15)

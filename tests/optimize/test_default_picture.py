@@ -1,4 +1,4 @@
-"""What makes the default picture: leading layers, coherence, grain, the initial image, detail of enlargements."""
+"""Parts of the default settings: dominant layers, coherence, grain, the initial image, detail of enlargements."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_coherence_holds_on_coarse_scales_and_leaves_the_finest_alone():
 def test_coherence_is_for_changes_that_part_an_object():
     term = terms_at((0, 3))["coherence"].measure
     photo = photograph()
-    changed = 0.9 - 0.7 * photo.flip(1)  # other colors, the same for each color of the photograph
+    changed = 0.9 - 0.7 * photo.flip(1)  # a global change of colors
     parted = changed.clone()
     parted[..., 48:] = parted[..., 48:].flip(1)
     whole = float(term({}, changed, 0))

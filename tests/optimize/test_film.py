@@ -1,4 +1,4 @@
-"""The optimizer over frames: where a frame starts, and which terms tie it."""
+"""The optimizer on frames of a film: initial images and temporal terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: it comes down, repeats itself, goes on where it was, and says when something is wrong."""
+"""The loop: the loss decreases, runs are reproducible and resumable, and failures are reported."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_style_keeps_its_own_shape():
             return super().forward(image, layers)
 
     painted(run(styles=[painting(32, 128)], network=Spy(), coarsest=0, steps=(1,)))
-    assert (32, 128) in seen  # its long edge would be 96, but a side stays at least 32
+    assert (32, 128) in seen  # the long edge would be 96, but every side is at least 32
     assert (64, 96) in seen
 
 
@@ -131,14 +131,14 @@ def test_term_weights_do_not_depend_on_the_backbones_scale_or_the_number_of_laye
         terms.append(
             build_objective(content, [style], network, settings).evaluate(painting(64, 96)).terms
         )
-    for other in terms[1:]:  # roots of eigenvalues are good to the root of float32's precision
+    for other in terms[1:]:  # square roots of eigenvalues have only half the digits of float32
         assert other == pytest.approx(terms[0], rel=3e-3)
 
 
 def test_term_weights_do_not_depend_on_the_size_of_the_picture():
-    # The same texture, tiled twice each way, has the same statistics at four times the pixels.
+    # The same texture, tiled twice in each direction, has the same statistics at four times the pixels.
     content, style, image = photograph(64, 64), painting(), painting(seed=2)
-    settings = options(**{**FAST, "grain_weight": 0.0})  # tiling adds edges, which are grain
+    settings = options(**{**FAST, "grain_weight": 0.0})  # tiling adds edges, which change the grain
     small = build_objective(content, [style], TinyNetwork(), settings).evaluate(image).terms
     tile = lambda x: x.repeat(1, 1, 2, 2)  # noqa: E731
     large = build_objective(tile(content), [tile(style)], TinyNetwork(), settings)
@@ -192,16 +192,16 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     assert mark != fingerprint([photograph(), painting(seed=3)], options(**FAST))
     assert mark == fingerprint(pictures, options(**{**FAST, "memory_gib": 3.0}))
     save_checkpoint(tmp_path / "run", {"step": 1}, mark)
-    with pytest.raises(CheckpointError, match="other pictures or options"):
+    with pytest.raises(CheckpointError, match="other images or options"):
         load_checkpoint(tmp_path / "run", "another")
     (tmp_path / "run").write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="not a whole checkpoint"):
+    with pytest.raises(CheckpointError, match="not a complete impasto checkpoint"):
         load_checkpoint(tmp_path / "run", mark)
 
 
 # --- when something is wrong ------------------------------------------------------------------------------
 class Breaking(TinyNetwork):
-    """Gives numbers that are none at the steps named."""
+    """Returns non-finite features at the given steps."""
 
     def __init__(self, when):
         super().__init__()
@@ -218,7 +218,7 @@ class Breaking(TinyNetwork):
 
 def test_a_loss_that_is_not_finite_is_told_and_survived():
     iterates = list(run(network=Breaking(lambda n: n == 5), coarsest=0, steps=(12,)))
-    assert "went back" in iterates[4].note
+    assert "restored the best image" in iterates[4].note
     assert iterates[-1].loss < iterates[0].loss
     assert iterates[-1].image.isfinite().all()
 
@@ -239,15 +239,15 @@ def test_memory_that_is_short_turns_on_checkpointing():
     assert not optimization.plan.checkpointing
     tight = run(content=photograph(2000, 3000), size=3000, memory_gib=needed * 0.9)
     assert tight.plan.checkpointing
-    assert "twice" in tight.plan.notes[0]
+    assert "gradient checkpointing" in tight.plan.notes[0]
 
 
 @pytest.mark.parametrize("hardware", ["on", "off"])
 def test_auto_is_float32_on_the_cpu(monkeypatch, hardware):
-    """Whatever the processor has: bfloat16 gains little there, and its gradient is a tenth off."""
+    """The default on every processor: bfloat16 gains little there, and its gradient is off by a tenth."""
     monkeypatch.setenv("IMPASTO_BFLOAT16", hardware)
-    assert run(device="cpu").precision == "float32 (the default on the CPU)"
-    assert run(device="cpu", precision="bfloat16").precision == "bfloat16 (asked for)"
+    assert run(device="cpu").precision == "float32 (default on the CPU)"
+    assert run(device="cpu", precision="bfloat16").precision == "bfloat16 (as requested)"
 
 
 def test_auto_turns_to_bfloat16_when_memory_is_short(monkeypatch):
@@ -255,7 +255,7 @@ def test_auto_turns_to_bfloat16_when_memory_is_short(monkeypatch):
     big = {"content": photograph(2000, 3000), "size": 3000, "device": "cpu"}
     folded = run(**big, memory_gib=20.0, checkpointing="on").plan.forecast.memory_bytes / 2**30
     short = run(**big, memory_gib=0.9 * folded)
-    assert short.precision == "bfloat16 (memory is short)"
+    assert short.precision == "bfloat16 (to save memory)"
     monkeypatch.setenv("IMPASTO_BFLOAT16", "off")
     with pytest.raises(OutOfMemoryError):
         run(**big, memory_gib=0.9 * folded)
@@ -270,8 +270,8 @@ def test_bfloat16_paints_nearly_the_same():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"blend": (1.0, 2.0)}, "2 blend weights for 1 styles"),
-        ({"blend": (0.0,)}, "all blend weights are 0"),
+        ({"blend": (1.0, 2.0)}, "weights: 2, styles: 1"),
+        ({"blend": (0.0,)}, "at least one weight above 0"),
         ({"device": "abacus"}, "allowed: auto, cpu"),
     ],
 )

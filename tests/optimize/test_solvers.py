@@ -1,4 +1,4 @@
-"""Solvers on functions whose minimum is known."""
+"""Solvers on functions with known minima."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies: plans, runs that go on, cells that fail, reports, and the commands."""
+"""Studies: plans, resuming, failing cells, reports, and the commands."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_the_page_needs_nothing_else(things):
         "results.csv", "summary.md", "sheet.png", "report.html", "sweep.gif",
     }  # fmt: skip
     told = paths["summary.md"].read_text()
-    assert re.search(r"\| quick \(best of its kind\) \| 2 \| .* \[", told)
+    assert re.search(r"\| quick \(best of its group\) \| 2 \| .* \[", told)
     page = paths["report.html"].read_text()
     assert "Two &lt;solvers&gt;" in page
     assert "{{" not in page
@@ -198,9 +198,9 @@ def test_the_page_needs_nothing_else(things):
     [
         ("[options]\nsiez = 3\n[grid]\nsize = [32]", "siez"),
         ("color = 1\n[grid]\nsize = [32]", "color"),
-        ("[grid]\nsize = 32", "allowed is a list"),
+        ("[grid]\nsize = 32", "must be a list"),
         ("kind = 'song'\n[grid]\nsize = [32]", "allowed: picture, film"),
-        ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'", "give each its own"),
+        ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'", "give each its own name"),
     ],
 )
 def test_what_a_study_does_not_know_is_refused(things, text, message):
@@ -214,13 +214,13 @@ def test_names_and_places_are_checked(things):
         load_plan("optimizer")
     with pytest.raises(MissingFileError, match="there is no study"):
         load_plan("none.toml")
-    with pytest.raises(MissingFileError, match=r"there is no picture gone\.png"):
+    with pytest.raises(MissingFileError, match=r"gone\.png does not exist"):
         load_plan("weights", contents=["gone.png"])
     plan = plan_of(things)
-    with pytest.raises(UsageError, match="holds other files"):
+    with pytest.raises(UsageError, match="contains other files"):
         open_folder(things, plan)
     open_folder(things / "out", plan)
-    with pytest.raises(UsageError, match="holds the study 'mine'"):
+    with pytest.raises(UsageError, match="contains the study 'mine'"):
         open_folder(things / "out", load_plan("weights"))
 
 

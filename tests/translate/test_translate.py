@@ -1,4 +1,4 @@
-"""Translators: published shapes, files, strips, training that learns and goes on, and the commands."""
+"""Translators: published shapes, files, strips, training, resume, and the commands."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_networks_have_the_published_sizes():
             Discriminator(),
         )
     ]
-    # as the published code prints them: 11.378 M, 54.41 M (54.414 with biases of instance norm), 2.765 M
+    # as printed by the published code: 11.378 M, 54.41 M (54.414 with biases of instance normalization), 2.765 M
     assert [round(w / 1e6, 2) for w in weights] == [11.38, 54.41, 2.76]
     whole = multiply_adds(ResnetGenerator(GeneratorShape()), (64, 64))
     small = multiply_adds(
@@ -146,7 +146,8 @@ def test_a_translator_is_written_and_read_again(tmp_path):
 def test_published_checkpoints_are_known_by_their_keys(tmp_path, shape):
     network = make_generator(shape)
     state = dict(network.state_dict())
-    if shape.kind == "resnet" and shape.norm == "instance":  # old versions kept statistics
+    # old versions stored running statistics
+    if shape.kind == "resnet" and shape.norm == "instance":
         state["model.2.running_mean"] = torch.zeros(4)
         state["model.2.running_var"] = torch.ones(4)
     torch.save(state, tmp_path / "latest_net_G_A.pth")
@@ -166,7 +167,7 @@ def test_another_architecture_is_named(tmp_path):
     state = make_generator(TINY).state_dict()
     del state["model.4.weight"]
     torch.save(state, tmp_path / "y.pth")
-    with pytest.raises(WeightsError, match="looks like a resnet of 4 channels and 1 blocks"):
+    with pytest.raises(WeightsError, match="looks like a resnet with 4 channels and 1 blocks"):
         load_translator(tmp_path / "y.pth")
 
 
@@ -272,24 +273,24 @@ def test_pairs_are_learned_together():
     terms = [step.terms["pair"] for step in taught]
     assert set(taught.generators) == {"ab"}
     assert np.mean(terms[-10:]) < 0.6 * np.mean(terms[:10])
-    with pytest.raises(UsageError, match="no picture of A has one of the same name"):
+    with pytest.raises(UsageError, match="A and B have no name in common"):
         TranslatorTraining(a, World("b", b.pictures, ["x"] * len(b.pictures), b.held), plan)
 
 
 def test_a_loss_that_is_not_finite_ends_it():
     taught = training(learning_rate=1.0, steps=60)
     taught.generators["ab"].model[1].weight.data.fill_(float("nan"))
-    with pytest.raises(DivergedError, match="the checkpoint before is kept"):
+    with pytest.raises(DivergedError, match="the last checkpoint is kept"):
         list(taught)
 
 
 def test_worlds_that_teach_nothing_are_refused(tmp_path):
     a = world("a", 1)
     part = World("b", a.pictures[:3], a.names[:3], a.held, frozenset(list(a.marks)[:3]))
-    with pytest.raises(UsageError, match="every picture of b is in a too"):
+    with pytest.raises(UsageError, match="all images of b are also in a"):
         TranslatorTraining(a, part, translate_options(**QUICK))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="there is no picture in"):
+    with pytest.raises(InputError, match="contains no usable images"):
         gather_world(tmp_path / "empty", "A", 32)
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "empty" / "good.png")
     (tmp_path / "empty" / "bad.png").write_bytes(b"no picture")
@@ -416,14 +417,14 @@ def test_the_commands_learn_and_translate_pictures_and_films(tmp_path):
     for words, message in (
         (
             ["translate", "a/0.png", "--model", "none.translator", "-o", "x.png"],
-            "there is no translator",
+            "none.translator does not exist",
         ),
-        (["translate", "a/0.png", "--model", "look.pth", "-o", "x.png"], "is no generator of"),
+        (["translate", "a/0.png", "--model", "look.pth", "-o", "x.png"], "is not a generator of"),
         (
             ["train-translator", "--a", "a", "--b", "a", "-o", "again"],
-            "give two worlds that differ",
+            "give two different sets of images",
         ),
-        (["train-translator", "--a", "a", "--b", "none", "-o", "again"], "there is no folder none"),
+        (["train-translator", "--a", "a", "--b", "none", "-o", "again"], "none does not exist"),
     ):
         failed = run(*words)
         assert failed.returncode != 0

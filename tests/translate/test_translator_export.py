@@ -1,4 +1,4 @@
-"""Translators in other runtimes: the same translation, in any size."""
+"""Translators in other runtimes: equal results at any size."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_runtime_translates_like_torch(tmp_path, runtime):
 
 def test_a_direction_that_is_not_there_is_named():
     both = translator()
-    with pytest.raises(WeightsError, match="no direction sideways; allowed is ab, ba"):
+    with pytest.raises(WeightsError, match="no direction sideways; allowed: ab, ba"):
         graph_of_translator(both, "sideways")
 
 

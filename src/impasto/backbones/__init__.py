@@ -1,4 +1,4 @@
-"""Networks by name, their layers and weights."""
+"""Backbones (feature extractors) by name, with their layers and weights."""
 
 from impasto.backbones.fetch import cache_folder, download, find_weights
 from impasto.backbones.layers import resolve_layer, resolve_layers

@@ -1,4 +1,4 @@
-"""AlexNet in its one-tower form (Krizhevsky 2014, "One weird trick"), with torchvision's key names."""
+"""The single-tower AlexNet (Krizhevsky 2014, "One weird trick"), with torchvision's parameter names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["make_alexnet"]
 
 
 def make_alexnet(*, pooling: PoolingName = "max", padding: PaddingName = "replicate") -> Chain:
-    """Builds AlexNet without weights; layers ``relu1`` ... ``relu5``, ``pool1``, ``pool2``.
+    """Builds AlexNet without weights; its layers are ``relu1`` ... ``relu5``, ``pool1`` and ``pool2``.
 
     Args:
-        pooling: Between blocks, 3x3 with stride 2.
-        padding: Of the first convolution.
+        pooling: Pooling between blocks, 3x3 with stride 2.
+        padding: Padding of the first convolution.
     """
     steps = [
         nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(inplace=True), Pooling(pooling, 3),

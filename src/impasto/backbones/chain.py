@@ -1,4 +1,4 @@
-"""A network that is a chain of steps, of which some have names: VGG and AlexNet."""
+"""Sequential backbones with named layers: VGG and AlexNet."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PoolingName = Literal["max", "average", "l2"]
 PaddingName = Literal["zeros", "reflect", "replicate"]
 
 POOLINGS: dict[str, float] = {"max": 1.0, "average": 2.0, "l2": 0.78}
-"""What each pooling's result is multiplied by so that activations keep the size they have with max pooling,
-for which the weights were trained. The numbers are Crowson's (style-transfer-pytorch); the tests check on features
-that they bring the root mean square to within a half of max pooling's, where leaving them out does not."""
+"""Factor for each kind of pooling, which keeps activations at the scale of max pooling, with which the weights were
+trained. The values are from Crowson's style-transfer-pytorch. The tests check that the root mean square of features
+stays within 50% of that with max pooling, which it does not without the factors."""
 
 
 class Scaling(NamedTuple):
-    """What a network was trained to be shown: ``(pixel * gain - mean) / deviation`` in its channel order."""
+    """Input normalization of a network: ``(pixel * gain - mean) / deviation`` in its channel order."""
 
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -47,7 +47,7 @@ class Pooling(nn.Module):
             return F.max_pool2d(x, self.size, self.stride)
         if self.kind == "average":
             return POOLINGS["average"] * F.avg_pool2d(x, self.size, self.stride)
-        # The sum of squares' root; a small number under it keeps the gradient at 0 finite.
+        # Root of the sum of squares; the small constant keeps the gradient at 0 finite.
         squares = F.avg_pool2d(x.square(), self.size, self.stride) * self.size**2
         return POOLINGS["l2"] * (squares + 1e-8).sqrt()
 
@@ -60,16 +60,16 @@ def pad_once(image: Tensor, kernel_px: int, padding: PaddingName) -> Tensor:
 
 
 class Chain(nn.Module):
-    """Runs its steps in order, keeps the maps asked for, and stops at the deepest.
+    """A sequential backbone that stops at the deepest layer requested.
 
     Args:
-        name: Of the backbone.
-        steps: The modules, whose indices are the keys of the checkpoint.
-        names: Index of a step -> the layer whose map it gives.
-        scaling: What the network was trained to be shown.
-        padding: Of the first convolution; its own padding is taken off. Zeros make a dark frame at the border that
-            the optimizer answers with a bright one.
-        deepest_stride: Pixels of the image for one of the deepest map.
+        name: Name of the backbone.
+        steps: Modules in order; their indices are the keys in the checkpoint.
+        names: Index of a step -> name of the layer that it outputs.
+        scaling: Input normalization.
+        padding: Padding of the first convolution, which replaces its own. Zero padding acts like a dark frame around
+            the image, for which the optimizer compensates with a bright border.
+        deepest_stride: Stride of the deepest layer in pixels.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Chain(nn.Module):
     _deviation: Tensor
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Maps an image to the feature maps asked for, under the names they were asked by.
+        """Returns the requested feature maps of an image, by the names they were requested by.
 
         Args:
             image: float ``(B, 3, H, W)`` RGB, sRGB-encoded, in ``[0, 1]``.
@@ -115,8 +115,8 @@ class Chain(nn.Module):
         resolved = resolve_layers(layers, self.layer_names)
         if min(image.shape[-2:]) < 2 * self._deepest_stride:
             raise InputError(
-                f"the picture is {image.shape[-1]}x{image.shape[-2]} px; {self.name} needs "
-                f"{2 * self._deepest_stride} px on each side."
+                f"the image is {image.shape[-1]}x{image.shape[-2]} px, but {self.name} needs at least "
+                f"{2 * self._deepest_stride} px on each side; use a larger image."
             )
         x = (image.flip(1) if self._scaling.bgr else image) * self._scaling.gain
         x = (x - self._mean) / self._deviation
@@ -133,7 +133,7 @@ class Chain(nn.Module):
         return {asked: found[layer] for asked, layer in zip(layers, resolved, strict=True)}
 
     def _run(self, step: nn.Module, x: Tensor) -> Tensor:
-        # Only the large maps are worth computing twice; an in-place ReLU saves its own output alone.
+        # Checkpointing pays off only for convolutions and pooling; an in-place ReLU saves just its output.
         if (
             self.checkpointing
             and torch.is_grad_enabled()

@@ -1,4 +1,4 @@
-"""Weights: found here, or fetched once with the user's say-so, resumed and verified."""
+"""Weight files: found locally, or downloaded once with the user's permission, with resume and verification."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 
 
 def cache_folder() -> Path:
-    """``IMPASTO_CACHE``, or ``impasto`` in the user's cache."""
+    """Returns ``IMPASTO_CACHE``, or ``impasto`` in the user's cache folder."""
     given = os.environ.get("IMPASTO_CACHE")
     if given:
         return Path(given)
@@ -28,7 +28,7 @@ def cache_folder() -> Path:
 
 
 def find_weights(name: str) -> str | None:
-    """Says where a backbone's weights are, None when they are not here."""
+    """Returns the location of a backbone's weights, or None if they are not available locally."""
     if name in SHIPPED:
         return "in the package"
     path = cache_folder() / entry_for(name).file_name
@@ -38,42 +38,42 @@ def find_weights(name: str) -> str | None:
 def locate(
     entry: WeightsEntry, *, allow_download: bool = False, progress: Progress | None = None
 ) -> Path:
-    """Finds a backbone's weights in the cache, or fetches them.
+    """Finds a backbone's weights in the cache, or downloads them.
 
     Args:
-        entry: Whose.
-        allow_download: The user's say-so.
-        progress: Told of bytes done and in all.
+        entry: The backbone's weights.
+        allow_download: Whether the user permits the download.
+        progress: Called with the number of bytes received and the total.
 
     Raises:
-        WeightsError: They are not here and may not, or cannot, be fetched.
+        WeightsError: The weights are not in the cache, and the download is not permitted or fails.
     """
     path = cache_folder() / entry.file_name
     if path.exists():
         return path
     if not entry.url:
         raise WeightsError(
-            f"{entry.name} needs a file of weights that cannot be fetched; give yours with --weights FILE."
+            f"the weights of {entry.name} cannot be downloaded; give a local file with --weights FILE."
         )
     if not allow_download:
         raise WeightsError(
-            f"the weights of {entry.name} are not here; give a file with --weights FILE, or let impasto fetch "
-            f"{entry.size_bytes / 1e6:.0f} MB from {entry.url.split('/')[2]} with --download."
+            f"the weights of {entry.name} are not on this machine; give a file with --weights FILE, or allow impasto "
+            f"to download {entry.size_bytes / 1e6:.0f} MB from {entry.url.split('/')[2]} with --download."
         )
     return download(entry, path, progress=progress)
 
 
 def download(entry: WeightsEntry, path: Path, *, progress: Progress | None = None) -> Path:
-    """Fetches a file, going on where an earlier try stopped, and moves it into place once it is verified.
+    """Downloads a file, resuming an earlier attempt, and moves it into place once it is verified.
 
     Args:
-        entry: What.
-        path: Where to; its folder is made.
-        progress: Told of bytes done and in all.
+        entry: Weights to download.
+        path: Path of the file; its folder is created.
+        progress: Called with the number of bytes received and the total.
 
     Raises:
-        WeightsError: No network, no such file, or a file that is not the published one.
-        OutputError: The disk is full or may not be written.
+        WeightsError: The server cannot be reached, has no such file, or sends a file with another checksum.
+        OutputError: The file cannot be written.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -81,23 +81,24 @@ def download(entry: WeightsEntry, path: Path, *, progress: Progress | None = Non
         _receive(entry, part, progress)
     except urllib.error.HTTPError as error:
         raise WeightsError(
-            f"{entry.url} answered {error.code}; give a file with --weights FILE."
+            f"{entry.url} returned HTTP status {error.code}; give a local file with --weights FILE."
         ) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise WeightsError(
-            f"{entry.url} cannot be reached ({reason}); try again, it goes on where it stopped, or give a file "
-            "with --weights FILE."
+            f"{entry.url} cannot be reached ({reason}); try again to resume the download, or give a local file with "
+            "--weights FILE."
         ) from error
     except OSError as error:
         raise OutputError(
-            f"{part} cannot be written ({error.strerror}); free some space."
+            f"{part} cannot be written ({error.strerror}); check the free space and the permissions."
         ) from error
     digest = _sha256(part)
     if not digest.startswith(entry.sha256):
         part.unlink()
         raise WeightsError(
-            f"{entry.url} gave a file of SHA-256 {digest[:16]}..., not {entry.sha256}...; it was deleted, try again."
+            f"the file from {entry.url} has SHA-256 {digest[:16]}..., not {entry.sha256}..., so it was deleted; "
+            "try again."
         )
     os.replace(part, path)
     return path
@@ -111,7 +112,7 @@ def _receive(entry: WeightsEntry, part: Path, progress: Progress | None) -> None
     try:
         response = urllib.request.urlopen(request, timeout=30)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # everything is here already
+        if error.code == 416:  # the file is already complete
             return
         raise
     with response:
@@ -125,7 +126,7 @@ def _receive(entry: WeightsEntry, part: Path, progress: Progress | None) -> None
                 if progress is not None:
                     progress(have, total)
     if total and have < total:
-        raise ConnectionError(f"only {have} of {total} bytes came")
+        raise ConnectionError(f"only {have} of {total} bytes were received")
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Layer names: the field's own, and the other names people know them by."""
+"""Layer names: canonical names and common aliases."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ KERAS = re.compile(r"^block(\d)_(conv|pool)(\d)?$")
 
 
 def resolve_layer(name: str, available: Sequence[str]) -> str:
-    """Finds the layer that a name means.
+    """Resolves a layer name or alias to the canonical name.
 
-    The canonical name of a VGG layer is that of its activation, ``relu4_2``. The papers write ``conv4_2`` and every
-    published implementation of them reads the map after the ReLU, so ``conv4_2`` means ``relu4_2`` here too.
-    Keras' ``block4_conv2`` is the same layer: Keras fuses the ReLU into the convolution. ``relu42`` and ``conv42``,
-    without the underscore, pass as well.
+    The canonical name of a VGG layer is that of its activation, ``relu4_2``. The papers write ``conv4_2``, but all
+    published implementations use the feature map after the ReLU, so ``conv4_2`` means ``relu4_2`` here too.
+    Keras' ``block4_conv2`` is the same layer, because Keras fuses the ReLU into the convolution. ``relu42`` and
+    ``conv42``, without the underscore, are also accepted.
 
     Args:
-        name: Canonical or an alias.
-        available: The backbone's own names.
+        name: Canonical name or alias.
+        available: Canonical names of the backbone's layers.
 
     Raises:
-        UnknownNameError: Nothing is meant, with the nearest name.
+        UnknownNameError: There is no such layer; the message suggests the closest name.
     """
     if name in available:
         return name
@@ -46,5 +46,5 @@ def resolve_layer(name: str, available: Sequence[str]) -> str:
 
 
 def resolve_layers(names: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
-    """Resolves several names, in order."""
+    """Resolves several layer names, in order."""
     return tuple(resolve_layer(name, available) for name in names)

@@ -1,4 +1,4 @@
-"""Backbones by name, with weights from the package, a file or the cache."""
+"""Loading of backbones by name, with weights from the package, a file or the cache."""
 
 from __future__ import annotations
 
@@ -33,19 +33,22 @@ def load_backbone(
     allow_download: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Backbone:
-    """Loads a frozen network.
+    """Loads a frozen backbone.
 
     Args:
         name: One of `backbone_names`.
-        weights: A file of its weights, safetensors or a state dict of torch, whole or without the classifier.
-        pooling: ``max``, ``average`` or ``l2``, rescaled to max pooling's size; the network's own by default.
-        padding: Of the first convolution: ``zeros``, ``reflect``, ``replicate``.
-        allow_download: The user's say-so to fetch the published weights once.
-        progress: Told of bytes done and in all.
+        weights: Weight file, safetensors or a torch state dict, with or without the classifier.
+        pooling: ``max``, ``average`` or ``l2``, rescaled to the scale of max pooling; None for the network's default.
+        padding: Padding of the first convolution: ``zeros``, ``reflect`` or ``replicate``; None for the network's
+            default.
+        allow_download: Whether the published weights may be downloaded.
+        progress: Called with the number of bytes received and the total.
 
     Raises:
-        UnknownNameError: No such backbone, pooling.
-        WeightsError: Weights that are not here, damaged, or of another network.
+        UnknownNameError: There is no such backbone or pooling.
+        MissingFileError: The weight file does not exist.
+        UsageError: The backbone does not support the pooling.
+        WeightsError: The weights are not available, are damaged, or belong to another network.
     """
     entry = entry_for(name)
     if pooling is not None and pooling not in POOLINGS:
@@ -64,7 +67,7 @@ def load_backbone(
         network = make_alexnet(pooling=pooling or "max", padding=padding or "replicate")  # type: ignore[arg-type]
     else:
         if pooling is not None:
-            raise UsageError("resnet50 has no pooling to choose; leave --pooling away.")
+            raise UsageError("resnet50 does not support --pooling; remove it.")
         state = {k: v for k, v in state.items() if not k.startswith("fc.")}
         network = ResNet50()
     _fill(network, state, name, weights)
@@ -73,47 +76,47 @@ def load_backbone(
 
 
 def _shipped(name: str, weights: Path | None, pooling: str | None) -> Backbone:
-    """A network whose weights are part of the package, with those or the user's own."""
+    """Loads a network that ships with the package, with its own or the user's weights."""
     if name != DEFAULT and pooling not in (None, "average"):
-        raise UsageError(f"{name} supports average pooling only; got {pooling}. Remove --pooling.")
+        raise UsageError(f"{name} supports average pooling only, got {pooling}; remove --pooling.")
     if weights is not None and not weights.exists():
-        raise MissingFileError(f"there is no file of weights {weights}; check the name.")
+        raise MissingFileError(f"the weight file {weights} does not exist; check the path.")
     try:
         if name != DEFAULT:
             return load_metric_net(weights)
         network = load_vgg19_lite(weights)
     except RuntimeError as error:  # names or shapes of tensors differ
         raise WeightsError(
-            f"{weights} does not hold weights of {name}; leave --weights away for those that ship."
+            f"{weights} does not contain weights of {name}; remove --weights to use the included weights."
         ) from error
     network.pooling = pooling or "max"
     return network
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Reads tensors from safetensors or a torch file, never running code in it; float16 becomes float32.
+    """Reads tensors from a safetensors or torch file, without executing code from it, and converts them to float32.
 
     Raises:
-        MissingFileError: There is no such file.
-        WeightsError: It is damaged, or holds something else than finite tensors by name.
+        MissingFileError: The file does not exist.
+        WeightsError: The file is damaged, or holds anything other than finite tensors by name.
     """
     if not path.exists():
-        raise MissingFileError(f"there is no file of weights {path}; check the name.")
+        raise MissingFileError(f"the weight file {path} does not exist; check the path.")
     return read_tensors(path, WEIGHTS)
 
 
 def _fill(network: nn.Module, state: dict[str, Tensor], name: str, path: Path) -> None:
-    """Loads the weights, or says what the file looks like instead."""
+    """Loads the weights; if they do not match, the error says what network the file seems to contain."""
     wanted = network.state_dict()
     optional = {key for key in wanted if key.endswith("num_batches_tracked")}
     missing = [key for key in wanted if key not in state and key not in optional]
     misshapen = [k for k, v in state.items() if k in wanted and v.shape != wanted[k].shape]
-    # More convolutions than wanted means a deeper network; a truncated file was told apart before.
+    # Extra convolutions mean a deeper network; truncated files were handled before.
     extra = [k for k in state if k.startswith("features.") and k not in wanted]
     if missing or misshapen or extra:
         raise WeightsError(
-            f"{path} does not hold weights of {name}; it looks like {_looks_like(state)} "
-            f"({len(missing)} missing, {len(misshapen)} of another shape, {len(extra)} too many)."
+            f"{path} does not contain weights of {name}, but probably of {_looks_like(state)} (tensors: {len(missing)} "
+            f"missing, {len(misshapen)} with another shape, {len(extra)} unexpected); give another file."
         )
     network.load_state_dict(state, strict=False)
 
@@ -123,13 +126,13 @@ def _looks_like(state: Mapping[str, Tensor]) -> str:
         return "a resnet"
     convolutions = [v for k, v in state.items() if k.endswith("weight") and v.ndim == 4]
     if not convolutions:
-        return "no convolutional network"
+        return "a network without convolutions"
     first = tuple(convolutions[0].shape)
     known = {(64, 3, 11, 11): "alexnet", (16, 3, 3, 3): "vgg19-16x or vgg19-lite"}
     if first in known:
         return known[first]
     if first == (64, 3, 3, 3):
         return {13: "vgg16", 16: "vgg19"}.get(
-            len(convolutions), f"a vgg of {len(convolutions)} layers"
+            len(convolutions), f"a vgg with {len(convolutions)} convolutions"
         )
-    return f"a network whose first convolution is {first}"
+    return f"a network whose first convolution has shape {first}"

@@ -1,8 +1,7 @@
-"""The metric network: a small convolutional network that measures pictures and never paints them.
+"""The metric network: a small convolutional network that evaluates results and is never used to optimize them.
 
-It is no VGG and learned from none. ``recipes/train_metric_network.py`` trains it without labels to recognize which
-crops come from the same picture; ``docs/cards/metric-net.md`` gives its data, its validation figures and its blind
-spots.
+It is independent of VGG. ``recipes/train_metric_network.py`` trains it without labels to recognize which crops come
+from the same image; ``docs/cards/metric-net.md`` documents its data, its validation results and its blind spots.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.backbones.shipped import SMALLEST_PX, collect, with_weights
+from impasto.backbones.shipped import collect, with_weights
 
 __all__ = ["STAGES", "MetricNet", "Stage", "load_metric_net"]
 
@@ -65,7 +64,7 @@ class MetricNet(nn.Module):
             setattr(self, stage.module, nn.Conv2d(stage.channels_in, stage.channels_out, 3))
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Maps an image to feature maps in one pass, which stops at the deepest layer requested.
+        """Computes feature maps of an image in one pass, which stops at the deepest layer requested.
 
         Args:
             image: float ``(B, 3, H, W)`` RGB in ``[0, 1]``, both sides at least 32 px.
@@ -78,8 +77,7 @@ class MetricNet(nn.Module):
             UnknownNameError: A layer does not exist.
             InputError: The image is too small.
         """
-        needs = f"metric-net needs at least {SMALLEST_PX} px on each side. Use a larger picture."
-        return collect(image, layers, STAGES, self._stage, needs=needs)
+        return collect(image, layers, STAGES, self._stage, name=self.name)
 
     def _stage(self, stage: Stage, x: Tensor) -> Tensor:
         x = F.avg_pool2d(x, 2) if stage.halved else x
@@ -91,7 +89,7 @@ def load_metric_net(path: Path | None = None, dtype: torch.dtype = torch.float32
     """Loads the network, frozen, with the weights that ship with impasto.
 
     Args:
-        path: A file with other weights of the same shapes.
-        dtype: Of the parameters.
+        path: File with other weights of the same shapes.
+        dtype: Data type of the parameters.
     """
     return with_weights(MetricNet(), "metric_net.safetensors", path, dtype)

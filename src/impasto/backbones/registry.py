@@ -1,4 +1,4 @@
-"""Every backbone and where its weights come from: source, SHA-256, license and size in one table."""
+"""Table of all backbones with the source, SHA-256, license and size of their weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 
 DEFAULT = "vgg19-lite"
 SHIPPED = (DEFAULT, "metric-net")
-"""Backbones whose weights are part of the package."""
+"""Backbones whose weights ship with the package."""
 
 TORCHVISION = "https://download.pytorch.org/models/"
 BSD = "BSD-3-Clause (torchvision); trained on ImageNet"
@@ -29,12 +29,12 @@ class WeightsEntry:
     """One backbone's weights.
 
     Attributes:
-        name: Of the backbone.
-        url: Where a file can be fetched, or empty.
-        sha256: Whole, or the first hex digits that the publisher puts into the name.
-        license: Of the weights.
-        size_bytes: Of the file.
-        note: What it is good for.
+        name: Name of the backbone.
+        url: URL of the file; empty if it cannot be downloaded.
+        sha256: SHA-256 of the file, complete or only the first hex digits, which publishers put into the file name.
+        license: License of the weights.
+        size_bytes: Size of the file.
+        note: Short description.
     """
 
     name: str
@@ -46,7 +46,7 @@ class WeightsEntry:
 
     @property
     def file_name(self) -> str:
-        """Of the cached file."""
+        """Name of the cached file."""
         return self.url.rsplit("/", 1)[-1] if self.url else f"{self.name}.safetensors"
 
 
@@ -55,15 +55,15 @@ ENTRIES = {
     for entry in (
         WeightsEntry(
             name="vgg19-lite", license="MIT", size_bytes=827_168,
-            note="ships with impasto; sees like vgg19-16x at three fifths of its work",
+            note="ships with impasto; features similar to vgg19-16x at 60% of the cost",
         ),
         WeightsEntry(
             name="metric-net", license="MIT", size_bytes=1_308_248,
-            note="ships with impasto; measures pictures, trained without VGG; layers relu1_1 ... relu5_2",
+            note="ships with impasto; for evaluation, trained without VGG; layers relu1_1 ... relu5_2",
         ),
         WeightsEntry(
             name="vgg19", url=TORCHVISION + "vgg19-dcbb9e9d.pth", sha256="dcbb9e9d", license=BSD,
-            size_bytes=574_673_361, note="the network of the papers, ImageNet scaling",
+            size_bytes=574_673_361, note="the network used in most papers, with ImageNet normalization",
         ),
         WeightsEntry(
             name="vgg16", url=TORCHVISION + "vgg16-397923af.pth", sha256="397923af", license=BSD,
@@ -75,34 +75,34 @@ ENTRIES = {
         ),
         WeightsEntry(
             name="resnet50", url=TORCHVISION + "resnet50-11ad3fa6.pth", sha256="11ad3fa6", license=BSD,
-            size_bytes=102_540_417, note="with smoothed activations; layers stem, layer1 ... layer4",
+            size_bytes=102_540_417, note="activations are smoothed; layers stem, layer1 ... layer4",
         ),
         WeightsEntry(
             name="vgg19-normalized", license="CC BY 4.0 (Oxford VGG; scaled by Gatys)", size_bytes=80_157_000,
-            note="Gatys' network, mean activations of 1; a file of yours with --weights",
+            note="Gatys' network, with mean activations of 1; requires a local file (--weights)",
         ),
         WeightsEntry(
             name="vgg19-caffe", license="CC BY 4.0 (Oxford VGG)", size_bytes=80_126_000,
-            note="the original Caffe weights, BGR of 0 to 255; a file of yours with --weights",
+            note="the original Caffe weights, BGR from 0 to 255; requires a local file (--weights)",
         ),
         WeightsEntry(
             name="vgg19-16x", license="MIT (Collaborative-Distillation)", size_bytes=3_900_000,
-            note="VGG-19 distilled to a quarter of its widths; a file of yours with --weights",
+            note="VGG-19 distilled to a quarter of its width; requires a local file (--weights)",
         ),
     )
 }  # fmt: skip
 
 
 def backbone_names() -> tuple[str, ...]:
-    """Every name that `load_backbone` takes, the default first."""
+    """Returns all names that `load_backbone` accepts, the default first."""
     return tuple(ENTRIES)
 
 
 def entry_for(name: str) -> WeightsEntry:
-    """Looks a name up.
+    """Returns the entry for a name.
 
     Raises:
-        UnknownNameError: With the nearest name.
+        UnknownNameError: There is no such backbone; the message suggests the closest name.
     """
     if name not in ENTRIES:
         raise unknown_name("backbone", name, ENTRIES)
@@ -110,12 +110,16 @@ def entry_for(name: str) -> WeightsEntry:
 
 
 def describe() -> str:
-    """A table for people: name, size, where from, license, what for."""
+    """Returns a readable table of all backbones: name, size, availability, license and description."""
     from impasto.backbones.fetch import find_weights
 
     lines = []
     for entry in ENTRIES.values():
-        where = "here" if find_weights(entry.name) else ("--download" if entry.url else "--weights")
+        where = (
+            "available"
+            if find_weights(entry.name)
+            else ("--download" if entry.url else "--weights")
+        )
         size = f"{entry.size_bytes / 1e6:.1f} MB"
         lines.append(
             f"{entry.name:<17} {size:>9}  {where:<11} {entry.license}\n{'':<18}{entry.note}"

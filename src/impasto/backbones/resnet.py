@@ -1,9 +1,9 @@
-"""ResNet-50 (He et al. 2016) with torchvision's key names, made fit for style by smoothing its activations.
+"""ResNet-50 (He et al. 2016) with torchvision's parameter names, and smoothed activations for style transfer.
 
-Wang, Li and Vasconcelos, "Rethinking and Improving the Robustness of Image Style Transfer" (CVPR 2021):
-residual sums make activations peaked, a few channels and places hold nearly all the energy. Their Gram matrices
-are then of low entropy, and an optimizer that matches them paints a few spots and nothing else. A softmax over
-the whole map flattens the peaks before the losses see them.
+Wang, Li and Vasconcelos, "Rethinking and Improving the Robustness of Image Style Transfer" (CVPR 2021): residual
+connections make activations peaked, so that a few channels and positions hold nearly all the energy. Their Gram
+matrices then have low entropy, and matching them produces a few spots and nothing else. A softmax over the whole
+feature map flattens the peaks before the losses are computed.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from impasto.errors import InputError
 __all__ = ["ResNet50", "activation_entropy", "smooth_activations"]
 
 TEMPERATURE = 10.0
-"""Deviates: the paper takes the softmax of the map as it is. Trained activations reach tens, where a softmax is all
-but one-hot; divided by this many root mean squares of the map it does what the paper is after at any scale."""
+"""Deviates: the paper applies the softmax to the feature map directly. Trained activations reach tens, where the
+softmax is nearly one-hot; dividing by this multiple of the map's root mean square gives the intended smoothing at any
+scale."""
 
 
 def smooth_activations(features: Tensor) -> Tensor:
-    """Softmax over channels and positions (section 4 of the paper), times the map's own total.
+    """Softmax over channels and positions (section 4 of the paper), multiplied by the sum of the input.
 
-    Deviates: the result is multiplied by the sum of the input, so that its energy is of the input's order and losses of
-    different layers compare, and the exponent is scaled (see `TEMPERATURE`).
+    Deviates: the multiplication keeps the energy on the order of the input's, so that losses of different layers are
+    comparable, and the exponent is scaled (see `TEMPERATURE`).
 
     Args:
-        features: ``(B, C, H, W)``, not negative.
+        features: ``(B, C, H, W)``, nonnegative.
 
     Returns:
-        The same shape, positive, of the same sum, less peaked.
+        Same shape and same sum as the input, positive, and less peaked.
     """
     flat = features.flatten(1)  # (B, C * H * W)
     scale = flat.square().mean(1, keepdim=True).sqrt().clamp_min(1e-8)
@@ -44,10 +45,10 @@ def smooth_activations(features: Tensor) -> Tensor:
 
 
 def activation_entropy(features: Tensor) -> Tensor:
-    """Entropy of a map taken as a distribution, as a share of the largest possible: 1 is flat, 0 one peak.
+    """Normalized entropy of a feature map, read as a distribution: 1 for a flat map, 0 for a single peak.
 
     Args:
-        features: ``(B, C, H, W)``, not negative.
+        features: ``(B, C, H, W)``, nonnegative.
 
     Returns:
         ``(B,)`` in ``[0, 1]``.
@@ -59,7 +60,7 @@ def activation_entropy(features: Tensor) -> Tensor:
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 with a shortcut."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions."""
 
     def __init__(self, channels_in: int, width: int, stride: int) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class Bottleneck(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W) -> (B, 4 * width, H / stride, W / stride)``."""
+        """Maps ``(B, C, H, W)`` to ``(B, 4 * width, H / stride, W / stride)``."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
@@ -85,10 +86,10 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """Layers ``stem`` and ``layer1`` ... ``layer4``, and every block in them, ``layer2_3``.
+    """ResNet-50 with the layers ``stem``, ``layer1`` ... ``layer4``, and every block in them, such as ``layer2_3``.
 
     Args:
-        smooth: Flatten the peaks of the maps (see the module's text).
+        smooth: Whether to smooth the feature maps (see the module docstring).
     """
 
     name = "resnet50"
@@ -123,7 +124,8 @@ class ResNet50(nn.Module):
         resolved = set(resolve_layers(layers, self.layer_names))
         if min(image.shape[-2:]) < 64:
             raise InputError(
-                f"the picture is {image.shape[-1]}x{image.shape[-2]} px; resnet50 needs 64 px on each side."
+                f"the image is {image.shape[-1]}x{image.shape[-2]} px, but resnet50 needs at least 64 px on each "
+                "side; use a larger image."
             )
         found: dict[str, Tensor] = {}
         x = F.relu(self.bn1(self.conv1((image - self._mean) / self._deviation)))

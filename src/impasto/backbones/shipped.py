@@ -1,4 +1,4 @@
-"""What the networks that ship share: their weights, and one pass that stops at the deepest layer requested."""
+"""Helpers for the networks that ship with impasto: loading weights, and a pass that stops at the deepest layer."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from impasto.weights import Kind, read_state
 
 __all__ = ["SMALLEST_PX", "WEIGHTS", "collect", "with_weights"]
 
-WEIGHTS = Kind("weights", "give a state dict saved by torch, or a safetensors file")
+WEIGHTS = Kind("weights", "give a state dict saved by torch or a safetensors file")
 
 SMALLEST_PX = 32
-"""Least side of a picture, two positions of the deepest layer."""
+"""Smallest side of an image in pixels; the deepest layer then has two positions per side."""
 
 
 class Named(Protocol):
-    """A step of a network, which gives the layer of its name."""
+    """A step of a network, named after the layer that it outputs."""
 
     @property
     def name(self) -> str:
@@ -42,28 +42,31 @@ def collect(
     steps: Sequence[Step],
     run: Callable[[Step, Tensor], Tensor],
     *,
-    needs: str,
+    name: str,
 ) -> dict[str, Tensor]:
-    """Runs the steps in order as far as the deepest layer requested.
+    """Runs the steps in order up to the deepest layer requested.
 
     Args:
         image: ``(B, 3, H, W)``.
-        layers: Names or aliases of layers that steps give.
-        steps: All of the network, in order.
-        run: Takes a step and its input to its output.
-        needs: What to say to a picture with a side below `SMALLEST_PX`.
+        layers: Names or aliases of layers.
+        steps: All steps of the network, in order.
+        run: Function that applies a step to its input.
+        name: Name of the network, for errors.
 
     Returns:
         The feature maps, by the names they were requested by.
 
     Raises:
         UnknownNameError: A layer does not exist.
-        InputError: The picture is too small.
+        InputError: A side of the image is below `SMALLEST_PX`.
     """
     resolved = resolve_layers(layers, tuple(step.name for step in steps))
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST_PX:
-        raise InputError(f"the picture is {width}x{height} px; {needs}")
+        raise InputError(
+            f"the image is {width}x{height} px, but {name} needs at least {SMALLEST_PX} px on each side; "
+            "use a larger image."
+        )
     x = image.contiguous(memory_format=torch.channels_last)
     wanted = set(resolved)
     found: dict[str, Tensor] = {}
@@ -77,17 +80,17 @@ def collect(
 
 
 def with_weights(network: Network, packaged: str, path: Path | None, dtype: torch.dtype) -> Network:
-    """Gives a network its weights and freezes it.
+    """Loads weights into a network and freezes it.
 
     Args:
-        network: Of the weights' shapes.
+        network: Network with the shapes of the weights.
         packaged: Name of the safetensors file in the package.
-        path: Another file of weights instead.
-        dtype: Of the parameters.
+        path: File with other weights, used instead.
+        dtype: Data type of the parameters.
 
     Raises:
-        WeightsError: The file is damaged, or holds values that are not finite.
-        RuntimeError: It holds tensors of other names or shapes.
+        WeightsError: The file is damaged or has values that are not finite.
+        RuntimeError: The tensors have other names or shapes.
     """
     data = files("impasto.backbones") / "data"
     state = load((data / packaged).read_bytes()) if path is None else read_state(path, WEIGHTS)

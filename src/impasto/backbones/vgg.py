@@ -1,4 +1,4 @@
-"""VGG-16 and VGG-19 (Simonyan and Zisserman 2014), by a table, with the key names of the published checkpoints."""
+"""VGG-16 and VGG-19 (Simonyan and Zisserman 2014), with the parameter names of the published checkpoints."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ VARIANTS: dict[str, tuple[str, tuple[int, ...], Scaling, str]] = {
     "vgg19-caffe": ("vgg19", FULL, CAFFE, "replicate"),
     "vgg19-16x": ("vgg19", QUARTER, CAFFE, "reflect"),
 }
-"""Name -> depths, widths, scaling, padding. ``vgg19-normalized`` is Gatys' network, whose filters are scaled so that
-every channel's mean activation over images and positions is 1; ``vgg19-16x`` pads by reflection everywhere."""
+"""Name -> depth, widths, input normalization, padding. ``vgg19-normalized`` is Gatys' network, whose filters are scaled
+so that each channel's mean activation over images and positions is 1; ``vgg19-16x`` uses reflection padding in all
+layers."""
 
 
 def _plan(name: str) -> list[tuple[str, int, int]]:
-    """Each convolution: its place ``"4_2"``, channels in, channels out."""
+    """Lists the convolutions: place, such as ``"4_2"``, input channels and output channels."""
     depth, widths, _scaling, _padding = VARIANTS[name]
     plan, channels = [], 3
     for block, (count, width) in enumerate(zip(DEPTHS[depth], widths, strict=True), 1):
@@ -52,12 +53,12 @@ def make_vgg(
 
     Args:
         name: A key of `VARIANTS`.
-        pooling: Between blocks.
-        padding: Of the first convolution.
-        deepest: The last convolution, as ``"3_1"``; weights are published that stop early.
+        pooling: Pooling between blocks.
+        padding: Padding of the first convolution.
+        deepest: Last convolution, such as ``"3_1"``, for published weights that end early.
 
     Returns:
-        Layers ``relu1_1``, ``relu1_2``, ``pool1``, ...
+        A network with the layers ``relu1_1``, ``relu1_2``, ``pool1``, ...
     """
     _depth, _widths, scaling, own_padding = VARIANTS[name]
     everywhere: Literal["reflect", "zeros"]
@@ -73,7 +74,7 @@ def make_vgg(
         names[len(steps) - 1] = f"relu{place}"
         if place == deepest:
             break
-    if everywhere == "reflect":  # the first convolution is padded outside, as in every variant
+    if everywhere == "reflect":  # Chain pads the input of the first convolution
         first = nn.Conv2d(3, steps[0].out_channels, 3, padding=1)  # type: ignore[arg-type]
         steps[0] = first
     return Chain(
@@ -83,18 +84,19 @@ def make_vgg(
 
 
 def vgg_keys(state: Mapping[str, Tensor], name: str) -> tuple[dict[str, Tensor], str | None]:
-    """Renames any published checkpoint's keys to ``features.N``.
+    """Renames the keys of a published checkpoint to ``features.N``.
 
-    Four forms are known: ``features.N.weight`` (torchvision, and jcjohnson's Caffe weights), ``conv4_2.weight``
-    (Gatys' normalized), ``conv42.weight`` with a 1x1 ``conv0`` in front and ``_aux`` heads (the 16x distillation), and
-    bare numbers with a 1x1 ``0`` in front (decoders' encoders, which may stop early).
+    Four formats are supported: ``features.N.weight`` (torchvision, and jcjohnson's Caffe weights), ``conv4_2.weight``
+    (Gatys' normalized network), ``conv42.weight`` with a leading 1x1 ``conv0`` and ``_aux`` heads (the 16x
+    distillation), and bare numbers with a leading 1x1 ``0`` (encoders of encoder-decoder networks, which may end
+    early).
 
     Args:
-        state: As read.
-        name: The variant wanted.
+        state: State dict as read from the file.
+        name: Name of the variant.
 
     Returns:
-        The renamed state, and the place of its last convolution when that is not the network's own last.
+        The renamed state, and the place of its last convolution if the network ends early, else None.
     """
     places = [place for place, _i, _o in _plan(name)]
     numbers = _step_numbers(name)
@@ -120,7 +122,7 @@ def vgg_keys(state: Mapping[str, Tensor], name: str) -> tuple[dict[str, Tensor],
 
 
 def _step_numbers(name: str) -> dict[str, int]:
-    """Place of a convolution -> its index in ``features``."""
+    """Maps the place of each convolution to its index in ``features``."""
     numbers, index = {}, 0
     for place, _channels_in, _channels_out in _plan(name):
         index += 1 if place.endswith("_1") and place != "1_1" else 0
@@ -130,6 +132,6 @@ def _step_numbers(name: str) -> dict[str, int]:
 
 
 def shape_of_first(state: Mapping[str, Tensor]) -> torch.Size | None:
-    """Shape of the first convolution's weights, which tells the full width from the quarter."""
+    """Returns the shape of the first convolution's weights, which distinguishes full from quarter width."""
     weight = state.get("features.0.weight")
     return None if weight is None else weight.shape

@@ -1,6 +1,6 @@
-"""The backbone that ships: a small VGG-19, taught by a distilled one to see alike.
+"""The default backbone, which ships with impasto: a small VGG-19, distilled from vgg19-16x.
 
-``recipes/distil_backbone.py`` made the weights; ``docs/cards/vgg19-lite.md`` says how well it sees.
+``recipes/distil_backbone.py`` produces the weights; ``docs/cards/vgg19-lite.md`` reports how well the features match.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from impasto.backbones.chain import Pooling
-from impasto.backbones.shipped import SMALLEST_PX, collect, with_weights
+from impasto.backbones.shipped import collect, with_weights
 
 __all__ = ["STEPS", "Step", "Vgg19Lite", "load_vgg19_lite"]
 
 
 class Step(NamedTuple):
-    """One convolution with its ReLU: the layer's name, channels in and out, pooled before or not."""
+    """One convolution with its ReLU; `pooled` ones apply pooling to their input first."""
 
     name: str
     channels_in: int
@@ -44,18 +44,19 @@ STEPS = (
     Step("relu4_4", 64, 120),
     Step("relu5_1", 120, 104, pooled=True),
 )
-"""VGG-19 at a quarter of its widths up to relu3_1, and narrower from there, where the teacher's channels are
-found to be silent on every picture: a third to a half of them in blocks 3 and 4."""
+"""VGG-19 at a quarter of its width up to relu3_1, and narrower after that: in blocks 3 and 4 of the teacher, a third
+to a half of the channels are inactive for every image."""
 
 
 class Vgg19Lite(nn.Module):
     """A frozen network of thirteen 3x3 convolutions with the layers and strides of VGG-19.
 
-    Every convolution pads by reflection, so that no frame of darkness is seen, or painted, at the border.
+    Every convolution uses reflection padding, so that there is no dark frame around the image that would affect the
+    result.
 
     Attributes:
-        checkpointing: Compute activations twice to hold fewer of them.
-        pooling: ``max``, as it was taught, or ``average`` or ``l2``.
+        checkpointing: Whether to use gradient checkpointing, which trades time for memory.
+        pooling: ``max``, as in training, or ``average`` or ``l2``.
     """
 
     name = "vgg19-lite"
@@ -70,7 +71,7 @@ class Vgg19Lite(nn.Module):
         self.pooling = "max"
 
     def forward(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Maps an image to feature maps, in one pass that stops at the deepest layer asked for.
+        """Computes feature maps of an image in one pass, which stops at the deepest layer requested.
 
         Args:
             image: float ``(B, 3, H, W)`` RGB in ``[0, 1]``, both sides at least 32 px.
@@ -83,8 +84,7 @@ class Vgg19Lite(nn.Module):
             UnknownNameError: A layer does not exist.
             InputError: The image is too small.
         """
-        needs = f"vgg19-lite needs {SMALLEST_PX} px on each side."
-        return collect(image, layers, STEPS, self._step, needs=needs)
+        return collect(image, layers, STEPS, self._step, name=self.name)
 
     def _step(self, step: Step, x: Tensor) -> Tensor:
         conv = getattr(self, step.name.replace("relu", "conv"))
@@ -104,10 +104,10 @@ class Vgg19Lite(nn.Module):
 
 
 def load_vgg19_lite(path: Path | None = None, dtype: torch.dtype = torch.float32) -> Vgg19Lite:
-    """Loads the network with the weights that ship, frozen.
+    """Loads the network, frozen, with the weights that ship with impasto.
 
     Args:
-        path: A file with other weights of the same shapes.
-        dtype: Of the parameters.
+        path: File with other weights of the same shapes.
+        dtype: Data type of the parameters.
     """
     return with_weights(Vgg19Lite(), "vgg19_lite.safetensors", path, dtype)

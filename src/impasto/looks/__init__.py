@@ -1,4 +1,4 @@
-"""Feed-forward networks that paint at once, in the style that they were taught, or in any."""
+"""Looks: feed-forward stylization networks, trained for one style or for any style."""
 
 from impasto.looks.any_style import AnyStylePainter
 from impasto.looks.export import WholeLook, graph_look, graph_of, on_runtime, read_graph

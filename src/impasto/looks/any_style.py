@@ -1,4 +1,4 @@
-"""instant as a stylizer of pictures and frames."""
+"""Stylization of images and frames with the any-style look `instant`."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from impasto.weights import finite
 __all__ = ["AnyStylePainter"]
 
 STYLE_SHARE = 0.6
-"""Long edge at which a style is measured, over the pastiche's. The network draws strokes of some thirty pixels at most,
-and a style seen smaller has more of its manner in strokes of that size."""
+"""Long edge at which a style is measured, relative to the pastiche's. The network draws strokes of at most about thirty
+pixels, and a smaller style image has more of its character in strokes of that size."""
 
 STYLE_PX = (192, 768)
-"""Between these, whatever the share says, before the stroke size is asked for."""
+"""Limits of that long edge in pixels, before it is scaled by ``style_scale``."""
 
 WHOLE_PX = 2_500_000
-"""Pictures of more pixels are worked on in strips of rows."""
+"""Images with more pixels are processed in strips of rows."""
 
 STRIP_PX = 1_600_000
 
 
 class AnyStylePainter:
-    """Paints pictures and frames in any style in one pass; see `impasto.types.Stylizer`.
+    """Stylizes images and frames in any style in one pass; see `impasto.types.Stylizer`.
 
     Args:
-        network: From `load_look`.
-        styles: ``(1, 3, h, w)`` in ``[0, 1]`` each; none where the look has a manner of its own.
-        manner: The look's own.
-        strength: How much of the pastiche, 0 to 1.
-        blend: Share of each style; equal when empty.
-        style_scale: Size of the style's strokes, 1 for the usual.
-        device: auto, cpu, cuda ...
-        runtime: What runs the network where there are no regions.
+        network: Network of a look from `load_look`.
+        styles: ``(1, 3, h, w)`` in ``[0, 1]`` each; empty if the look has its own style.
+        manner: The look's own style statistics.
+        strength: Opacity of the pastiche over the content, from 0 to 1.
+        blend: Weight of each style; empty for equal weights.
+        style_scale: Relative size of the style's strokes; 1 is the default size.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        runtime: Runtime for the network; with regions, torch is used.
     """
 
     def __init__(
@@ -71,18 +71,18 @@ class AnyStylePainter:
     def picture(
         self, image: Tensor, regions: Sequence[Region] = (), blend: Sequence[float] = ()
     ) -> Tensor:
-        """Paints a picture.
+        """Stylizes an image.
 
         Args:
             image: ``(1, 3, H, W)`` in ``[0, 1]``.
-            regions: Parts with the parts of the styles that they take; none for the whole.
-            blend: Share of each style, where it is another than the painter's.
+            regions: Regions of the content, each with its region of a style; empty to match whole images.
+            blend: Weight of each style; empty for the painter's weights.
 
         Returns:
-            Of the same shape.
+            Pastiche with the shape of ``image``.
 
         Raises:
-            DivergedError: The network painted a value that is not finite.
+            DivergedError: The network's output is not finite.
         """
         height, width = image.shape[-2:]
         padded = pad_to_eight(image).to(self._device, memory_format=torch.channels_last)
@@ -96,7 +96,7 @@ class AnyStylePainter:
         return image + self._strength * (pastiche - image)
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
-        """Paints one frame; held to the pastiche before, along the motion, where the film knows that."""
+        """Stylizes one frame, blended with the previous pastiche along the optical flow if that is available."""
         pastiche = self.picture(frame, context.regions, context.blend)
         return Painted(image=held_to_motion(pastiche, context))
 
@@ -104,7 +104,7 @@ class AnyStylePainter:
     def manners(
         self, size: tuple[int, int], regions: Sequence[Region] = (), blend: Sequence[float] = ()
     ) -> list[Manner]:
-        """What each region, or the whole, of a picture of this size is to look like."""
+        """Returns the target statistics of each region, or of the whole image, for an image size."""
         if self._manner is not None:
             return [self._manner]
         seen_px = round(self._scale * min(max(STYLE_PX[0], STYLE_SHARE * max(size)), STYLE_PX[1]))
@@ -119,7 +119,7 @@ class AnyStylePainter:
         return found
 
     def _session(self, manner: Manner, *key: object) -> nn.Module:
-        """The network with this manner in the other runtime; only the last is kept."""
+        """Returns the network with this style in the other runtime; only the last one is cached."""
         if key not in self._sessions:
             baked = Look(self._network, manner=manner)
             self._sessions = {key: on_runtime(baked, self._runtime)}

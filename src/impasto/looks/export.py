@@ -1,4 +1,4 @@
-"""A look as an ONNX graph, and graphs as looks."""
+"""Export of looks to ONNX, and use of ONNX models as looks."""
 
 from __future__ import annotations
 
@@ -25,24 +25,26 @@ from impasto.runtimes import (
 __all__ = ["WholeLook", "graph_look", "graph_of", "on_runtime", "read_graph"]
 
 COLOR_ITERATIONS = 24
-"""A photograph of hardly any color has variances that are 1e4 apart, and their products with a style's 1e8."""
+"""An almost colorless photograph has variances that differ by a factor of 1e4, or 1e8 in products with a style's."""
 
 
 class WholeLook(nn.Module):
-    """All that a look does, ``(1, 3, H, W)`` in ``[0, 1]`` to the same; what is constant is a buffer.
+    """A complete look as one module, ``(1, 3, H, W)`` in ``[0, 1]`` to the same; constants are buffers.
 
     Args:
-        look: With its manner, where it is of the instant kind.
-        recolors: Whether it gives the picture the style's colors itself.
+        look: The look; one of the instant kind must have its own style.
+        recolors: Whether the module transfers the style's colors to the image itself.
 
     Raises:
-        UsageError: The look has no style.
+        UsageError: The look has no style of its own.
     """
 
     def __init__(self, look: Look, *, recolors: bool = True) -> None:
         super().__init__()
         if look.takes_styles:
-            raise UsageError("instant paints in any style; give the one to export with --style.")
+            raise UsageError(
+                "instant has no style of its own; give the style to export with --style."
+            )
         self.network, self._levels = look.painter, 0
         self._recolors = recolors and look.colors is not None
         if look.code is not None:
@@ -59,21 +61,21 @@ class WholeLook(nn.Module):
 
     @property
     def inverts(self) -> bool:
-        """Whether it inverts matrices of the photograph's statistics."""
+        """Whether the module inverts covariance matrices of the photograph."""
         return self._levels > 0 or self._recolors
 
     def _level(self, number: int) -> Gaussian:
         return Gaussian(getattr(self, f"mean{number}"), getattr(self, f"root{number}"))
 
     def recolored(self, image: Tensor) -> Tensor:
-        """The picture in the style's colors, as `LookPainter` gives them, by matrix products alone."""
+        """Transfers the style's colors to an image like `LookPainter`, using only matrix products."""
         goal, root = self.get_buffer("color_mean"), self.get_buffer("color_root")
         mean, covariance = color_moments(image)
         matrix = root @ inverse_root(root @ covariance @ root, COLOR_ITERATIONS) @ root
         return (matrix @ image.flatten(2) + (goal - matrix @ mean)).view_as(image)
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(1, 3, H, W)`` in ``[0, 1]`` to the pastiche."""
+        """Returns the pastiche of an image ``(1, 3, H, W)`` in ``[0, 1]``."""
         if self._levels:
             manner = Manner(tuple(self._level(number) for number in range(self._levels)))
             return self.network(image, [manner]).clamp(0, 1)
@@ -85,14 +87,16 @@ class WholeLook(nn.Module):
 
 
 def graph_of(look: Look, *, recolors: bool = True) -> bytes:
-    """A look as an ONNX model: ``image`` to ``pastiche``, ``(1, 3, H, W)`` in ``[0, 1]``, sides multiples of 8.
+    """Exports a look as an ONNX model from ``image`` to ``pastiche``, ``(1, 3, H, W)`` in ``[0, 1]``.
+
+    The sides must be multiples of 8, or of 4 if the look is not of the instant kind.
 
     Args:
-        look: An instant look must have a manner.
-        recolors: Whether the graph gives the picture the style's colors; else it has to have them.
+        look: The look; one of the instant kind must have its own style.
+        recolors: Whether the model transfers the style's colors itself; otherwise its input must already have them.
 
     Raises:
-        UsageError: The look has no style, or the extra ``fast`` is not installed.
+        UsageError: The look has no style of its own, or the extra ``fast`` is not installed.
     """
     multiple = MULTIPLE if isinstance(look.painter, Instant) else FOLD
     whole = WholeLook(look, recolors=recolors)
@@ -101,14 +105,14 @@ def graph_of(look: Look, *, recolors: bool = True) -> bytes:
 
 
 def on_runtime(look: Look, runtime: Runtime) -> Look:
-    """The same look with its network in another runtime.
+    """Returns the same look with its network in another runtime.
 
     Args:
-        look: With a style of its own.
-        runtime: ``torch`` leaves it as it is.
+        look: A look with its own style.
+        runtime: Runtime; ``torch`` returns the look unchanged.
 
     Raises:
-        UsageError: The extra ``fast`` is not installed, or the look needs float32 and the runtime has less.
+        UsageError: The extra ``fast`` is not installed, or the look needs float32 and the runtime uses bfloat16.
     """
     if runtime == "torch":
         return look
@@ -119,29 +123,29 @@ def on_runtime(look: Look, runtime: Runtime) -> Look:
 
 
 def _white(look: Look) -> float:
-    """Networks without colors of their own are called with 0 to 255; see `LookPainter`."""
+    """Returns the value of white for the network: without its own colors it takes 0 to 255; see `LookPainter`."""
     return 255.0 if look.colors is None and look.manner is None else 1.0
 
 
 def read_graph(path: Path, runtime: Runtime = "onnx") -> Look:
-    """An exported look or translator, for painting.
+    """Loads an exported look or translator from an ONNX file.
 
     Raises:
-        MissingFileError: There is no such file.
-        WeightsError: The file is no model.
+        MissingFileError: The file does not exist.
+        WeightsError: The file is not a valid model.
     """
     if not path.exists():
-        raise MissingFileError(f"there is no look {path}; make one with impasto export.")
+        raise MissingFileError(f"the model {path} does not exist; make one with impasto export.")
     return graph_look(read_model(path), runtime, path.name)
 
 
 def graph_look(graph: bytes, runtime: Runtime, source: str) -> Look:
-    """A graph that does all of its own, for painting; in ONNX Runtime where torch is asked for, which runs none.
+    """Wraps an exported model as a look.
 
     Args:
-        graph: The model.
-        runtime: Which.
-        source: Where it comes from.
+        graph: The ONNX model.
+        runtime: Runtime; ``torch`` cannot run ONNX models and is replaced by ONNX Runtime.
+        source: Name of the file.
     """
     network = Graph(graph, "onnx" if runtime == "torch" else runtime, 255.0, source)
     return Look(network, about={"source": source})

@@ -1,4 +1,4 @@
-"""Looks on disk: safetensors with a header, and the published checkpoints of the PyTorch examples."""
+"""Look files: safetensors with a header, and the published fast_neural_style checkpoints of the PyTorch examples."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ __all__ = ["INSTANT", "Look", "load_look", "save_look"]
 FORMAT = 1
 KEY = "impasto-look"
 INSTANT = "instant"
-"""The look that ships, for any style; everywhere where a file is asked for, its name will do."""
+"""Name of the included any-style look, accepted wherever a look file is expected."""
 
-LOOK = Kind("a look", "train it again, or give a checkpoint of fast_neural_style")
+LOOK = Kind("a look", "retrain it or give a fast_neural_style checkpoint")
 KINDS = ("painter", "johnson", INSTANT)
 PREFIX = "painter."
 
 LEAST_WIDTH, MOST_WIDTH = 4, 256
-"""Channels that `TrainOptions` allow."""
+"""Number of channels that `TrainOptions` allows."""
 
 MOST_BLOCKS, MOST_DILATION = 32, 64
 
 SINGLE = ("code", "colors", "manner")
-"""What is kept in single precision."""
+"""Prefixes of tensors that are stored in single precision."""
 
 
 @dataclass
 class Look:
-    """A network that paints, with what it needs to be told of its style.
+    """A stylization network with the parameters of its style.
 
     Attributes:
         painter: `Painter`, `Johnson` or `Instant`.
-        code: ``(1, codes)`` of a painter.
-        colors: Mean and covariance of its colors, ``(1, 3, 4)``, of a painter.
-        manner: Of an `Instant` that was trained on for one style; None where it takes any.
-        about: Where it comes from, with which settings, under which license.
+        code: Style code of a `Painter`, ``(1, codes)``.
+        colors: Mean and covariance of the style's colors for a `Painter`, ``(1, 3, 4)``.
+        about: Origin, training options and license.
+        manner: Style statistics of an `Instant` that was fine-tuned for one style; None if it takes any style.
     """
 
     painter: nn.Module
@@ -68,12 +68,12 @@ class Look:
 
     @property
     def takes_styles(self) -> bool:
-        """Whether it has no style of its own."""
+        """Whether the look has no style of its own and takes any style."""
         return isinstance(self.painter, Instant) and self.manner is None
 
 
 def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) -> None:
-    """Writes a look in half precision; moved into place when whole.
+    """Writes a look in half precision, atomically.
 
     Raises:
         OutputError: The file cannot be written.
@@ -109,11 +109,11 @@ def load_look(path: Path) -> Look:
     """Loads a look from a file.
 
     Args:
-        path: What `save_look` wrote, a checkpoint of the PyTorch examples' fast_neural_style, or ``instant``.
+        path: A file from `save_look`, a fast_neural_style checkpoint of the PyTorch examples, or ``instant``.
 
     Raises:
-        MissingFileError: There is no such file.
-        WeightsError: The file holds no look.
+        MissingFileError: The file does not exist.
+        WeightsError: The file is not a valid look.
     """
     if str(path) == INSTANT:
         with as_file(files("impasto.looks") / "data" / "instant.look") as packaged:
@@ -122,8 +122,8 @@ def load_look(path: Path) -> Look:
         near = difflib.get_close_matches(str(path), [INSTANT])
         hint = f" Did you mean {INSTANT!r}?" if near else ""
         raise MissingFileError(
-            f"there is no look {path}; train one with impasto train, or give instant, or a checkpoint of "
-            f"fast_neural_style.{hint}"
+            f"the look {path} does not exist; train one with impasto train, or give instant or a fast_neural_style "
+            f"checkpoint.{hint}"
         )
     return _published(path) if is_published(path) else _read(path)
 
@@ -159,14 +159,14 @@ def _painter_shape(saved: Fields) -> PainterShape:
 
 
 def _instant(tensors: Mapping[str, Tensor], path: Path) -> Instant:
-    """The network, with the encoder that ships."""
+    """Builds the network, with the included encoder."""
     network = Instant()
     own = {f"encoder.{name}": value for name, value in network.encoder.state_dict().items()}
     return fill_network(lambda: network, {**tensors, **own}, path, LOOK)
 
 
 def _manner(saved: Fields) -> Manner | None:
-    """The style that an instant look was trained for, with every level of it."""
+    """Reads all levels of the style that an instant look was fine-tuned for; None if there is none."""
     if not saved.names():
         return None
     names = [(f"manner.{number}.mean", f"manner.{number}.root") for number in range(len(CHANNELS))]
@@ -179,18 +179,21 @@ def _manner(saved: Fields) -> Manner | None:
 
 
 def _published(path: Path) -> Look:
-    """A `TransformerNet` of the PyTorch examples, of half or full precision, with or without old statistics."""
+    """Loads a `TransformerNet` of the PyTorch examples, in any precision, with or without running statistics."""
     state = {
         name: value for name, value in read_state(path, LOOK).items() if "running_" not in name
     }
     missing = {"conv1.conv2d.weight", "deconv3.conv2d.weight", "in1.weight"} - set(state)
     if missing:
         raise WeightsError(
-            f"{path} is no look of fast_neural_style (it lacks {', '.join(sorted(missing))}); give one, or a .look."
+            f"{path} is not a fast_neural_style checkpoint (it lacks {', '.join(sorted(missing))}); give one or a "
+            ".look file."
         )
     firsts = (state.get(f"conv{number}.conv2d.weight") for number in (1, 2, 3))
     a, b, c = (1 if first is None or first.ndim != 4 else first.shape[0] for first in firsts)
     if max(a, b, c) > MOST_WIDTH:
-        raise LOOK.refusal(path, f"it has {max(a, b, c)} channels, and {MOST_WIDTH} are allowed")
+        raise LOOK.refusal(
+            path, f"it has {max(a, b, c)} channels; at most {MOST_WIDTH} are allowed"
+        )
     network = fill_network(lambda: Johnson((a, b, c)), state, path, LOOK)
     return Look(network, about={"source": path.name, "kind": "published fast_neural_style"})

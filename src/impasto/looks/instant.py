@@ -1,9 +1,9 @@
-"""instant: one network for any style, in one pass.
+"""instant: one feed-forward network for any style.
 
-The photograph's features at five levels, from colors to relu4_1, are given the mean and covariance of the style's on
-the way back to pixels (whitening and coloring of Li et al. 2017 at every level of one decoder, as in Avatar-Net of
-Sheng et al. 2018). What a style is, is measured and not learned, so no style is unseen; the decoder learns to make of
-it strokes that the loss network takes for the style's.
+At five levels, from colors to relu4_1, the decoder gives the photograph's features the mean and covariance of the
+style's (whitening and coloring as in Li et al. 2017, at every level of one decoder as in Avatar-Net, Sheng et al.
+2018). Styles are measured, not learned, so the network works with any style. The decoder learns to turn the
+transformed features into strokes that match the style in the loss network.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ __all__ = ["CHANNELS", "LEVELS", "Instant", "Manner", "Stage", "blend_manners", 
 
 LEVELS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CHANNELS = (3, 16, 32, 64, 80)
-"""Of the colors, and of the encoder's features at each level."""
+"""Number of channels of the colors, and of the encoder's features at each level."""
 
 SLOPE = 0.1
-"""Of the decoder's leaky ReLUs; with plain ones whole channels of relu1_1 stayed dark for good."""
+"""Negative slope of the decoder's leaky ReLUs; with plain ReLUs, whole channels of relu1_1 died."""
 
 STRIDE = 8
 ENCODER_REACH_PX = 48
-"""How far a feature of relu4_1 sees, rounded up to its stride."""
+"""Half of the receptive field of relu4_1, rounded up to its stride."""
 
 DECODER_REACH = 4
-"""How far a stage of the decoder sees, in its own positions."""
+"""Half of the receptive field of a decoder stage, in positions of its input."""
 
 SIDE_FLOOR = 1e-2
 
 
 @dataclass(frozen=True)
 class Manner:
-    """A style as `Instant` knows it.
+    """Statistics of a style.
 
     Attributes:
-        levels: Of colors, and of `LEVELS`, shallow to deep.
-        weight: ``(1, 1, H, W)`` in ``[0, 1]``, the part of the content it is for; None for all of it.
+        levels: Statistics of the colors and of the features at `LEVELS`, shallow to deep.
+        weight: ``(1, 1, H, W)`` in ``[0, 1]``, mask of the content region that takes the style; None for all of it.
     """
 
     levels: tuple[Gaussian, ...]
@@ -54,20 +54,20 @@ class Manner:
 
 
 def blend_manners(manners: Sequence[Manner], weights: Sequence[float]) -> Manner:
-    """Several styles as one."""
+    """Blends several styles into one."""
     by_level = zip(*(manner.levels for manner in manners), strict=True)
     return Manner(tuple(blended(level, weights) for level in by_level))
 
 
 class Stage(nn.Module):
-    """Two halves of convolutions with an enlargement between, from one level of features to the one above it.
+    """A decoder stage: convolutions, upsampling and more convolutions, to the next shallower level of features.
 
-    The enlargement is bilinear: with nearest neighbors a photograph that moved by one pixel, and not by eight, was
-    painted otherwise, and films flickered.
+    Upsampling is bilinear. With nearest-neighbor upsampling, shifts of the photograph by less than eight pixels changed
+    the result, and films flickered.
 
     Args:
-        before: Channels in, and out of each convolution before the enlargement.
-        after: Channels out of each after it.
+        before: Input channels, followed by the output channels of each convolution before the upsampling.
+        after: Output channels of each convolution after the upsampling.
     """
 
     def __init__(self, before: Sequence[int], after: Sequence[int]) -> None:
@@ -78,7 +78,7 @@ class Stage(nn.Module):
         self.after = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in itertools.pairwise(chain))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to twice the side; the same where there is nothing after."""
+        """Maps ``(B, C, H, W)`` to twice the side length; to the same size if ``after`` is empty."""
         for convolution in self.before:
             x = F.leaky_relu(convolution(_mirrored(x)), SLOPE, inplace=True)
         if len(self.after):
@@ -93,11 +93,11 @@ def _mirrored(x: Tensor) -> Tensor:
 
 
 class Instant(nn.Module):
-    """Encoder, transport of features, decoder.
+    """Encoder, feature transform and decoder.
 
     Attributes:
-        encoder: The shipped backbone; frozen, and not among the weights of a look.
-        scales: What each level's features are divided by, ``(4,)``.
+        encoder: The included backbone; it is frozen and not saved with a look.
+        scales: Divisor of each level's features, ``(4,)``.
     """
 
     scales: Tensor
@@ -115,19 +115,19 @@ class Instant(nn.Module):
 
     @torch.no_grad()
     def manner(self, style: Tensor, weight: Tensor | None = None) -> Manner:
-        """Measures a style, ``(1, 3, h, w)`` in ``[0, 1]``, or the part of it where ``weight`` says so."""
+        """Measures a style, ``(1, 3, h, w)`` in ``[0, 1]``, weighted by the mask ``weight`` if it is given."""
         maps = [style, *self._encoded(style, LEVELS)]
         sized = [None if weight is None else _sized(weight, m) for m in maps]
         return Manner(tuple(gaussian_of(m, w) for m, w in zip(maps, sized, strict=True)))
 
     def forward(self, image: Tensor, manners: Sequence[Manner], *, rows: int = 0) -> Tensor:
-        """Paints.
+        """Stylizes images.
 
         Args:
             image: ``(B, 3, H, W)`` in ``[0, 1]``; H and W multiples of 8, at least 32.
-            manners: One, or one for each region of the content.
-            rows: Work in strips of so many rows, a multiple of 8, to hold less memory; the pastiche is the same.
-                0 works on all at once.
+            manners: One style, or one for each region of the content.
+            rows: Number of rows per strip, a multiple of 8; strips reduce memory without changing the result.
+                0 processes the whole image at once.
 
         Returns:
             ``(B, 3, H, W)``, not clamped.
@@ -151,7 +151,7 @@ class Instant(nn.Module):
         return self._styled(h, 0, manners)
 
     def reconstruct(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """The decoder alone: the picture back, and relu1_1, relu2_1 and relu3_1 on the way; for its first lessons."""
+        """Runs the decoder as an autoencoder, for pretraining; returns the image and relu1_1, relu2_1 and relu3_1."""
         (deep,) = self._encoded(image, LEVELS[3:])
         h3 = self.stage4(deep)
         h2 = self.stage3(h3)
@@ -192,5 +192,5 @@ def _normalized(maps: Tensor) -> Tensor:
 
 
 def pad_to_eight(image: Tensor) -> Tensor:
-    """Repeats the last rows and columns up to a multiple of 8, and 32 at least."""
+    """Pads an image by replication to multiples of 8, at least 32."""
     return pad_to(image, STRIDE, least=4 * STRIDE)

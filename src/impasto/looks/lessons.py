@@ -1,4 +1,4 @@
-"""What a look learns from: crops of photographs, and pairs of neighboring frames with the motion between them."""
+"""Training data of looks: crops of photographs, and pairs of neighboring frames with optical flow."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = ["FramePair", "Lessons", "gather_lessons"]
 T = TypeVar("T")
 
 LONG_EDGE_PX = 480
-"""Photographs are kept small; crops are taken from them at several scales."""
+"""Long edge of stored photographs in pixels; crops are taken from them at several scales."""
 
 FILMS = (".mp4", ".mov", ".mkv", ".webm")
 PAIRS_A_CLIP = 40
 HELD_OUT = 8
-"""Every eighth photograph is kept for validation, when there are so many."""
+"""Every eighth photograph is held out for validation if there are enough."""
 
 MOVE, TURN = 0.04, 0.03
-"""Largest shift as a share of the side, and largest turn and enlargement, of a photograph that stands in for a film."""
+"""Largest shift, as a share of the side, and largest rotation and scaling of photographs that replace film frames."""
 
 
 @dataclass(frozen=True)
 class FramePair:
-    """Two neighboring frames, the flow from the second to the first, and where it is reliable; a batch of one each."""
+    """Two neighboring frames, the flow from the second to the first, and its reliability; each a batch of one."""
 
     first: Tensor
     second: Tensor
@@ -43,13 +43,13 @@ class FramePair:
 
 @dataclass
 class Lessons:
-    """Photographs to learn from and to validate on, and pairs of frames.
+    """Photographs for training and validation, and pairs of frames.
 
     Attributes:
-        photos: ``(3, H, W)`` of uint8.
-        held: Likewise, never learned from unless there are too few.
-        pairs: Of the clips; may be empty.
-        notes: What was left out, a sentence each.
+        photos: Training images, uint8 ``(3, H, W)``.
+        held: Validation images, uint8 ``(3, H, W)``; used for training only if there are too few images.
+        pairs: Pairs of frames from the clips; may be empty.
+        notes: Messages about files that were skipped, one sentence each.
     """
 
     photos: list[Tensor]
@@ -60,12 +60,12 @@ class Lessons:
     def crops(
         self, count: int, side: int, generator: torch.Generator, *, held: bool = False
     ) -> Tensor:
-        """Square crops at several scales, mirrored half the time: ``(count, 3, side, side)`` in ``[0, 1]``."""
+        """Returns random square crops at several scales, half of them flipped: ``(count, 3, side, side)``, 0 to 1."""
         stock = self.held if held else self.photos
         return torch.cat([_crop(_one_of(stock, generator), side, generator) for _ in range(count)])
 
     def pair(self, side: int, generator: torch.Generator) -> FramePair:
-        """A crop of a pair of frames; where there are no clips, a photograph and the same after a small known move."""
+        """Returns a crop of a pair of frames; without clips, a photograph and the same after a small known motion."""
         if not self.pairs:
             return _moved(self.crops(1, side, generator), generator)
         pair = _one_of(self.pairs, generator)
@@ -83,14 +83,14 @@ class Lessons:
 
 
 def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> Lessons:
-    """Reads folders, pictures and clips; what cannot be read is left out and told.
+    """Reads images and films; unreadable images are skipped with a note.
 
     Args:
-        photos: Pictures or folders of them; those that come with scikit-image when neither these nor clips are given.
-        clips: Films, or folders of them; their frames count as photographs too.
+        photos: Images or folders of images; if there are neither photos nor clips, the images of scikit-image are used.
+        clips: Films or folders of films; their frames are also used as photographs.
 
     Raises:
-        InputError: Nothing is left to learn from.
+        InputError: There are no usable images.
     """
     notes: list[str] = []
     pictures: list[Tensor] = []
@@ -98,13 +98,13 @@ def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> L
     if not files and not clips:
         pictures = _from_skimage()
         notes.append(
-            f"learning from {len(pictures)} photographs that come with scikit-image; --photos gives your own"
+            f"training on {len(pictures)} photographs from scikit-image; give your own with --photos"
         )
     for path in files:
         try:
             image = read_image(path).to_tensor()
         except ImpastoError as error:
-            notes.append(f"left out: {error}")
+            notes.append(f"skipped: {error}")
             continue
         pictures.append(_small(image))
     pairs: list[FramePair] = []
@@ -114,7 +114,7 @@ def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> L
         pictures += [(255 * pair.second[0]).round().to(torch.uint8) for pair in found[::2]]
     if not pictures:
         raise InputError(
-            "there is nothing to learn from; give photographs with --photos or films with --clips."
+            "there are no training images; give photographs with --photos or films with --clips."
         )
     held = pictures[HELD_OUT - 1 :: HELD_OUT] or pictures[:1]
     if len(pictures) >= 2 * HELD_OUT:
@@ -129,7 +129,7 @@ def _films(paths: Sequence[Path]) -> list[Path]:
         films = [file for file in inside if file.suffix.lower() in FILMS]
         if path.is_dir() and not films:
             raise InputError(
-                f"there is no film in the folder {path}; allowed are {', '.join(FILMS)}."
+                f"the folder {path} contains no films; supported formats are {', '.join(FILMS)}."
             )
         found += films or [path]
     return found
@@ -140,7 +140,8 @@ def _from_skimage() -> list[Tensor]:
         from skimage import data
     except ImportError as error:
         raise InputError(
-            "there is nothing to learn from; give --photos, or install impasto[examples] for a few photographs."
+            "there are no training images; give photographs with --photos, or install impasto[examples] for a few "
+            "examples."
         ) from error
     pictures = []
     for name in ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "retina"):
@@ -157,7 +158,7 @@ def _small(image: Tensor) -> Tensor:
 
 
 def _pairs_of(path: Path) -> list[FramePair]:
-    """Neighboring frames from all over a clip, with DIS flow and its reliability."""
+    """Returns pairs of neighboring frames spread over a clip, with DIS flow and its reliability."""
     from impasto.media.video import open_clip, painted_size
     from impasto.motion import make_estimator, trusted_flow
 
@@ -178,7 +179,7 @@ def _pairs_of(path: Path) -> list[FramePair]:
 
 
 def _moved(image: Tensor, generator: torch.Generator) -> FramePair:
-    """A picture, and what it becomes by a small shift, turn and change of size, with the flow back."""
+    """Applies a small random shift, rotation and scaling to an image; returns both with the flow back."""
     side = image.shape[-1]
     numbers = 2 * torch.rand(4, generator=generator) - 1
     angle, scale = float(TURN * numbers[0]), math.exp(float(TURN * numbers[1]))

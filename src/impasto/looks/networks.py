@@ -1,4 +1,4 @@
-"""Feed-forward networks that paint in one pass: a small painter, and Johnson's."""
+"""Feed-forward stylization networks: a small painter, and the network of Johnson et al."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 __all__ = ["Johnson", "Painter", "PainterShape", "doubled", "weights_of"]
 
 FOLD = 4
-"""Pixels a side that are folded into channels, so that all work is done at a sixteenth of the area."""
+"""Side of the pixel blocks that are folded into channels, so that the network runs at 1/16 of the area."""
 
 EPSILON = 1e-5
 
@@ -20,7 +20,7 @@ ENLARGING = (
     ((0.75, 0.25, 0.0), (0.25, 0.75, 0.0), (0.0, 0.75, 0.25)),
     ((0.25, 0.75, 0.0), (0.0, 0.75, 0.25), (0.0, 0.25, 0.75)),
 )
-"""What three neighbors of the large grid have of three of the small one, around its even and around its odd places."""
+"""Bilinear weights of three small pixels in three neighboring large pixels, centered at even and at odd positions."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class PainterShape:
     """Size of a `Painter`.
 
     Attributes:
-        width: Channels.
-        dilations: One residual block each.
+        width: Number of channels.
+        dilations: Dilation of each residual block.
     """
 
     width: int = 32
@@ -37,23 +37,23 @@ class PainterShape:
 
     @property
     def codes(self) -> int:
-        """Length of a style's code."""
+        """Length of a style code."""
         return 2 * self.width * (len(self.dilations) + 1)
 
     def to_header(self) -> dict[str, Any]:
-        """Plain values."""
+        """Returns plain values for a file header."""
         return {**asdict(self), "dilations": list(self.dilations)}
 
 
 class Painter(nn.Module):
-    """A small fast network for one style, whose code is learned with it.
+    """A small, fast network for one style, trained jointly with its style code.
 
-    Four by four pixels are folded into channels, a few residual blocks work there, and the result is enlarged in two
-    steps and added to the picture; unfolding it in one left a lattice of four pixels. Each block's normalized channels
-    are scaled and shifted by the code (Dumoulin et al. 2017, eq. 5).
+    Blocks of 4x4 pixels are folded into channels, a few residual blocks process them, and the result is upsampled in
+    two steps and added to the image. Unfolding it in a single step left a grid of four pixels. The style code scales
+    and shifts the normalized channels of each block (conditional instance normalization, Dumoulin et al. 2017, eq. 5).
 
     Args:
-        shape: Its size.
+        shape: Size of the network.
     """
 
     def __init__(self, shape: PainterShape) -> None:
@@ -68,11 +68,11 @@ class Painter(nn.Module):
         self.head = nn.Conv2d(width // 2, 3, 3)
 
     def forward(self, image: Tensor, code: Tensor) -> Tensor:
-        """Paints.
+        """Stylizes images.
 
         Args:
             image: ``(B, 3, H, W)`` in ``[0, 1]``, already in the style's colors; H and W multiples of 4.
-            code: ``(B, shape.codes)``, or ``(1, shape.codes)`` for all.
+            code: ``(B, shape.codes)``, or ``(1, shape.codes)`` for the whole batch.
 
         Returns:
             ``(B, 3, H, W)``, not clamped.
@@ -98,10 +98,10 @@ def _same(convolution: nn.Module, x: Tensor) -> Tensor:
 
 
 def doubled(convolution: nn.Conv2d, h: Tensor) -> Tensor:
-    """Enlarges bilinearly to twice the side, and convolves with 3x3 at a stride of 1, edges repeated.
+    """Upsamples bilinearly to twice the side length and applies a 3x3 convolution with replicated borders.
 
-    Each of the four places of a pixel of twice the side sees 3x3 small ones, with weights that are sums of the
-    convolution's own, so that nothing large is made before the last.
+    Both steps are fused: each of the four output pixels per input pixel depends on 3x3 input pixels, with weights that
+    are linear combinations of the convolution's weights, so that no large intermediate feature map is needed.
     """
     taps = torch.tensor(ENLARGING).to(convolution.weight)  # (2 places, 3 taps, 3 small pixels)
     kernel = torch.einsum("oitv,pts,qvr->opqisr", convolution.weight, taps, taps).flatten(0, 2)
@@ -118,14 +118,14 @@ def _modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 class Johnson(nn.Module):
-    """The network of Johnson, Alahi and Fei-Fei 2016, with the names and layers of the PyTorch examples.
+    """The network of Johnson, Alahi and Fei-Fei 2016, with the layers and parameter names of the PyTorch examples.
 
-    RGB of 0 to 255 in and out. Enlargement is by nearest neighbor and convolution, which leaves no checkerboard
-    (Odena et al. 2016).
+    Input and output are RGB from 0 to 255. Upsampling uses nearest-neighbor interpolation and a convolution, which
+    avoids checkerboard artifacts (Odena et al. 2016).
 
     Args:
-        widths: Channels after the three opening convolutions.
-        blocks: Residual blocks.
+        widths: Channels after each of the three initial convolutions.
+        blocks: Number of residual blocks.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (32, 64, 128), blocks: int = 5) -> None:
@@ -143,7 +143,7 @@ class Johnson(nn.Module):
         self.deconv3 = _Padded(a, 3, 9)
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` of 0 to 255 to the same; H and W multiples of 4."""
+        """Stylizes ``(B, 3, H, W)`` from 0 to 255; H and W must be multiples of 4."""
         x = F.relu(self.in1(self.conv1(image)))
         x = F.relu(self.in2(self.conv2(x)))
         x = F.relu(self.in3(self.conv3(x)))
@@ -185,5 +185,5 @@ class _Residual(nn.Module):
 
 
 def weights_of(network: nn.Module) -> int:
-    """How many weights a network has."""
+    """Returns the number of parameters of a network."""
     return sum(parameter.numel() for parameter in network.parameters())

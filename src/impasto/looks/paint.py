@@ -1,4 +1,4 @@
-"""A look as a stylizer of frames."""
+"""Stylization of images and frames with a look."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from impasto.weights import finite
 __all__ = ["LookPainter"]
 
 SETTLE = 0.1
-"""Share of a frame's own colors in the running mean that recolors it, so that no frame flickers in tone."""
+"""Weight of the current frame in the moving average of color statistics, which prevents color flicker."""
 
 Moments = tuple[Tensor, Tensor]
 
 
 class LookPainter:
-    """Paints pictures and frames in one pass; see `impasto.types.Stylizer`.
+    """Stylizes images and frames in one pass; see `impasto.types.Stylizer`.
 
     Args:
-        look: From `load_look`.
-        strength: How much of the pastiche, 0 to 1.
-        device: auto, cpu, cuda ...
+        look: A look from `load_look`.
+        strength: Opacity of the pastiche over the content, from 0 to 1.
+        device: ``auto``, ``cpu``, ``cuda``, ...
     """
 
     def __init__(self, look: Look, strength: float = 1.0, *, device: str = "cpu") -> None:
@@ -40,17 +40,17 @@ class LookPainter:
 
     @torch.no_grad()
     def picture(self, image: Tensor, own: Moments | None = None) -> Tensor:
-        """Paints a picture.
+        """Stylizes an image.
 
         Args:
             image: ``(1, 3, H, W)`` in ``[0, 1]``.
-            own: The picture's `color_moments`, where a running mean of them is wanted instead.
+            own: Color moments to use instead of the image's, such as a moving average over frames.
 
         Returns:
-            Of the same shape.
+            Pastiche with the shape of ``image``.
 
         Raises:
-            DivergedError: The network painted a value that is not finite.
+            DivergedError: The network's output is not finite.
         """
         height, width = image.shape[-2:]
         if self.look.colors is None:
@@ -65,13 +65,13 @@ class LookPainter:
         return image + self._strength * (pastiche - image)
 
     def _padded(self, image: Tensor) -> Tensor:
-        """To what the network needs; a graph does that itself."""
+        """Pads an image to the multiple that the network needs; exported models pad by themselves."""
         return image if isinstance(self.look.painter, Graph) else pad_to(image, FOLD)
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
-        """Paints one frame; held to the pastiche before, along the motion, where the film knows that.
+        """Stylizes one frame, blended with the previous pastiche along the optical flow if that is available.
 
-        The colors it is given follow a running mean within a shot.
+        Color statistics follow a moving average within a shot.
         """
         if self.look.colors is None:
             return Painted(image=held_to_motion(self.picture(frame), context))

@@ -1,4 +1,4 @@
-"""The photograph in the style's colors, before a painter sees it."""
+"""Color transfer from the style to the photograph, before a painter processes it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["recolor_batch"]
 
 
 def recolor_batch(content: Tensor, styles: Sequence[Tensor]) -> Tensor:
-    """Gives each picture of a batch the mean and covariance of color of its style.
+    """Gives each image of a batch the color mean and covariance of its style.
 
     Args:
         content: ``(B, 3, H, W)`` in ``[0, 1]``.
-        styles: B of ``(1, 3, h, w)``.
+        styles: B styles, ``(1, 3, h, w)`` each.
     """
     return torch.cat(
         [transfer_linear(one, style) for one, style in zip(content.split(1), styles, strict=True)]

@@ -1,4 +1,4 @@
-"""How far the pastiches of a batch are from their content and their style."""
+"""Content and style losses of a batch, for training looks."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["LAYERS", "StyleTarget", "look_terms", "measure_style"]
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
 SEEN_PX = 256
-"""Long edge at which a style is seen, whatever its own size."""
+"""Long edge to which a style is resized before it is measured, in pixels."""
 
 MOMENTS_SHARE = 0.3
-"""What means and deviations count beside Gram matrices: they show the way where Grams are still far off."""
+"""Weight of means and standard deviations relative to Gram matrices; they guide training while Grams are far off."""
 
 
 def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of every channel, ``(B, C)`` each."""
+    """Returns the mean and standard deviation of each channel, ``(B, C)`` each."""
     variance, mean = torch.var_mean(maps.flatten(2), dim=2, correction=0)
     return mean, (variance + 1e-8).sqrt()
 
 
 @dataclass(frozen=True)
 class StyleTarget:
-    """What a pastiche is held against, by layer: Gram matrices ``(B, C, C)``, means and deviations ``(B, C)``."""
+    """Style targets by layer: Gram matrices ``(B, C, C)``, means and standard deviations ``(B, C)``."""
 
     grams: Mapping[str, Tensor]
     means: Mapping[str, Tensor]
@@ -39,7 +39,7 @@ class StyleTarget:
 
     @classmethod
     def stack(cls, targets: list[StyleTarget]) -> StyleTarget:
-        """One for a batch, from one for each picture."""
+        """Combines targets of single images into one of a batch."""
         return cls(
             *(
                 {
@@ -53,7 +53,7 @@ class StyleTarget:
 
 @torch.no_grad()
 def measure_style(style: Tensor, backbone: Backbone, size_px: int = SEEN_PX) -> StyleTarget:
-    """Measures a style, ``(1, 3, h, w)`` in ``[0, 1]``, at the size at which strokes are wanted."""
+    """Measures a style ``(1, 3, h, w)`` in ``[0, 1]``; ``size_px`` is the long edge and sets the stroke size."""
     seen = resize_to_fit(style, size_px)
     maps = backbone(seen, LAYERS)
     moments = {layer: _moments(maps[layer].float()) for layer in LAYERS}
@@ -67,19 +67,20 @@ def measure_style(style: Tensor, backbone: Backbone, size_px: int = SEEN_PX) -> 
 def look_terms(
     pastiche: Tensor, content: Tensor, target: StyleTarget, backbone: Backbone
 ) -> dict[str, Tensor]:
-    """Content and style losses of a batch, each picture against its own style, free of size and scale.
+    """Content and style losses of a batch, independent of the image size and the backbone's scale.
 
-    ``content`` is the change of relu4_2 over its energy; ``style`` the mean over five layers of the relative error of
-    Gram matrices, and 0.3 of that of means and deviations (Huang and Belongie 2017, eq. 13).
+    ``content`` is the mean squared change of relu4_2 divided by its energy. ``style`` is the mean over five layers of
+    the relative error of the Gram matrices plus 0.3 times the relative error of means and standard deviations (Huang
+    and Belongie 2017, eq. 13).
 
     Args:
         pastiche: ``(B, 3, H, W)``.
-        content: The same shape; not recolored.
-        target: Of B styles.
-        backbone: The network that sees.
+        content: Same shape as ``pastiche``; not recolored.
+        target: Targets of B styles, one for each image.
+        backbone: Feature extractor.
 
     Returns:
-        Scalars by name; ``gram`` is for those who compare.
+        Scalars by name; ``gram``, the Gram part of ``style``, is only for comparison.
     """
     with torch.no_grad():
         wanted = backbone(content, (CONTENT_LAYER,))[CONTENT_LAYER].float()

@@ -1,4 +1,4 @@
-"""Training of a look: a generator of steps, like the optimizer's loop."""
+"""Training of looks: an iterable of steps, like the optimization loop."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from impasto.weights import CHECKPOINT, Fields, adam_moments, load_adam_moments,
 __all__ = ["TrainStep", "Training"]
 
 VALIDATED = 8
-"""Photographs of a validation."""
+"""Number of photographs per validation."""
 
 LEAST_GAIN = 1e-3
-"""Share by which the loss must fall from one validation to another to count as a gain."""
+"""Relative decrease of the validation loss that counts as an improvement."""
 
 MOST_STEPS = 10_000_000
-"""As many as the options allow."""
+"""Largest number of steps that the options allow."""
 
 MOVE_PX = 7
-"""Farthest that a photograph is moved; the networks' strides are 4 and 8."""
+"""Largest shift of a photograph in pixels; the strides of the networks are 4 and 8."""
 
 LEAK = 0.05
-"""Share of what lies beyond 0 and 1 that the losses still see, so that it finds its way back."""
+"""Slope of the clamp outside of 0 to 1 in the losses, so that out-of-range values still receive a gradient."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainStep:
-    """One step of the solver.
+    """One training step.
 
     Attributes:
-        step: Its number, from 1.
-        steps: How many there will be.
+        step: Step number, from 1.
+        steps: Total number of steps.
         terms: Weighted losses by name.
-        loss: Their sum.
-        validation: Unweighted losses on held-out photographs, where this step validates.
-        seconds: Since the beginning.
+        loss: Sum of the weighted losses.
+        validation: Unweighted losses on held-out photographs; None if this step does not validate.
+        seconds: Time since the start.
     """
 
     step: int
@@ -67,22 +67,25 @@ class TrainStep:
 
 
 class Training:
-    """Teaches a network one style, or the blend of several; iterate to train.
+    """Trains a network for one style or for a blend of several styles; iterate over it to train.
 
     Args:
         styles: ``(1, 3, h, w)`` in ``[0, 1]`` each.
-        lessons: What is learned from.
-        options: Everything else.
+        lessons: Training data.
+        options: All other options.
 
     Attributes:
-        history: Validations so far, with their steps.
+        history: Validation losses so far, with their steps.
+
+    Raises:
+        UsageError: There are no styles, or ``frame_weight`` is above 0 and there are no clips.
     """
 
     def __init__(self, styles: Sequence[Tensor], lessons: Lessons, options: TrainOptions) -> None:
         if not styles:
-            raise UsageError("no style was given; give at least one.")
+            raise UsageError("no style image was given; at least one is required.")
         if options.frame_weight > 0 and not lessons.pairs:
-            raise UsageError("--frame-weight needs neighboring frames; give films with --clips.")
+            raise UsageError("--frame-weight requires film frames; give films with --clips.")
         self.options, self._lessons = options, lessons
         rank, _processes = process_and_count()
         self.device = resolve_device(options.device)
@@ -111,7 +114,7 @@ class Training:
         self._began = time.monotonic()
 
     def _network(self) -> tuple[nn.Module, nn.Parameter | None, Tensor | None]:
-        """The network, the code that is trained with it, and the colors that it paints from."""
+        """Creates the network, the style code that is trained with it, and the style's color statistics."""
         if self.options.network == "johnson":
             return Johnson(), None, None
         if self.options.network == "instant":
@@ -126,7 +129,7 @@ class Training:
         )
 
     def _measured_manner(self) -> Manner | None:
-        """The styles as the instant network knows them, where that is trained on."""
+        """Returns the style statistics if the instant network is fine-tuned, else None."""
         if not isinstance(self.network, Instant):
             return None
         manners = []
@@ -136,7 +139,7 @@ class Training:
         return blend_manners(manners, [1.0] * len(manners))
 
     def paint(self, image: Tensor) -> Tensor:
-        """The network's pastiche of ``(B, 3, H, W)`` in ``[0, 1]``, not clamped."""
+        """Returns the network's pastiche of ``(B, 3, H, W)`` in ``[0, 1]``, not clamped."""
         if self._manner is not None:
             return self.network(image, [self._manner])
         if self.code is None:
@@ -144,17 +147,17 @@ class Training:
         return self.network(image, self.code)
 
     def _seen(self, image: Tensor) -> Tensor:
-        """What the network is shown: the picture in the style's colors, where it paints from those."""
+        """Returns the network's input: images in the style's colors if the network expects those."""
         if self.code is None:
             return image.to(self.device)
         number = int(torch.randint(0, len(self._styles), (), generator=self._generator))
         return recolor_batch(image, [self._styles[number]] * len(image)).to(self.device)
 
     def __iter__(self) -> Iterator[TrainStep]:
-        """Yields one `TrainStep` a step, until the last or until nothing is gained any more.
+        """Yields one `TrainStep` per step, until the last step or until the validation loss stops improving.
 
         Raises:
-            DivergedError: The loss is not finite; the weights are those of the last validation's checkpoint.
+            DivergedError: The loss is not finite.
         """
         options = self.options
         while self.step < options.steps and not self._tired():
@@ -167,7 +170,7 @@ class Training:
             loss = torch.stack(list(terms.values())).sum()
             if not torch.isfinite(loss):
                 raise DivergedError(
-                    f"the loss is not finite at step {self.step + 1}; start anew with a lower --learning-rate."
+                    f"the loss is not finite at step {self.step + 1}; start over with a lower --learning-rate."
                 )
             self._solver.zero_grad()
             loss.backward()
@@ -186,7 +189,7 @@ class Training:
             )  # fmt: skip
 
     def _terms(self) -> dict[str, Tensor]:
-        """The weighted terms of one batch; those of weight 0 are left out."""
+        """Computes the weighted terms of one batch, without those of weight 0."""
         options = self.options
         content = self._lessons.crops(options.batch, options.crop, self._generator)
         seen = self._seen(content)
@@ -217,10 +220,10 @@ class Training:
         return terms
 
     def _unmoved(self, seen: Tensor, raw: Tensor) -> Tensor:
-        """What a move by whole pixels changes, along it.
+        """Penalizes changes of the pastiche under a shift of the image by whole pixels.
 
-        Networks that shrink their pictures are alike at moves by their own stride, and paint anew what moved by less.
-        Nothing is resampled, so that nothing else is punished.
+        Networks with downsampling are equivariant only to shifts by multiples of their stride. Nothing is resampled, so
+        that nothing else is penalized.
         """
         draw = torch.randint(-MOVE_PX, MOVE_PX + 1, (2,), generator=self._generator)
         down, right = (int(number) for number in draw)
@@ -242,12 +245,12 @@ class Training:
         return terms
 
     def _target(self, count: int) -> StyleTarget:
-        """The styles in turn, one for each picture of a batch."""
+        """Assigns the styles in turn to the images of a batch."""
         return StyleTarget.stack([self._targets[n % len(self._targets)] for n in range(count)])
 
     @torch.no_grad()
     def pastiches(self) -> tuple[Tensor, Tensor]:
-        """Held-out photographs and what becomes of them, ``(8, 3, crop, crop)`` each."""
+        """Returns held-out photographs and their pastiches, ``(8, 3, crop, crop)`` each."""
         seen = (
             self._held
             if self.code is None
@@ -256,12 +259,12 @@ class Training:
         return self._held, self.paint(seen.to(self.device)).clamp(0, 1)
 
     def samples(self) -> list[Tensor]:
-        """Rows of ``(3, crop, 8 crop)``: held-out photographs, and what becomes of them."""
+        """Returns two rows of images, ``(3, crop, 8 crop)``: held-out photographs, and their pastiches."""
         return [torch.cat(list(part), dim=2) for part in self.pastiches()]
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Unweighted losses on held-out photographs: ``content``, ``style`` and ``gram``."""
+        """Computes unweighted losses on held-out photographs: ``content``, ``style`` and ``gram``."""
         held, pastiche = self.pastiches()
         found = look_terms(pastiche, held.to(self.device), self._target(len(held)), self._backbone)
         return {name: value.item() for name, value in found.items()}
@@ -280,7 +283,7 @@ class Training:
         return 0 < self.options.patience <= self._stale
 
     def look(self, **about: Any) -> Look:
-        """The look as it stands."""
+        """Returns the look in its current state."""
         told = {
             "training": to_mapping(self.options), "steps": self.step,
             "validation": self.history[-1] if self.history else {}, **about,
@@ -289,7 +292,7 @@ class Training:
         return Look(self.network, code, self.colors, told, self._manner)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a run which goes on has to know."""
+        """Returns everything needed to resume the training."""
         return {
             "network": self.network.state_dict(),
             "code": None if self.code is None else self.code.detach(),
@@ -303,15 +306,15 @@ class Training:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where another run was; only ``steps`` may differ, and then the learning rate does.
+        """Restores a state from `state_dict`; only ``steps`` may differ, which also changes the learning rate schedule.
 
         Raises:
-            CheckpointError: The run had other options, or a field is missing or does not fit this run.
+            CheckpointError: The options differ, or a field is missing or does not match this run.
         """
         saved = Fields(state, "the file", CHECKPOINT, device=self.device)
         if saved.text("options") != str(to_mapping(self.options) | {"steps": 0}):
             raise CheckpointError(
-                "the checkpoint is of a training with other options; give those again, or leave --resume away."
+                "the checkpoint was saved with other options; use those again, or start over without --resume."
             )
         step = saved.integer("step", 0, MOST_STEPS)
         history = saved.records("history")

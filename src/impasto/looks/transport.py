@@ -1,8 +1,8 @@
-"""Features of one picture given the mean and covariance of another's, by matrix products alone.
+"""Matching of the mean and covariance of features to a style, using only matrix products.
 
-The map is the optimal transport between the two Gaussians, which moves features least (Lu et al. 2019, "A Closed-form
-Solution to Universal Style Transfer", eq. 9). Its root is found by Newton and Schulz's iteration, so that it can be
-trained through and exported.
+The map is the optimal transport between two Gaussians, which changes features least (Lu et al. 2019, "A Closed-form
+Solution to Universal Style Transfer", eq. 9). Its matrix root is computed by the Newton-Schulz iteration, so that it is
+differentiable and can be exported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from impasto.losses.wasserstein import sqrtm
 __all__ = ["Gaussian", "blended", "gaussian_of", "inverse_root", "moments", "transport"]
 
 RIDGE = 1e-3
-"""Share of the mean variance added to every direction of the content's features, so that none is blown up."""
+"""Share of the mean variance that is added to the diagonal of the content's covariance, to limit amplification."""
 
 STYLE_RIDGE = 1e-4
 INNER_RIDGE = 1e-4
@@ -26,23 +26,23 @@ ITERATIONS = 12
 
 
 class Gaussian(NamedTuple):
-    """A style at one level: mean ``(B, C, 1)`` of its features, and the root of their covariance ``(B, C, C)``."""
+    """A style at one level: mean ``(B, C, 1)`` of its features, and square root ``(B, C, C)`` of their covariance."""
 
     mean: Tensor
     root: Tensor
 
 
 def moments(maps: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean ``(B, C, 1)`` and covariance ``(B, C, C)`` of ``(B, C, H, W)``.
+    """Computes the mean ``(B, C, 1)`` and covariance ``(B, C, C)`` of features.
 
     Args:
-        maps: Features.
-        weight: ``(1, 1, H, W)``, what each position counts; all alike when None.
+        maps: Features, ``(B, C, H, W)``.
+        weight: ``(1, 1, H, W)``, relative weight of each position; None for equal weights.
     """
     rows = _rows(maps)  # (B, N, C)
     if weight is None:
         mean = rows.mean(1, keepdim=True)
-        # the square of the mean taken off the mean of squares is not always positive
+        # subtracting the squared mean from the mean square could give negative values
         centered = rows - mean
         return mean.transpose(1, 2), centered.transpose(1, 2) @ centered / rows.shape[1]
     shares = weight.flatten(2).transpose(1, 2) / weight.sum().clamp_min(1e-6)
@@ -52,7 +52,7 @@ def moments(maps: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]
 
 
 def _rows(maps: Tensor) -> Tensor:
-    """``(B, C, H, W)`` to ``(B, H W, C)``, which is a view where channels come last in memory."""
+    """Reshapes ``(B, C, H, W)`` to ``(B, H W, C)``, which is a view for channels-last tensors."""
     return maps.permute(0, 2, 3, 1).flatten(1, 2)
 
 
@@ -65,7 +65,7 @@ def gaussian_of(maps: Tensor, weight: Tensor | None = None) -> Gaussian:
 
 
 def blended(gaussians: Sequence[Gaussian], weights: Sequence[float]) -> Gaussian:
-    """Weighted means of the means and of the roots."""
+    """Returns the weighted average of the means and of the square roots."""
     total = sum(weights)
     shares = [weight / total for weight in weights]
     return Gaussian(
@@ -75,18 +75,18 @@ def blended(gaussians: Sequence[Gaussian], weights: Sequence[float]) -> Gaussian
 
 
 def transport(maps: Tensor, style: Gaussian, weight: Tensor | None = None) -> Tensor:
-    """Gives features the mean and covariance of a style's.
+    """Gives features the mean and covariance of a style.
 
-    With ``A`` the root of the style's covariance and ``S`` the covariance of the maps, the matrix is
+    With ``A`` the square root of the style's covariance and ``S`` the covariance of the features, the matrix is
     ``A (A S A)^(-1/2) A``.
 
     Args:
         maps: ``(B, C, H, W)``.
-        style: Of as many channels.
-        weight: ``(1, 1, H, W)``, where the content's own mean and covariance are measured; everywhere when None.
+        style: Style statistics with the same number of channels.
+        weight: ``(1, 1, H, W)``, mask for the content's mean and covariance; None for all positions.
 
     Returns:
-        Of the same shape.
+        Transformed features with the shape of ``maps``.
     """
     mean, covariance = moments(maps, weight)
     inner = style.root @ (covariance + _ridge(covariance, RIDGE)) @ style.root
@@ -104,11 +104,11 @@ def _ridge(matrix: Tensor, share: float) -> Tensor:
 
 
 def inverse_root(matrix: Tensor, iterations: int = ITERATIONS) -> Tensor:
-    """``M^(-1/2)`` of symmetric positive definite ``(B, C, C)`` (Higham 2008, eq. 6.35).
+    """Computes ``M^(-1/2)`` of a symmetric positive definite matrix ``(B, C, C)`` (Higham 2008, eq. 6.35).
 
     Args:
-        matrix: With eigenvalues that are ``1.5 ** (2 * iterations)`` apart at most.
-        iterations: Of Newton and Schulz.
+        matrix: Matrix with a condition number of at most about ``1.5 ** (2 * iterations)``.
+        iterations: Number of Newton-Schulz iterations.
     """
     size = matrix.square().sum((1, 2), keepdim=True).sqrt()
     eye = torch.eye(matrix.shape[-1]).to(matrix)

@@ -1,4 +1,4 @@
-"""Losses: pure functions of features or pixels, one family a file, and thin modules that hold a target."""
+"""Losses: pure functions of features or pixels, one family per file, and thin modules that store a target."""
 
 from impasto.losses._shared import Distance, distance
 from impasto.losses._statistics import averages

@@ -1,4 +1,4 @@
-"""What several losses share: shapes, and the distance between two tensors by name."""
+"""Helpers shared by several losses: shapes, and distances between tensors, selected by name."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import torch
 from torch import Tensor
 
 Distance = Literal["mse", "l1", "huber", "half-sum"]
-"""How a difference becomes a number; ``half-sum`` is the half sum of squares of Gatys' eq. 1."""
+"""How a difference is reduced to a scalar; ``half-sum`` is half the sum of squares, as in Gatys 2016, eq. 1."""
 
 EPSILON = 1e-8
-"""Below this a target's energy counts as none, so that a black picture does not divide by zero."""
+"""Lower bound on a target's energy, which prevents a division by zero for a black image."""
 
 
 def flatten(features: Tensor) -> Tensor:
-    """Lays positions in a row: ``(B, C, H, W) -> (B, C, H*W)``; ``(B, C, N)`` passes."""
+    """Flattens the spatial dimensions: ``(B, C, H, W) -> (B, C, H*W)``; ``(B, C, N)`` is unchanged."""
     return features.flatten(2)
 
 
 def relative(error: Tensor, target: Tensor) -> Tensor:
-    """Divides an error by the target's mean square, so that no weight depends on its scale."""
+    """Divides an error by the target's mean square, so that weights do not depend on the target's scale."""
     return error / target.square().mean().clamp_min(EPSILON)
 
 
 def distance(difference: Tensor, kind: Distance = "mse", *, delta: float = 1.0) -> Tensor:
-    """Turns a difference into a scalar.
+    """Reduces a difference to a scalar.
 
     Args:
         difference: Any shape.
-        kind: ``mse`` mean of squares; ``l1`` mean of absolute values; ``huber`` mean of
-            ``d**2 / 2`` below ``delta`` and ``delta * (|d| - delta / 2)`` above; ``half-sum`` half
-            the sum of squares (Gatys 2016, eq. 1), which grows with the size of the picture.
-        delta: Where ``huber`` turns from square to straight, in the unit of the difference.
+        kind: ``mse``, the mean of squares; ``l1``, the mean of absolute values; ``huber``, the mean of
+            ``d**2 / 2`` below ``delta`` and ``delta * (|d| - delta / 2)`` above; ``half-sum``, half the
+            sum of squares (Gatys 2016, eq. 1), which grows with the size of the image.
+        delta: Point where ``huber`` changes from quadratic to linear, in the unit of the difference.
 
     Returns:
         Scalar, at least 0.

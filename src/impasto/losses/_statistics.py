@@ -1,4 +1,4 @@
-"""Sums over positions, from which Gram matrices, means and covariances are made."""
+"""Averages over positions, from which Gram matrices, means and covariances are computed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["averages"]
 class _Averages(torch.autograd.Function):
     """Mean and mean outer product of rows, with a backward pass that reads the features once.
 
-    Autograd would go over the features four times, and hand back a gradient in another memory layout than theirs,
-    which makes the ReLU below it fifteen times as slow.
+    Autograd would read the features four times and return a gradient in a different memory layout, which makes the
+    backward pass of the preceding ReLU fifteen times slower.
     """
 
     @staticmethod
@@ -39,12 +39,12 @@ def averages(features: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Te
     """Averages features and their outer products over positions.
 
     Args:
-        features: ``(B, C, H, W)`` or ``(B, C, N)``. Channels-last maps are read without a copy.
+        features: ``(B, C, H, W)`` or ``(B, C, N)``. Channels-last feature maps are not copied.
         weight: ``(B, 1, H, W)`` or ``(B, 1, N)``, relative weight of each position, with a mean of 1; None for
             equal weights.
 
     Returns:
-        The mean ``(B, C)``, and the mean of ``f f^T`` ``(B, C, C)``.
+        The mean ``(B, C)`` and the mean of ``f f^T`` ``(B, C, C)``.
     """
     rows = features.movedim(1, -1).flatten(1, -2)  # (B, N, C)
     if weight is None:

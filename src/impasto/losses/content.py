@@ -1,4 +1,4 @@
-"""Content: how far the feature maps are from the photograph's, place by place.
+"""Content loss: the distance between the feature maps of the pastiche and of the content image.
 
 Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks", eq. 1.
 """
@@ -15,17 +15,17 @@ __all__ = ["ContentLoss", "content_loss"]
 def content_loss(
     features: Tensor, target: Tensor, kind: Distance = "mse", *, normalize: bool = True
 ) -> Tensor:
-    """Distance between two feature maps, place by place.
+    """Distance between two feature maps, position by position (Gatys 2016, eq. 1).
 
-    Deviates: with ``normalize`` the target's root mean square is the unit of both maps (for
-    ``half-sum`` too), so that the number does not depend on the backbone's scale: 0 for equal maps,
-    1 for ``mse`` against a map of zeros. Without it and with ``half-sum`` this is eq. 1 as written.
+    Deviates: with ``normalize``, both maps are divided by the target's root mean square (also for
+    ``half-sum``), so that the loss does not depend on the backbone's scale: it is 0 for equal maps, and for
+    ``mse`` it is 1 when the features are zero. ``half-sum`` without ``normalize`` is eq. 1 as published.
 
     Args:
         features: ``(B, C, H, W)``.
-        target: The same shape.
+        target: Same shape as ``features``.
         kind: See `impasto.losses.distance`.
-        normalize: Divide by the target's root mean square first.
+        normalize: Whether to divide by the target's root mean square first.
 
     Returns:
         Scalar, at least 0.
@@ -35,8 +35,8 @@ def content_loss(
     """
     if features.shape != target.shape:
         raise ValueError(
-            f"content loss compares maps of one shape, not {tuple(features.shape)} with "
-            f"{tuple(target.shape)}; resize the content to the picture first"
+            f"content_loss requires feature maps of equal shape; got {tuple(features.shape)} and "
+            f"{tuple(target.shape)}; resize the content image to the size of the pastiche first."
         )
     difference = features - target
     if normalize:
@@ -45,7 +45,7 @@ def content_loss(
 
 
 class ContentLoss(nn.Module):
-    """`content_loss` with its target held."""
+    """`content_loss` with a stored target."""
 
     target: Tensor
 

@@ -1,4 +1,4 @@
-"""Grain: how strong a picture's finest detail is beside its contrast."""
+"""Grain: the strength of an image's finest detail relative to its contrast."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from torch import Tensor
 __all__ = ["grain"]
 
 FLOOR = 1e-6
-"""Added to the mean square of the detail, a thousandth of the range, so that a plain style has a grain to match."""
+"""Added to the mean square of the detail (0.001 as a root mean square), so that a flat style has nonzero grain."""
 
 CONTRAST_FLOOR = 1e-3
-"""Added to the variance, 3 percent of the range."""
+"""Added to the variance (3 percent of the range as a standard deviation)."""
 
 
 def grain(image: Tensor) -> Tensor:
-    """Measures the finest detail: what a high-pass filter passes, applied once and twice, as a share of the contrast.
+    """Measures the output of a high-pass filter, applied once and applied twice, relative to the image's contrast.
 
-    The filter is what a 3x3 binomial blur takes away; it passes half of the amplitude at a period of four pixels along
-    one axis. Once it measures the top octave of the spectrum, twice mostly what lies near its end. Optimizers leave
-    noise there that statistics of features hardly see.
+    The filter is the residual of a 3x3 binomial blur; it passes half of the amplitude at a period of four pixels along
+    one axis. Applied once, it measures the top octave of the spectrum; applied twice, mostly the frequencies near its
+    upper end. Optimizers leave noise there that feature statistics barely register.
 
     Args:
         image: ``(B, 3, H, W)`` in ``[0, 1]``, at least 5x5.
 
     Returns:
-        ``(B, 6)``, root mean squares over standard deviations, three channels for either, above 0.
+        ``(B, 6)``, positive: the ratio of root mean square to standard deviation, three channels per filter.
     """
     side = image.new_tensor([0.25, 0.5, 0.25])
     kernel = -(side[:, None] * side)

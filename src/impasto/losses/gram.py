@@ -1,4 +1,4 @@
-"""Style as the correlation of channels: the Gram matrix.
+"""Gram loss: style as the correlations between channels.
 
 Gatys, Ecker and Bethge 2015/2016, eqs. 3-5; Johnson, Alahi and Fei-Fei 2016, section 3.2.
 """
@@ -23,14 +23,14 @@ def gram_matrix(
     normalization: GramNormalization = "positions",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Correlates channels over all positions (Gatys 2016, eq. 3), or over a region (Gatys 2017, eq. 4).
+    """Gram matrix of the channels over all positions (Gatys 2016, eq. 3) or over a region (Gatys 2017, eq. 4).
 
     Args:
         features: ``(B, C, H, W)`` or ``(B, C, N)``.
-        weight: ``(B, 1, H, W)``, what each position counts, with a mean of 1; all alike when None.
-        normalization: What the sum over positions is divided by. ``positions`` makes the matrix free of
-            the picture's size; ``johnson`` of the number of channels too; ``none`` is as published,
-            where the loss carries the ``1 / (4 N^2 M^2)`` instead.
+        normalization: Divisor of the sum over positions. ``positions`` makes the matrix independent of the
+            image size; ``johnson`` makes it independent of the number of channels too; ``none`` is as
+            published, where the loss has the factor ``1 / (4 N^2 M^2)`` instead.
+        weight: ``(B, 1, H, W)``, relative weight of each position, with a mean of 1; None for equal weights.
 
     Returns:
         ``(B, C, C)``, symmetric, positive semi-definite.
@@ -44,14 +44,15 @@ def gram_matrix(
 def gram_loss(gram: Tensor, target: Tensor, *, as_published: bool = False) -> Tensor:
     """Distance between two Gram matrices.
 
-    Deviates: the error is divided by the target's mean square, so that 0 is equal, 1 is a Gram of
-    zeros, and neither picture size, channels nor the backbone's scale matter. ``as_published`` gives
-    Gatys' eq. 4 for matrices of normalization ``positions``: ``sum((G - A)^2) / (4 N^2)`` with ``N`` channels.
+    Deviates: the error is divided by the target's mean square, so that the loss is 0 for equal matrices and 1
+    for a Gram matrix of zeros, and does not depend on the image size, the number of channels or the backbone's
+    scale. ``as_published`` gives Gatys 2016, eq. 4, for matrices with normalization ``positions``:
+    ``sum((G - A)^2) / (4 N^2)`` with ``N`` channels.
 
     Args:
-        gram: ``(B, C, C)`` of the pastiche.
-        target: ``(B, C, C)`` of the style, of the same normalization.
-        as_published: Gatys' scale instead of the relative one.
+        gram: ``(B, C, C)``, Gram matrix of the pastiche.
+        target: ``(B, C, C)``, Gram matrix of the style, with the same normalization.
+        as_published: Whether to use the published scale instead of the relative one.
 
     Returns:
         Scalar, at least 0.
@@ -63,7 +64,7 @@ def gram_loss(gram: Tensor, target: Tensor, *, as_published: bool = False) -> Te
 
 
 class GramLoss(nn.Module):
-    """`gram_loss` of feature maps against a style's Gram matrix."""
+    """`gram_loss` between feature maps and a stored Gram matrix of a style."""
 
     target: Tensor
 
@@ -80,6 +81,6 @@ class GramLoss(nn.Module):
         self.as_published = as_published
 
     def forward(self, features: Tensor) -> Tensor:
-        """Compares the Gram of ``(B, C, H, W)`` features with the target."""
+        """Compares the Gram matrix of ``(B, C, H, W)`` features with the target."""
         gram = gram_matrix(features, self.normalization)
         return gram_loss(gram, self.target, as_published=self.as_published)

@@ -1,4 +1,4 @@
-"""Laplacian loss: edges and fine detail of the photograph, kept.
+"""Laplacian loss: preserves the edges and fine detail of the content image.
 
 Li, Xu, Nie and Chua 2017, "Laplacian-Steered Neural Style Transfer", eqs. 5-6.
 """
@@ -13,14 +13,14 @@ __all__ = ["LaplacianLoss", "laplacian", "laplacian_loss"]
 
 
 def laplacian(image: Tensor, pool_px: int = 4) -> Tensor:
-    """Average-pools and filters with the 4-neighbor Laplacian.
+    """Average-pools an image and applies the 4-neighbor Laplacian filter.
 
     Args:
         image: ``(B, 3, H, W)``.
         pool_px: Side of the pooling window in pixels; 1 for none.
 
     Returns:
-        ``(B, 1, h, w)``: the sum over the three channels, as in the paper, edges replicated.
+        ``(B, 1, h, w)``, summed over the three channels as in the paper, with replicated borders.
     """
     if pool_px > 1:
         image = F.avg_pool2d(image, pool_px)
@@ -30,23 +30,23 @@ def laplacian(image: Tensor, pool_px: int = 4) -> Tensor:
 
 
 def laplacian_loss(image: Tensor, target: Tensor, pool_px: int = 4) -> Tensor:
-    """Mean square difference of two pictures' Laplacians.
+    """Mean squared difference between the Laplacians of two images (Li 2017, eqs. 5-6).
 
-    Deviates: the mean, not the sum, so that the weight does not depend on the size.
+    Deviates: uses the mean instead of the sum, so that the weight does not depend on the image size.
 
     Args:
-        image: ``(B, 3, H, W)`` the pastiche.
-        target: ``(B, 3, H, W)`` the content.
+        image: ``(B, 3, H, W)``, the pastiche.
+        target: ``(B, 3, H, W)``, the content image.
         pool_px: See `laplacian`.
 
     Returns:
-        Scalar, at least 0; two pictures that differ by a constant have 0.
+        Scalar, at least 0; it is 0 for two images that differ by a constant.
     """
     return (laplacian(image, pool_px) - laplacian(target, pool_px)).square().mean()
 
 
 class LaplacianLoss(nn.Module):
-    """`laplacian_loss` against a content picture."""
+    """`laplacian_loss` with a stored content image."""
 
     target: Tensor
 
@@ -56,5 +56,5 @@ class LaplacianLoss(nn.Module):
         self.pool_px = pool_px
 
     def forward(self, image: Tensor) -> Tensor:
-        """Compares ``(B, 3, H, W)`` with the content."""
+        """Compares ``(B, 3, H, W)`` with the content image."""
         return (laplacian(image, self.pool_px) - self.target).square().mean()

@@ -1,4 +1,4 @@
-"""Style as a stock of patches: every place takes after its nearest neighbor in the style.
+"""Nearest-neighbor loss: style as a set of feature vectors, of which each position matches its nearest neighbor.
 
 Kolkin, Salavon and Shakhnarovich 2019 (STROTSS), eqs. 2-4; Kolkin et al. 2022, "Neural Neighbor Style
 Transfer" (NNST), section 3; the one-sided form is Li and Wand 2016.
@@ -16,14 +16,14 @@ __all__ = ["NeighborLoss", "nearest_neighbors", "neighbor_loss", "unit_rows"]
 
 
 def unit_rows(features: Tensor, mean: Tensor) -> Tensor:
-    """Centers features on a mean and makes each position's vector a unit one.
+    """Subtracts a mean from the features and normalizes the vector at each position to unit length.
 
     Args:
         features: ``(1, C, H, W)`` or ``(1, C, N)``.
         mean: ``(C,)``.
 
     Returns:
-        ``(N, C)``.
+        ``(N, C)``, one unit vector per position.
     """
     rows = flatten(features)[0].T - mean  # (N, C)
     return F.normalize(rows, dim=1, eps=1e-6)
@@ -31,29 +31,29 @@ def unit_rows(features: Tensor, mean: Tensor) -> Tensor:
 
 @torch.no_grad()
 def nearest_neighbors(query: Tensor, stock: Tensor, chunk: int = 4096) -> Tensor:
-    """Finds for each query row the stock row of the largest cosine.
+    """Finds the stock row with the largest cosine similarity to each query row.
 
     Args:
         query: Unit rows ``(N, C)``.
         stock: Unit rows ``(M, C)``.
-        chunk: Query rows at a time, which bounds memory to ``chunk * M`` numbers.
+        chunk: Number of query rows per batch, which limits memory to ``chunk * M`` values.
 
     Returns:
-        Indices into the stock, ``(N,)``.
+        Indices into ``stock``, ``(N,)``.
     """
     return torch.cat([(rows @ stock.T).argmax(1) for rows in query.split(chunk)])
 
 
 def neighbor_loss(query: Tensor, stock: Tensor, matches: Tensor | None = None) -> Tensor:
-    """Mean cosine distance to the nearest neighbor in the style.
+    """Mean cosine distance to the nearest neighbor in the style (STROTSS, eqs. 2-4, one-sided).
 
-    Deviates: one-sided (every place looks like somewhere in the style; STROTSS also asks the reverse,
-    which the moment losses do here), and the match is not differentiated through.
+    Deviates: one-sided. Every position has to resemble some position of the style; STROTSS also requires the
+    reverse, which the moment losses provide here. The gradient does not flow through the matching.
 
     Args:
         query: Unit rows ``(N, C)`` of the pastiche.
         stock: Unit rows ``(M, C)`` of the style.
-        matches: Known neighbors ``(N,)``; found here when not given.
+        matches: Precomputed neighbor indices ``(N,)``; None to search for them.
 
     Returns:
         Scalar in ``[0, 2]``.
@@ -64,7 +64,7 @@ def neighbor_loss(query: Tensor, stock: Tensor, matches: Tensor | None = None) -
 
 
 class NeighborLoss(nn.Module):
-    """`neighbor_loss` against a style's features, of which at most ``most`` evenly spread rows are searched."""
+    """`neighbor_loss` with stored features of a style, subsampled evenly to at most ``most`` rows."""
 
     stock: Tensor
     mean: Tensor

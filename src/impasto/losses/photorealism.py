@@ -1,4 +1,4 @@
-"""Photorealism: the change of color is held to be affine within every small window, so that straight stays straight.
+"""Photorealism loss: keeps the color change locally affine, so that straight edges stay straight.
 
 Levin, Lischinski and Weiss 2008, "A Closed-Form Solution to Natural Image Matting", eq. 5; Luan, Paris, Shechtman and
 Bala 2017, "Deep Photo Style Transfer", eq. 2.
@@ -15,36 +15,36 @@ from torch import Tensor, nn
 __all__ = ["PhotorealismLoss", "matting_laplacian", "photorealism_loss"]
 
 RADIUS = 2
-"""Pixels that share a 3x3 window lie at most so far apart in rows and columns."""
+"""Largest distance between two pixels of a 3x3 window, in rows and in columns."""
 
 WINDOW = 9
 SIDE = 2 * RADIUS + 1
 
 
 def matting_laplacian(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.0) -> Tensor:
-    """Builds the matting Laplacian of a picture (Levin 2008, eq. 5), from 3x3 windows that lie within it.
+    """Builds the matting Laplacian of an image (Levin 2008, eq. 5) from the 3x3 windows that lie inside it.
 
-    Symmetric, positive semi-definite, rows sum to 0: a picture that is an affine function of this one's colors has
-    no energy under it. Memory at its height is about 600 bytes a pixel, the result 300.
+    The matrix is symmetric and positive semi-definite, and its rows sum to 0: an image that is an affine function of
+    this image's colors has zero energy. Peak memory is about 600 bytes per pixel; the result takes 300.
 
     Args:
-        image: ``(1, 3, H, W)`` in ``[0, 1]``, at least 3x3; computed in its own dtype.
-        epsilon: Weight of the regularizer that keeps plain windows invertible.
-        plain: Variance below which a window is plain. A window of variance ``v`` has weight
-            ``v^2 / (v^2 + plain^2)``, so that plain areas are free and the noise in them, such as the blocks of JPEG,
-            is not kept. Deviates from the paper, which has 0.
+        image: ``(1, 3, H, W)`` in ``[0, 1]``, at least 3x3; the result has its dtype.
+        epsilon: Weight of the regularizer that keeps the covariance of flat windows invertible.
+        plain: Variance below which a window counts as flat. A window of variance ``v`` has the weight
+            ``v^2 / (v^2 + plain^2)``, so that flat areas are unconstrained and their noise, such as JPEG blocks, is
+            not preserved. Deviates: the paper corresponds to 0.
 
     Returns:
-        ``(H*W, H*W)``, sparse CSR with int32 indices and 25 entries a row; those beyond the border are 0, and
-        may name a column twice.
+        ``(H*W, H*W)``, sparse CSR with int32 indices and 25 entries per row; entries beyond the border are 0 and
+        may repeat a column.
 
     Raises:
-        ValueError: The picture is smaller than a window.
+        ValueError: The image is smaller than a window or has another shape.
     """
     height, width = image.shape[-2:]
     if image.shape[:2] != (1, 3) or min(height, width) < 3:
         raise ValueError(
-            f"a matting Laplacian is of (1, 3, H, W) from 3x3 px, not {tuple(image.shape)}"
+            f"matting_laplacian requires an image of shape (1, 3, H, W), at least 3x3 px; got {tuple(image.shape)}."
         )
     shifted, whitened = _windows(image[0], epsilon)
     rows, columns = height - 2, width - 2
@@ -68,7 +68,7 @@ def matting_laplacian(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.
 
 
 def _counts(shifted: list[Tensor], plain: float) -> Tensor:
-    """Weight of each window, ``(H-2, W-2)``."""
+    """Returns the weight of each window, ``(H-2, W-2)``."""
     if plain == 0:
         return torch.ones_like(shifted[0][0])
     variance = torch.stack([part.square().mean(0) for part in shifted]).mean(0)
@@ -76,9 +76,9 @@ def _counts(shifted: list[Tensor], plain: float) -> Tensor:
 
 
 def _windows(image: Tensor, epsilon: float) -> tuple[list[Tensor], list[Tensor]]:
-    """The nine pixels of every window about its mean, and the same times the inverse covariance.
+    """Returns the nine mean-centered pixels of every window, and the same multiplied by the inverse covariance.
 
-    In float64, since plain windows are all but singular; float32 would leave a thousandth of the energy as noise.
+    Computed in float64, because flat windows are nearly singular; float32 would leave 0.1% of the energy as noise.
     """
     height, width = image.shape[-2:]
     parts = [
@@ -110,7 +110,7 @@ def _windows(image: Tensor, epsilon: float) -> tuple[list[Tensor], list[Tensor]]
 
 
 def _inverse(c: dict[tuple[int, int], Tensor]) -> dict[tuple[int, int], Tensor]:
-    """Of symmetric 3x3 matrices, by cofactors, a plane an entry."""
+    """Inverts symmetric 3x3 matrices by cofactors, with one plane per entry."""
     cofactor = {
         (0, 0): c[1, 1] * c[2, 2] - c[1, 2] * c[1, 2],
         (0, 1): c[0, 2] * c[1, 2] - c[0, 1] * c[2, 2],
@@ -124,7 +124,7 @@ def _inverse(c: dict[tuple[int, int], Tensor]) -> dict[tuple[int, int], Tensor]:
 
 
 def _csr(stencil: Tensor) -> Tensor:
-    """A plane of weights for each of 25 offsets, as a sparse matrix; columns rise within a row."""
+    """Converts one plane of weights per offset (25) to a sparse matrix; columns are sorted within a row."""
     _five, _five_again, height, width = stencil.shape
     number = torch.arange(height * width, dtype=torch.int32, device=stencil.device)
     steps = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.int32, device=stencil.device)
@@ -133,7 +133,7 @@ def _csr(stencil: Tensor) -> Tensor:
     values = stencil.flatten(2).flatten(0, 1).T.contiguous()  # (H*W, 25), 0 beyond the border
     starts = torch.arange(height * width + 1, dtype=torch.int32, device=stencil.device) * SIDE**2
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch calls its CSR support a beta at every first use
+        warnings.simplefilter("ignore")  # torch warns on first use that its CSR support is in beta
         return torch.sparse_csr_tensor(
             starts,
             columns.flatten(),
@@ -144,7 +144,7 @@ def _csr(stencil: Tensor) -> Tensor:
 
 
 class _Energy(torch.autograd.Function):
-    """``sum_c V_c^T L V_c`` with the gradient ``2 L V``; autograd through CSR takes a hundred times longer."""
+    """``sum_c V_c^T L V_c`` with the gradient ``2 L V``; autograd through CSR is a hundred times slower."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, laplacian: Tensor) -> Tensor:
@@ -161,23 +161,23 @@ class _Energy(torch.autograd.Function):
 
 
 def photorealism_loss(image: Tensor, laplacian: Tensor) -> Tensor:
-    """Energy of a picture under a photograph's matting Laplacian, ``sum_c V_c^T L V_c`` a window (Luan 2017, eq. 2).
+    """Energy of an image under the content's matting Laplacian: ``sum_c V_c^T L V_c`` (Luan 2017, eq. 2).
 
-    Deviates: divided by the number of windows, so that the weight does not depend on the size.
+    Deviates: the energy is divided by the number of windows, so that the weight does not depend on the image size.
 
     Args:
         image: ``(1, 3, H, W)``.
-        laplacian: Of the content, from `matting_laplacian`; symmetric.
+        laplacian: The `matting_laplacian` of the content image; symmetric.
 
     Returns:
-        Scalar, at least 0 but for rounding.
+        Scalar, at least 0 up to rounding.
     """
     energy: Tensor = _Energy.apply(image, laplacian)  # type: ignore[no-untyped-call]
     return energy / ((image.shape[-2] - 2) * (image.shape[-1] - 2))
 
 
 class PhotorealismLoss(nn.Module):
-    """`photorealism_loss` against a content picture."""
+    """`photorealism_loss` with the stored matting Laplacian of a content image."""
 
     laplacian: Tensor
 

@@ -1,4 +1,4 @@
-"""Style as the whole distribution of features: the sliced Wasserstein distance.
+"""Sliced Wasserstein loss: style as the full distribution of features.
 
 Heitz et al. 2021, "A Sliced Wasserstein Loss for Neural Texture Synthesis", eqs. 3-5.
 """
@@ -14,7 +14,7 @@ __all__ = ["SlicedWassersteinLoss", "random_directions", "sliced_wasserstein_los
 
 
 def random_directions(channels: int, count: int, generator: torch.Generator) -> Tensor:
-    """Draws unit directions ``(count, channels)``, uniform on the sphere, on the CPU."""
+    """Draws ``(count, channels)`` unit vectors, uniformly distributed on the sphere, on the CPU."""
     directions = torch.randn(count, channels, generator=generator)
     return directions / directions.norm(dim=1, keepdim=True)
 
@@ -25,14 +25,14 @@ def _sorted_projections(features: Tensor, directions: Tensor) -> Tensor:
 
 
 def sliced_wasserstein_loss(features: Tensor, target: Tensor, directions: Tensor) -> Tensor:
-    """Mean squared difference of sorted projections.
+    """Mean squared difference of sorted projections (Heitz 2021, eqs. 3-5).
 
-    Deviates: divided by the target's mean square per channel, and a target of another number of positions is
-    read at the source's quantiles by linear interpolation (the paper repeats pixels instead).
+    Deviates: the loss is divided by the target's mean square. If the number of positions differs, the sorted
+    target is resampled to the source's quantiles by linear interpolation (the paper repeats pixels instead).
 
     Args:
-        features: ``(B, C, H, W)`` or ``(B, C, N)`` of the pastiche.
-        target: The same of the style, of any number of positions.
+        features: ``(B, C, H, W)`` or ``(B, C, N)``, features of the pastiche.
+        target: Features of the style in the same layout, with any number of positions.
         directions: Unit vectors ``(D, C)``.
 
     Returns:
@@ -49,7 +49,7 @@ def sliced_wasserstein_loss(features: Tensor, target: Tensor, directions: Tensor
 
 
 class SlicedWassersteinLoss(nn.Module):
-    """`sliced_wasserstein_loss` against a style's features, with directions drawn anew at each call."""
+    """`sliced_wasserstein_loss` with stored features of a style; each call draws new random directions."""
 
     target: Tensor
 

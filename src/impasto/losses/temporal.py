@@ -1,4 +1,4 @@
-"""Temporal losses: how far a frame's pastiche is from those of its neighbors."""
+"""Temporal losses: the distance between the pastiche of a frame and those of its neighboring frames."""
 
 from __future__ import annotations
 
@@ -14,33 +14,35 @@ __all__ = ["TemporalLoss", "change_loss", "temporal_loss"]
 
 
 def temporal_loss(image: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Squared difference from a target, weighted a pixel at a time: ``1/D sum_k c_k (x_k - w_k)^2``.
+    """Squared difference from a target with per-pixel weights: ``1/D sum_k c_k (x_k - w_k)^2``.
 
-    Ruder, Dosovitskiy and Brox 2016, "Artistic Style Transfer for Videos", eq. 7, with ``D`` the number of values; with
-    the reliabilities of eq. 9, the long-term loss of eq. 8. With a previous pastiche that is not warped and no
+    This is Ruder, Dosovitskiy and Brox 2016, "Artistic Style Transfer for Videos", eq. 7, where ``D`` is the number of
+    values. With the weights of eq. 9 it gives the long-term loss of eq. 8. With an unwarped previous pastiche and no
     weight it is the stabilization loss of Sane, Chaurasia and Chaudhary 2019.
 
     Args:
-        image: ``(B, 3, H, W)`` the pastiche, in ``[0, 1]``.
-        target: The same shape: an earlier pastiche, warped to this frame.
-        weight: ``(B, 1, H, W)`` in ``[0, 1]``: the flow's reliability, or where nothing moves; 1 when not given.
+        image: ``(B, 3, H, W)`` in ``[0, 1]``, the pastiche.
+        target: Same shape as ``image``: an earlier pastiche, warped to this frame.
+        weight: ``(B, 1, H, W)`` in ``[0, 1]``: reliability of the optical flow, or a mask of static pixels; None
+            for equal weights.
 
     Returns:
         Scalar, at least 0.
 
     Raises:
-        ValueError: The weight has no place of its own for each pixel.
+        ValueError: The shapes of the images differ, or the weight has another height or width.
     """
     if image.shape != target.shape:
         raise ValueError(
-            f"pictures of {tuple(image.shape)} and {tuple(target.shape)} differ in shape"
+            f"temporal_loss requires images of equal shape; got {tuple(image.shape)} and {tuple(target.shape)}."
         )
     squares = (image - target).square()
     if weight is None:
         return squares.mean()
     if weight.shape[-2:] != image.shape[-2:]:
         raise ValueError(
-            f"a weight of {tuple(weight.shape)} does not lie on a picture of {tuple(image.shape)}"
+            f"the weight must have the height and width of the image; got {tuple(weight.shape)} "
+            f"for an image of {tuple(image.shape)}."
         )
     return (weight * squares).mean()
 
@@ -53,17 +55,17 @@ def change_loss(
     *,
     style_weight: float = 1.0,
 ) -> Tensor:
-    """Change of content and of style since the previous pastiche (Wang and Ren 2022, section 4.3).
+    """Change of content and style since the previous pastiche (Wang and Ren 2022, section 4.3).
 
-    Content is the relative mean square of feature maps, style the relative error of Gram matrices, each the mean over
-    its layers.
+    The content part is the relative mean squared difference of feature maps, the style part the relative error of
+    Gram matrices; each is averaged over its layers.
 
     Args:
-        features: Of the pastiche, by layer.
-        before: Of the previous pastiche.
-        content_layers: Compared place by place.
-        style_layers: Compared by Gram matrix.
-        style_weight: Of style against content.
+        features: Features of the pastiche, by layer.
+        before: Features of the previous pastiche, by layer.
+        content_layers: Layers whose feature maps are compared position by position.
+        style_layers: Layers whose Gram matrices are compared.
+        style_weight: Weight of the style part relative to the content part.
 
     Returns:
         Scalar, at least 0.
@@ -77,7 +79,7 @@ def change_loss(
 
 
 class TemporalLoss(nn.Module):
-    """`temporal_loss` with its target and weight held."""
+    """`temporal_loss` with a stored target and weight."""
 
     target: Tensor
     weight: Tensor | None

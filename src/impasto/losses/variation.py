@@ -1,7 +1,7 @@
-"""Total variation: how much neighboring pixels differ.
+"""Total variation loss: the differences between neighboring pixels.
 
-Rudin, Osher and Fatemi 1992 (L1); Mahendran and Vedaldi 2015 (L2); the 9-point form weighs all eight
-neighbors by the inverse of their distance, so that diagonals are not favored.
+Rudin, Osher and Fatemi 1992 (L1); Mahendran and Vedaldi 2015 (L2). The 9-point form includes all eight neighbors,
+weighted by the inverse of their squared distance, so that diagonals are not favored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VariationKind = Literal["l1", "l2", "nine-point"]
 
 
 def _shifted(image: Tensor, down: int, right: int) -> Tensor:
-    """Differences between pixels and their neighbor ``down`` rows and ``right`` columns on."""
+    """Returns the differences between pixels and those ``down`` rows below and ``right`` columns to their right."""
     height, width = image.shape[-2:]
     first = image[..., : height - down, max(0, -right) : width - max(0, right)]
     second = image[..., down:, max(0, right) : width + min(0, right)]
@@ -24,15 +24,16 @@ def _shifted(image: Tensor, down: int, right: int) -> Tensor:
 
 
 def total_variation_loss(image: Tensor, kind: VariationKind = "l2") -> Tensor:
-    """Mean difference between neighboring pixels.
+    """Mean absolute or squared difference between neighboring pixels.
 
     Args:
         image: ``(B, C, H, W)`` with ``H, W >= 2``.
-        kind: ``l1`` mean absolute difference to the right and below; ``l2`` mean square; ``nine-point`` mean
-            square to right, below and both diagonals, the diagonals at half weight (distance squared is 2).
+        kind: ``l1``, the mean absolute difference from the pixel to the right plus that from the pixel below;
+            ``l2``, the same with squares; ``nine-point``, half the sum of ``l2`` and the mean squared differences along
+            both diagonals at half weight (their squared distance is 2).
 
     Returns:
-        Scalar, at least 0; a constant picture has 0, a ramp of slope ``s`` across ``s`` (l1) or ``s**2`` (l2).
+        Scalar, at least 0. A constant image has 0; a horizontal ramp of slope ``s`` has ``s`` (l1) or ``s**2`` (l2).
     """
     across, below = _shifted(image, 0, 1), _shifted(image, 1, 0)
     if kind == "l1":

@@ -1,8 +1,8 @@
-"""Style as a Gaussian cloud of features: the Wasserstein-2 distance of mean and covariance.
+"""Wasserstein loss: style as a Gaussian distribution of features, compared by the Wasserstein-2 distance.
 
-The distance is Dowson and Landau 1982 (also Olkin and Pukelsheim 1982):
-``|m1 - m2|^2 + tr(S1 + S2 - 2 (S2^(1/2) S1 S2^(1/2))^(1/2))``. As a style loss: Crowson's
-style-transfer-pytorch, and Vacher et al. 2020, "Texture Interpolation for Probing Visual Perception".
+The squared distance is from Dowson and Landau 1982 (also Olkin and Pukelsheim 1982):
+``|m1 - m2|^2 + tr(S1 + S2 - 2 (S2^(1/2) S1 S2^(1/2))^(1/2))``. It was used as a style loss in Crowson's
+style-transfer-pytorch and in Vacher et al. 2020, "Texture Interpolation for Probing Visual Perception".
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 RIDGE = 1e-4
-"""Added to the eigenvalues under the root, as a share of their mean: features of small pictures have
-fewer positions than channels, and the root's slope at 0 is infinite."""
+"""Added to the eigenvalues under the square root, as a share of their mean: feature maps of small images have
+fewer positions than channels, and the derivative of the square root at 0 is infinite."""
 
 
 class Moments(NamedTuple):
@@ -39,14 +39,14 @@ class Moments(NamedTuple):
 
 
 class Cloud(NamedTuple):
-    """A style's moments, with what of the distance to them is always the same.
+    """Moments of a style, with the parts of the distance that depend on the style only.
 
     Attributes:
         mean: ``(B, C)``.
         covariance: ``(B, C, C)``.
-        root: Its symmetric square root.
-        ridge: ``(B,)``, under the roots of the cross term.
-        excess: ``(B,)``, what the ridge adds to the cross term of equal clouds.
+        root: ``(B, C, C)``, the symmetric square root of the covariance.
+        ridge: ``(B,)``, added to the eigenvalues under the square root of the cross term.
+        excess: ``(B,)``, the amount that the ridge adds to the cross term of equal clouds.
     """
 
     mean: Tensor
@@ -57,7 +57,7 @@ class Cloud(NamedTuple):
 
 
 def moments(features: Tensor, weight: Tensor | None = None) -> Moments:
-    """Takes mean and covariance over positions, or over a region.
+    """Computes the mean and covariance over all positions or over a region.
 
     Args:
         features: ``(B, C, H, W)`` or ``(B, C, N)``.
@@ -67,12 +67,12 @@ def moments(features: Tensor, weight: Tensor | None = None) -> Moments:
 
 
 def moments_of(mean: Tensor, second: Tensor) -> Moments:
-    """Moments from the results of `averages`."""
+    """Computes moments from the results of `averages`."""
     return Moments(mean, second - mean[:, :, None] * mean[:, None, :])
 
 
 def cloud(target: Moments) -> Cloud:
-    """Prepares a style's moments for many comparisons."""
+    """Precomputes the style's part of `wasserstein_loss`, for use in many comparisons."""
     root = sqrtm(target.covariance)
     trace = _trace(target.covariance)
     ridge = (RIDGE * trace / root.shape[-1]).square()  # (B,)
@@ -81,7 +81,7 @@ def cloud(target: Moments) -> Cloud:
 
 
 def sqrtm(matrix: Tensor) -> Tensor:
-    """Symmetric square root of a symmetric positive semi-definite ``(B, C, C)`` matrix."""
+    """Returns the symmetric square root of a symmetric positive semi-definite matrix ``(B, C, C)``."""
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.transpose(-1, -2)
 
@@ -91,7 +91,7 @@ class _TraceOfRoot(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, ridge: Tensor) -> Tensor:
-        if not matrix.isfinite().all():  # eigh would raise; the loop wants to be told by the loss
+        if not matrix.isfinite().all():  # eigh would raise; the loop needs a non-finite loss
             matrix = torch.zeros_like(matrix)
             ridge = torch.full_like(ridge, float("nan"))
         values, vectors = torch.linalg.eigh(matrix)
@@ -107,22 +107,23 @@ class _TraceOfRoot(torch.autograd.Function):
 
 
 def _trace_of_root(matrix: Tensor, ridge: Tensor) -> Tensor:
-    """``tr(M^(1/2))`` of ``(B, C, C)`` with ``ridge`` ``(B,)`` under the root."""
+    """Returns ``tr(M^(1/2))`` of ``(B, C, C)``, with ``ridge`` ``(B,)`` added to the eigenvalues."""
     trace: Tensor = _TraceOfRoot.apply(matrix, ridge)  # type: ignore[no-untyped-call]
     return trace
 
 
 def wasserstein_loss(source: Moments, target: Moments | Cloud, *, relative: bool = True) -> Tensor:
-    """Squared Wasserstein-2 distance between two Gaussians.
+    """Squared Wasserstein-2 distance between two Gaussians (Dowson and Landau 1982).
 
-    Deviates: with ``relative`` it is divided by the target's mean square, ``|m|^2 + tr(S)``, so that 0 is
-    equal, 1 is a source of zeros, and the backbone's scale and the number of channels do not matter. The root
-    carries a small ridge, taken off again, so that equal clouds are at distance 0 and the slope there is finite.
+    Deviates: with ``relative``, the distance is divided by the target's mean square, ``|m|^2 + tr(S)``, so that it
+    is 0 for equal moments and 1 for a source of zeros, and does not depend on the backbone's scale or the number of
+    channels. A small ridge under the square root keeps the gradient finite; its contribution is subtracted, so that
+    equal moments have distance 0.
 
     Args:
-        source: Of the pastiche.
-        target: Of the style; a `cloud` of it spares work when there are many sources.
-        relative: Divide by the target's mean square.
+        source: Moments of the pastiche.
+        target: Moments of the style; pass a `cloud` of them to avoid repeated work with many sources.
+        relative: Whether to divide by the target's mean square.
 
     Returns:
         Scalar, at least 0 up to rounding.
@@ -146,7 +147,7 @@ def _trace(matrix: Tensor) -> Tensor:
 
 
 class WassersteinLoss(nn.Module):
-    """`wasserstein_loss` of feature maps against a style's moments."""
+    """`wasserstein_loss` between feature maps and the stored moments of a style."""
 
     def __init__(self, target: Moments) -> None:
         super().__init__()

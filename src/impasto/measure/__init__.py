@@ -1,4 +1,4 @@
-"""Figures of pictures and films: steadiness, drift, style, content and structure."""
+"""Metrics for images and films: temporal consistency, drift, style, content and structure."""
 
 from impasto.measure.figures import (
     Interval,

@@ -1,4 +1,4 @@
-"""Every figure of a picture in one call, each with its source, its range and its blind spots; means of many."""
+"""All metrics of an image in one call, and means over many images with confidence intervals."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LAYERS_OF: Mapping[str, tuple[tuple[str, ...], str]] = {
     "alexnet": (("relu1", "relu2", "relu3", "relu4", "relu5"), "relu4"),
     "resnet50": (("stem", "layer1", "layer2", "layer3"), "layer3"),
 }
-"""Style layers and content layer of judges that are not VGGs; things are measured at the content and deepest layers."""
+"""Style layers and content layer of networks other than VGG; ``things`` uses the content and deepest style layers."""
 
 LEAST_SEEN_PX = 32
 RESAMPLES = 2000
@@ -50,11 +50,11 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFigures:
-    """Figures of one pastiche; `METRICS` says what each one means.
+    """Metrics of one pastiche; `METRICS` documents each of them.
 
-    Figures that need a style are None without one. ``*_of_style`` and ``*_of_content`` are those of the style and of
-    the photograph alone, to compare with. ``layers`` is the Gram error by layer of the judge. ``style_independent``,
-    ``perceptual`` and ``things_independent`` come from metric-net, whoever the judge is.
+    Metrics that need a style are None without one. ``*_of_style`` and ``*_of_content`` are measured on the style and
+    the photograph alone, as references. ``layers`` is the Gram error by layer of the evaluation network.
+    ``style_independent``, ``perceptual`` and ``things_independent`` always use metric-net.
     """
 
     content: float
@@ -87,7 +87,7 @@ class PictureFigures:
 
     @property
     def over_style(self) -> dict[str, float]:
-        """Ratios of the pastiche to the style: speckle, border, seam, sharpness and noise; empty without a style."""
+        """Ratios of pastiche to style for speckle, border, seam, sharpness and noise; empty without a style."""
         found = {}
         for name in TEXTURE:
             own = getattr(self, f"{name}_of_style")
@@ -105,15 +105,16 @@ def measure_against(
     *,
     style_scale: float = 1.0,
 ) -> PictureFigures:
-    """Measures a pastiche against its sources of any size: `measure_picture` with both brought to it.
+    """Measures a pastiche against sources of any size: resizes both and calls `measure_picture`.
 
     Args:
         pastiche: ``(1, 3, H, W)`` in ``[0, 1]``.
-        content: ``(1, 3, h, w)``, brought to the pastiche's size.
-        style: ``(1, 3, h, w)``, its long edge brought to the pastiche's; None for none.
-        judge: The network that sees.
-        lpips: Where its weights are at hand.
-        style_scale: By how much larger the style is seen than the pastiche.
+        content: ``(1, 3, h, w)`` in ``[0, 1]``, resized to the pastiche's size.
+        style: ``(1, 3, h, w)`` in ``[0, 1]``, resized so that its long edge is ``style_scale`` times the pastiche's;
+            None without a style.
+        judge: Evaluation network.
+        lpips: LPIPS metric; None to omit it.
+        style_scale: Size of the style relative to the pastiche.
     """
     size = (pastiche.shape[-2], pastiche.shape[-1])
     if style is not None:
@@ -133,10 +134,10 @@ def measure_picture(
 
     Args:
         pastiche: ``(1, 3, H, W)`` in ``[0, 1]``.
-        content: The same shape.
-        style: ``(1, 3, h, w)``, at the size it is meant to be seen; None for none.
-        judge: The network that sees. It should not be the one that painted.
-        lpips: Where its weights are at hand.
+        content: Same shape as ``pastiche``.
+        style: ``(1, 3, h, w)`` in ``[0, 1]``, at the size at which it is compared; None without a style.
+        judge: Evaluation network, which should differ from the one used for the stylization.
+        lpips: LPIPS metric; None to omit it.
     """
     style_layers, content_layer = LAYERS_OF.get(judge.name, (STYLE_LAYERS, CONTENT_LAYER))
     things_layers = (content_layer, style_layers[-1])
@@ -168,7 +169,7 @@ def _against_style(
     target: Mapping[str, Tensor],
     independent: Independent,
 ) -> PictureFigures:
-    """Adds the figures that need a style."""
+    """Adds the metrics that need a style."""
     pairs = {layer: (seen[layer].float(), maps.float()) for layer, maps in target.items()}
     grams = {n: float(gram_loss(gram_matrix(a), gram_matrix(b))) for n, (a, b) in pairs.items()}
     clouds = [float(wasserstein_loss(moments(a), moments(b))) for a, b in pairs.values()]
@@ -182,7 +183,10 @@ def _against_style(
 
 
 def noise_of(image: Tensor) -> float:
-    """Deviation of the noise in ``(1, 3, H, W)``, by a mask that plain areas and edges leave at nothing."""
+    """Estimates the standard deviation of noise in ``(1, 3, H, W)`` (Immerkaer 1996, eq. 3).
+
+    The filter mask is insensitive to flat areas and straight edges.
+    """
     mask = image.new_tensor([[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]])[None, None]
     return float(math.sqrt(math.pi / 2) * F.conv2d(luminance(image), mask).abs().mean() / 6)
 
@@ -194,18 +198,18 @@ TEXTURE: Mapping[str, Callable[[Tensor], float]] = {
     "border": border,
     "seam": seam,
 }
-"""Figures of one picture alone, which are compared with the style's own."""
+"""Metrics of a single image, to compare the pastiche with the style."""
 
 
 class Lpips:
-    """The published perceptual distance, on a judge with ImageNet scaling.
+    """LPIPS (Zhang et al. 2018, eq. 1) with the published weights, on a network with ImageNet normalization.
 
     Args:
-        judge: `alexnet` or `vgg16`.
-        path: The linear weights of its version 0.1: keys ``lin0.model.1.weight`` and so on.
+        judge: Evaluation network, ``alexnet`` or ``vgg16``.
+        path: Linear weights of LPIPS version 0.1, with keys ``lin0.model.1.weight`` and so on.
 
     Raises:
-        WeightsError: The file does not fit the judge.
+        WeightsError: The file does not match the network.
     """
 
     LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -216,7 +220,7 @@ class Lpips:
     def __init__(self, judge: Backbone, path: Path) -> None:
         if judge.name not in self.LAYERS:
             raise WeightsError(
-                f"LPIPS has no weights for {judge.name}; allowed with --judge are {', '.join(self.LAYERS)}."
+                f"LPIPS does not support {judge.name}; with --lpips, --judge must be one of: {', '.join(self.LAYERS)}."
             )
         self._judge, self._layers = judge, self.LAYERS[judge.name]
         state = read_state(path)
@@ -226,12 +230,12 @@ class Lpips:
             ]
         except KeyError as error:
             raise WeightsError(
-                f"{path} holds no weights of LPIPS (it lacks {error.args[0]}); give its alex.pth or vgg.pth."
+                f"{path} does not contain LPIPS weights (it lacks {error.args[0]}); give alex.pth or vgg.pth of LPIPS."
             ) from error
 
     @torch.no_grad()
     def __call__(self, image: Tensor, other: Tensor) -> float:
-        """Distance of two pictures, ``(1, 3, H, W)`` in ``[0, 1]`` each."""
+        """Returns the distance between two images, ``(1, 3, H, W)`` in ``[0, 1]`` each."""
         total = 0.0
         maps = [self._judge(picture, self._layers) for picture in (image, other)]
         for layer, weight in zip(self._layers, self._weights, strict=True):
@@ -240,14 +244,17 @@ class Lpips:
                 for m in maps
             )
             if weight.shape[1] != ours.shape[1]:
-                raise WeightsError("the weights of LPIPS are of another network than --judge.")
+                raise WeightsError(
+                    "the LPIPS weights do not match the network given with --judge; give alex.pth with alexnet, or "
+                    "vgg.pth with vgg16."
+                )
             total += float(F.conv2d((ours - theirs).square(), weight).mean())
         return total
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and where 95 of 100 resampled means lie (Efron 1979)."""
+    """A mean with its 95% bootstrap confidence interval (Efron 1979)."""
 
     mean: float
     low: float
@@ -255,13 +262,13 @@ class Interval:
 
 
 def bootstrap(values: Sequence[float], seed: int = 0) -> Interval:
-    """Resamples with a seed; nothing is random from call to call.
+    """Computes a 95% bootstrap confidence interval of the mean; the result is deterministic for a seed.
 
     Raises:
         InputError: There are no values.
     """
     if not values:
-        raise InputError("there is nothing to take a mean of; give at least one picture.")
+        raise InputError("there are no values to average; give at least one image.")
     numbers = torch.tensor(values, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
     picks = torch.randint(0, len(values), (RESAMPLES, len(values)), generator=generator)

@@ -1,4 +1,4 @@
-"""Figures of a film beside those of the clip it was painted from: a floor, since no clip is without noise."""
+"""Metrics of a film, with those of the original clip as a baseline, since no clip is free of noise."""
 
 from __future__ import annotations
 
@@ -27,29 +27,30 @@ __all__ = ["FilmFigures", "FilmMeter", "measure_film", "same_frames"]
 
 GAPS = (1, 2, 4, 10)
 STILL_SINCE_START = 0.03
-"""Change from the shot's first frame under which a pixel still counts as still."""
+"""Change from the first frame of the shot below which a pixel counts as static."""
 
 LEAST_STILL = 0.01
 
 CONTAINER_SHIFT = Fraction(1, 10)
-"""Seconds; a film whose first frame comes sooner than this begins with it."""
+"""Seconds; a smaller time of the first frame is treated as an offset of the container."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilmFigures:
-    """What was measured; errors are means over pairs of frames within a shot.
+    """Metrics of a film; errors are means over pairs of frames within a shot.
 
     Attributes:
-        frames: How many.
-        error: Gap -> mean square difference along the motion, of the pastiches.
-        error_of_clip: The same of the clip itself, the floor.
-        perceptual: Gap -> distance of features along the motion.
-        perceptual_of_clip: The same of the clip.
+        frames: Number of frames.
+        error: Warping error of the pastiches by gap in frames: mean squared difference along the optical flow.
+        error_of_clip: Warping error of the clip itself, the baseline.
+        perceptual: Feature distance of the pastiches along the optical flow, by gap in frames.
+        perceptual_of_clip: Feature distance of the clip itself.
         style: Mean relative Gram error, or None without styles.
         content: Mean relative content error.
-        brightness: Mean luminance of what stays still since a shot's first frame, a figure a frame; nan where
-            nothing does.
-        sharpness: Root mean square of the Laplacian there, or everywhere where nothing stays.
+        brightness: For each frame, the mean luminance of pixels that are static since the first frame of the shot;
+            nan if there are none.
+        sharpness: For each frame, the root mean square of the Laplacian at the static pixels, or at all pixels if
+            there are none.
     """
 
     frames: int
@@ -64,14 +65,14 @@ class FilmFigures:
 
 
 class FilmMeter:
-    """Takes frame after frame; holds no more of them than the longest gap.
+    """Measures a film frame by frame; it keeps only as many frames as the longest gap.
 
     Args:
-        backbone: The network that sees.
-        styles: ``(1, 3, h, w)`` each, or none.
-        gaps: In frames.
-        estimator: Of motion; DIS when not given.
-        every: Measure style, content and perceptual distance on every so many frames.
+        backbone: Feature extractor.
+        styles: ``(1, 3, h, w)`` in ``[0, 1]`` each; may be empty.
+        gaps: Gaps between compared frames, in frames.
+        estimator: Optical flow estimator; None for DIS.
+        every: Style, content and perceptual distance are measured on every Nth frame.
         cut_threshold: See `ShotFinder`.
     """
 
@@ -100,7 +101,7 @@ class FilmMeter:
 
     @torch.no_grad()
     def add(self, pastiche: Frame, source: Frame) -> None:
-        """Takes the next pastiche with the frame it was painted from, of one size."""
+        """Adds the next pastiche and its source frame, which must have the same size."""
         image, frame = pixels_to_tensor(pastiche.pixels), pixels_to_tensor(source.pixels)
         opens = self._shots.opens(source)
         if opens:
@@ -148,7 +149,7 @@ class FilmMeter:
         self._sharpness.append(sharpness(image, self._still))
 
     def figures(self) -> FilmFigures:
-        """What was measured so far."""
+        """Returns the metrics of all frames so far."""
 
         def by_gap(name: str) -> dict[int, float]:
             return {g: fmean(self._sums[name, g]) for g in self._gaps if (name, g) in self._sums}
@@ -169,14 +170,15 @@ class FilmMeter:
 def same_frames(
     pastiches: Iterable[Frame], sources: Iterable[Frame], start_seconds: float = 0.0
 ) -> Iterator[tuple[Frame, Frame]]:
-    """Pairs each pastiche with the frame of the clip that is shown at its time.
+    """Pairs each pastiche with the frame of the clip that is closest in time.
 
-    Some containers move a whole film by a few hundredths of a second, so that no sound comes before 0; that is undone.
+    Some containers delay the whole film by a few hundredths of a second, so that no audio starts before 0; this delay
+    is removed.
 
     Args:
-        pastiches: Of the film, in order.
-        sources: Of the clip, in order.
-        start_seconds: Where the film begins in the clip.
+        pastiches: Frames of the film, in order.
+        sources: Frames of the clip, in order.
+        start_seconds: Start of the film within the clip, in seconds.
     """
     remaining = iter(sources)
     source = next(remaining, None)
@@ -198,12 +200,12 @@ def same_frames(
 def measure_film(
     pairs: Iterable[tuple[Frame, Frame]], meter: FilmMeter, most: int | None = None
 ) -> FilmFigures:
-    """Runs pairs of pastiche and source through a meter.
+    """Measures pairs of pastiche and source frame.
 
     Args:
-        pairs: For example of `same_frames`.
-        meter: Which figures.
-        most: Stop after so many frames.
+        pairs: Pairs of frames, for example from `same_frames`.
+        meter: Meter to use.
+        most: Maximum number of frames; None for no limit.
     """
     for number, (pastiche, source) in enumerate(pairs):
         if most is not None and number >= most:

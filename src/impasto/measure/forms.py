@@ -1,4 +1,4 @@
-"""Whether a photograph's things and large forms are still where they were."""
+"""Metrics for whether the objects and large shapes of a photograph are preserved."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def things_distance(
     wanted: Mapping[str, Tensor],
     layers: Sequence[str] = THINGS_LAYERS,
 ) -> float:
-    """How often a painted place resembles another place of the photograph more than its own.
+    """Measures how often a position of the pastiche resembles other positions of the photograph more than its own.
 
-    Each channel of both pictures is brought to mean 0 and variance 1 over places, as AdaIN does (Huang and Belongie
-    2017, eq. 8), so that what a style does to all places alike, such as a new palette, does not count. Then each
-    painted place ranks all places of the photograph by the cosine of their features; the figure is the share that
-    ranks before its own place. Maps above 40 cells are averaged in pairs first.
+    Each channel of both feature maps is normalized to mean 0 and variance 1 over positions, as in AdaIN (Huang and
+    Belongie 2017, eq. 8), so that global effects of a style, such as a new palette, do not count. For each position of
+    the pastiche, all positions of the photograph are ranked by the cosine similarity of their features; the metric is
+    the mean share of positions that rank above the same position. Maps with a side above 40 are average-pooled first.
 
     Args:
-        seen: ``(1, C, H, W)`` by layer.
-        wanted: The photograph's, the same shapes.
+        seen: Features of the pastiche by layer, ``(1, C, H, W)`` each.
+        wanted: Features of the photograph by layer, with the same shapes.
         layers: Layers to average over.
 
     Returns:
-        0 where every place still resembles itself most, 0.5 where nothing of the photograph is left.
+        0 if every position resembles itself most, 0.5 if nothing of the photograph is left.
     """
     shares = []
     for layer in layers:
@@ -46,7 +46,7 @@ def things_distance(
 
 
 def _places(maps: Tensor) -> Tensor:
-    """Unit vectors of standardized features, a row per place."""
+    """Returns unit vectors of standardized features, one row per position."""
     while max(maps.shape[-2:]) > MOST_CELLS:
         maps = F.avg_pool2d(maps, 2, ceil_mode=True)
     rows = maps[0].flatten(1).T  # (H W, C)
@@ -56,17 +56,17 @@ def _places(maps: Tensor) -> Tensor:
 
 
 def large_edges(image: Tensor, content: Tensor) -> float:
-    """F-measure of the edges of large forms, seen at a long edge of 64 px in CIE Lab.
+    """F-measure of the edges of large shapes, computed in CIE Lab with a long edge of 64 px.
 
-    Edges are the steepest 15 % of each picture. An edge may lie one pixel of 64 beside the other picture's
-    (Martin, Fowlkes and Malik 2004, section 3: precision, recall and their harmonic mean).
+    Edges are the 15% steepest pixels of each image and match within one pixel at that size (Martin, Fowlkes and Malik
+    2004, section 3: precision, recall and their harmonic mean).
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        content: The same shape.
+        content: Same shape as ``image``.
 
     Returns:
-        0 to 1; 1 for the photograph itself, about 0.5 for unrelated pictures, 0 where a picture has no edges.
+        0 to 1: 1 for the photograph itself, about 0.5 for unrelated images, 0 if an image has no edges.
     """
     maps = []
     for picture in (image, content):

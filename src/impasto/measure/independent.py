@@ -1,4 +1,4 @@
-"""Distances seen by metric-net, a network that is no VGG and never paints (see ``docs/cards/metric-net.md``)."""
+"""Distances in metric-net, which is independent of VGG and never used to optimize (``docs/cards/metric-net.md``)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LAYERS = ("relu1_2", "relu2_2", "relu3_2", "relu4_2", "relu5_2")
 
 
 class Independent(NamedTuple):
-    """Figures of a pastiche by a network that did not paint it.
+    """Metrics of a pastiche in a network that was not used to create it.
 
     Attributes:
-        perceptual: Distance to the photograph, `perceptual_distance`.
-        things: Loss of the photograph's things, `things_distance`.
-        style: Distance to the style, `style_distance`; None without one.
+        perceptual: `perceptual_distance` to the photograph.
+        things: `things_distance` to the photograph.
+        style: `style_distance` to the style; None without a style.
     """
 
     perceptual: float
@@ -48,13 +48,13 @@ def _metric_net(device: torch.device) -> Backbone:
 def independent_figures(
     pastiche: Tensor, content: Tensor, style: Tensor | None, network: Backbone | None = None
 ) -> Independent:
-    """Measures a pastiche by a network that did not paint it.
+    """Measures a pastiche with a network that was not used to create it.
 
     Args:
         pastiche: ``(1, 3, H, W)`` in ``[0, 1]``.
-        content: The same shape.
-        style: ``(1, 3, h, w)``, at the size it is meant to be seen; None for none.
-        network: With the layers of metric-net; metric-net itself when None.
+        content: Same shape as ``pastiche``.
+        style: ``(1, 3, h, w)`` in ``[0, 1]``, at the size at which it is compared; None without a style.
+        network: Network with the layers of metric-net; None for metric-net itself.
     """
     network = network or _metric_net(pastiche.device)
     layers = tuple(dict.fromkeys((*LAYERS, *THINGS_LAYERS)))
@@ -67,18 +67,18 @@ def independent_figures(
 
 
 def style_distance(seen: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:
-    """Mean over five layers of ``|G - T|^2 / (|G| |T|)`` with the Gram matrices of two pictures.
+    """Mean over five layers of ``|G - T|^2 / (|G| |T|)`` with the Gram matrices ``G`` and ``T`` of two images.
 
-    The geometric mean of both energies is the scale, not the target's alone: a nearly blank style, whose Gram matrix
-    is close to 0, does not blow the figure up, and too much texture costs as much as too little. Channels that are
-    silent in both pictures add nothing.
+    The scale is the geometric mean of both energies, not the target's alone. Thus an almost blank style, with a Gram
+    matrix close to 0, does not inflate the metric, and too much texture costs as much as too little. Channels that are
+    inactive in both images contribute nothing.
 
     Args:
-        seen: ``(1, C, H, W)`` by layer.
-        wanted: ``(1, C, h, w)`` by layer.
+        seen: Features of the pastiche by layer, ``(1, C, H, W)`` each.
+        wanted: Features of the style by layer, ``(1, C, h, w)`` each.
 
     Returns:
-        From 0 for equal Gram matrices; a scale of all features by s has ``(s - 1/s)^2``.
+        At least 0, and 0 for equal Gram matrices; scaling all features by ``s`` gives ``(s - 1/s)^2``.
     """
     distances = []
     for layer in LAYERS:
@@ -89,16 +89,16 @@ def style_distance(seen: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> 
 
 
 def perceptual_distance(seen: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:
-    """Mean over five layers of the squared distance between unit feature vectors, place by place.
+    """Mean over five layers of the squared distance between unit feature vectors at the same positions.
 
-    After LPIPS (Zhang et al. 2018, eq. 1). Deviates: every channel weighs the same, and layers are averaged.
+    After LPIPS (Zhang et al. 2018, eq. 1). Deviates: all channels have equal weight, and layers are averaged.
 
     Args:
-        seen: ``(1, C, H, W)`` by layer.
-        wanted: The same shapes.
+        seen: Features of the pastiche by layer, ``(1, C, H, W)`` each.
+        wanted: Features of the photograph by layer, with the same shapes.
 
     Returns:
-        0 for the same features to 2 for orthogonal ones.
+        From 0 for equal features to 2 for orthogonal features.
     """
     distances = []
     for layer in LAYERS:

@@ -1,4 +1,4 @@
-"""What each figure of a picture means: which way is better, its range, its source and its blind spots."""
+"""Documentation of the image metrics: which direction is better, range, source and blind spots."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["METRICS", "Metric"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What a figure means.
+    """Documentation of a metric.
 
     Attributes:
-        better: ``lower``, ``higher``, or ``near`` for near to the style's own.
-        span: Its range.
-        source: Paper and equation.
-        blind: What it does not see.
+        better: ``lower``, ``higher``, or ``near`` for close to the style's value.
+        span: Range of values.
+        source: Definition, with paper and equation.
+        blind: What the metric misses or misjudges.
     """
 
     better: str
@@ -28,111 +28,114 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     "style": Metric(
         "lower",
-        "0 up, 1 is a Gram of zeros",
-        "The painter's own objective: mean Gram error of five equally weighted layers (Gatys 2016, eqs. 3-5)",
-        "Rewards copying the painting's objects into the photograph; flatters a painter that has the judge's network",
+        "at least 0; 1 for a Gram matrix of zeros",
+        "Mean relative Gram error of five equally weighted layers (Gatys 2016, eqs. 3-5), which most methods minimize",
+        "Rewards copying objects from the style image; favors methods that optimize in the evaluation network",
     ),
     "style_w2": Metric(
         "lower",
-        "0 up",
-        "Gaussians of features (Olkin and Pukelsheim 1982, eq. 4), over the style's energy",
-        "All but mean and covariance",
+        "at least 0",
+        "Wasserstein-2 distance of Gaussians (Olkin and Pukelsheim 1982, eq. 4), divided by the style's energy",
+        "Statistics other than mean and covariance",
     ),
     "content": Metric(
         "lower",
-        "0 up, 1 is no feature left",
-        "Gatys 2016, eq. 1, at relu4_2, over the photograph's energy",
-        "Color, and detail under eight pixels",
+        "at least 0; 1 for features of zeros",
+        "Gatys 2016, eq. 1, at relu4_2, divided by the photograph's energy",
+        "Color, and detail below eight pixels",
     ),
     "ssim": Metric(
         "higher",
         "-1 to 1",
-        "Wang 2004, eq. 13, of lightness",
-        "A wished-for change of tone counts as loss",
+        "Wang 2004, eq. 13, on luminance",
+        "Intended changes of tone count as loss",
     ),
     "structure": Metric(
-        "higher", "-1 to 1", "Wang 2004, eq. 10", "Noise in plain areas looks like lost structure"
+        "higher", "-1 to 1", "Wang 2004, eq. 10", "Noise in flat areas counts as lost structure"
     ),
     "gradient": Metric(
         "higher",
         "-1 to 1",
-        "Correlation of the gradients' magnitudes",
-        "Directions, and texture painted over edges",
+        "Correlation of gradient magnitudes",
+        "Gradient directions, and texture painted over edges",
     ),
     "style_independent": Metric(
         "lower",
-        "0 up",
-        "Gram distance over both energies, metric-net, mean of five layers",
-        "Palette more than VGG does: it was trained to see past changes of color",
+        "at least 0",
+        "Gram distance in metric-net, divided by the geometric mean of both energies, mean of five layers",
+        "Palette, more than in VGG: metric-net was trained to be invariant to color changes",
     ),
     "perceptual": Metric(
         "lower",
         "0 to 2",
-        "After LPIPS (Zhang 2018, eq. 1), unweighted, by metric-net; to the photograph",
-        "Any painting is far from its photograph: compare pastiches of one style only",
+        "Unweighted LPIPS (after Zhang 2018, eq. 1) in metric-net, to the photograph",
+        "Every pastiche is far from its photograph, so compare only pastiches of the same style",
     ),
     "things": Metric(
         "lower",
-        "0 to 0.5, chance",
-        "Share of places that resemble another place of the photograph more than their own; judge, relu4_2 and relu5_1",
-        "Small things, since most places are background; the default judge is of the family that paints",
+        "0 to about 0.5 (chance)",
+        "Mean share of positions in the photograph that match better than the same position, at relu4_2 and relu5_1",
+        "Small objects, since most positions are background; the default network is related to the default backbone",
     ),
     "things_independent": Metric(
         "lower",
-        "0 to 0.5, chance",
-        "The same by metric-net at relu4_2 and relu5_1",
-        "Faces and other things that 285 pictures cannot teach; it sees forms and materials",
+        "0 to about 0.5 (chance)",
+        "Like things, but in metric-net at relu4_2 and relu5_1",
+        "Faces and other objects that cannot be learned from 285 images; it responds to shapes and materials",
     ),
     "large_edges": Metric(
         "higher",
-        "0 to 1, about 0.5 by chance",
-        "F-measure of edges in Lab at 64 px (Martin 2004, section 3), within one pixel",
-        "Detail; which things the edges belong to; where both sides of an edge took the same color",
+        "0 to 1; about 0.5 by chance",
+        "F-measure of edges in CIE Lab at 64 px (Martin 2004, section 3), with a tolerance of one pixel",
+        "Detail, and which objects the edges belong to; penalizes edges whose sides have the same color",
     ),
     "palette": Metric(
         "lower",
-        "0 up, in units of CIE Lab",
-        "Sliced Wasserstein distance of colors in Lab (Rabin 2011, eq. 3)",
-        "Where the colors are",
+        "at least 0, in units of CIE Lab",
+        "Sliced Wasserstein distance of colors in CIE Lab (Rabin 2011, eq. 3)",
+        "Positions of the colors",
     ),
     "speckle": Metric(
         "near",
         "0 to 1",
-        "Share of luminance energy above half the Nyquist frequency, by cosine transform",
-        "Fine brushwork and noise alike; noise in color alone",
+        "Share of luminance energy above half the Nyquist frequency, by discrete cosine transform",
+        "The difference between fine brushwork and noise, and noise in chroma",
     ),
     "border": Metric(
         "near",
-        "0 up, 1 is like the interior",
-        "Mean squared gradient of luminance in the outermost 3 %, over that of the interior",
-        "Smooth strips of another color; a photograph that is busy at its border counts too",
+        "at least 0; 1 if the border is like the interior",
+        "Mean squared luminance gradient in the outermost 3%, divided by that of the interior",
+        "Smooth strips of another color; detail of the photograph at its border counts too",
     ),
     "seam": Metric(
         "lower",
-        "0 up, most natural pictures 0.5 to 2.5",
-        "Mean step of Lab color along each side within 6 % of the border, over such steps in the interior",
-        "Stains that change color along a side; a horizon close to the border passes for a seam",
+        "at least 0; 0.5 to 2.5 for most natural images",
+        "Largest color step in CIE Lab parallel to a side within 6% of it, divided by those in the interior",
+        "Stains that change color along a side; a horizon close to the border counts as a seam",
     ),
     "sharpness": Metric(
-        "near", "0 up", "Root mean square of the Laplacian of lightness", "Noise passes for detail"
+        "near",
+        "at least 0",
+        "Root mean square of the Laplacian of luminance",
+        "Noise counts as detail",
     ),
     "noise": Metric(
         "near",
         "0 to 1",
-        "Immerkaer 1996, eq. 3: deviation of noise",
-        "Fine texture passes for noise",
+        "Standard deviation of noise (Immerkaer 1996, eq. 3)",
+        "Fine texture counts as noise",
     ),
     "joint": Metric(
         "lower",
-        "1 up",
-        "After ArtFID (Wright and Ommer 2022, eq. 4): (1 + content) (1 + style), by the judge",
-        "One number: a photograph in the right colors may beat a painting",
+        "at least 1",
+        "After ArtFID (Wright and Ommer 2022, eq. 4): (1 + content) (1 + style) in the evaluation network",
+        "Being a single number, it may rate a photograph in the right colors above a painting",
     ),
     "lpips": Metric(
         "lower",
-        "0 up",
+        "at least 0",
         "Zhang 2018, eq. 1, with the published weights",
-        "Made for distortions and not for paintings",
+        "Designed for distortions, not for stylization",
     ),
 }
-"""By the names in `PictureFigures`."""
+"""Documentation by name of the field in `PictureFigures`."""

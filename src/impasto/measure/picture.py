@@ -1,4 +1,4 @@
-"""Figures of one or two pictures."""
+"""Metrics of single images and of pairs of images."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ CONTENT_LAYER = "relu4_2"
 SSIM_SIGMA_PX = 1.5
 SSIM_CONSTANTS = (0.01**2, 0.03**2)
 BAND_SHARE = 0.02
-"""Width of the band along a region's border in which spill is looked for, as a share of the long edge."""
+"""Width of the band along a region's border in which spill is measured, as a share of the long edge."""
 
 
 def warping_error(image: Tensor, warped: Tensor, trust: Tensor) -> float:
-    """Mean square difference where the motion is to be trusted (Lai et al. 2018, section 5.2).
+    """Warping error: mean squared difference where the optical flow is reliable (Lai et al. 2018, section 5.2).
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        warped: The other picture along the motion.
-        trust: ``(1, 1, H, W)`` in ``[0, 1]``.
+        warped: The other image, warped to ``image``; same shape.
+        trust: ``(1, 1, H, W)`` in ``[0, 1]``, reliability of the flow.
 
     Returns:
-        The mean over trusted pixels and channels; nan when nothing is trusted.
+        Mean over channels and pixels, weighted by ``trust``; nan if ``trust`` is 0 everywhere.
     """
     total = float(trust.sum()) * image.shape[1]
     return float((trust * (image - warped).square()).sum()) / total if total > 0 else float("nan")
@@ -49,18 +49,18 @@ def warping_error(image: Tensor, warped: Tensor, trust: Tensor) -> float:
 def perceptual_difference(
     image: Tensor, warped: Tensor, trust: Tensor, backbone: Backbone
 ) -> float:
-    """Distance of channel-normalized features where the motion is to be trusted.
+    """Distance between channel-normalized features where the optical flow is reliable.
 
-    After LPIPS (Zhang et al. 2018, eq. 1); deviates: every channel weighs the same, and the backbone is the one given.
+    After LPIPS (Zhang et al. 2018, eq. 1). Deviates: all channels have equal weight, and any backbone can be used.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        warped: The other picture along the motion; what is not trusted is replaced by ``image``.
-        trust: ``(1, 1, H, W)`` in ``[0, 1]``.
-        backbone: The network that sees.
+        warped: The other image, warped to ``image``; same shape. Unreliable pixels are replaced by ``image``.
+        trust: ``(1, 1, H, W)`` in ``[0, 1]``, reliability of the flow.
+        backbone: Feature extractor.
 
     Returns:
-        Sum over layers of the mean square distance; 0 for equal pictures.
+        Sum over layers of the mean squared distance; 0 for equal images.
     """
     other = trust * warped + (1 - trust) * image
     ours, theirs = (backbone(picture, STYLE_LAYERS) for picture in (image, other))
@@ -78,7 +78,7 @@ def sharpness(image: Tensor, where: Tensor | None = None) -> float:
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        where: ``(1, 1, H, W)`` weights, or None for everywhere.
+        where: ``(1, 1, H, W)`` weights; None for equal weights.
     """
     kernel = image.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
     padded = F.pad(luminance(image), (1, 1, 1, 1), mode="replicate")
@@ -89,7 +89,7 @@ def sharpness(image: Tensor, where: Tensor | None = None) -> float:
 
 
 def luminance(image: Tensor) -> Tensor:
-    """Rec. 709 luma of ``(B, 3, H, W)``, ``(B, 1, H, W)``."""
+    """Returns the Rec. 709 luma ``(B, 1, H, W)`` of ``(B, 3, H, W)``."""
     weights = image.new_tensor([0.2126, 0.7152, 0.0722]).view(1, 3, 1, 1)
     return (image * weights).sum(1, keepdim=True)
 
@@ -98,16 +98,16 @@ def luminance(image: Tensor) -> Tensor:
 def style_and_content(
     pastiche: Tensor, content: Tensor, styles: Sequence[Tensor], backbone: Backbone
 ) -> tuple[float, float]:
-    """Relative error of Gram matrices against the nearest style, and of content features.
+    """Relative errors of Gram matrices, to the closest style, and of content features.
 
     Args:
         pastiche: ``(1, 3, H, W)`` in ``[0, 1]``.
-        content: The same shape.
-        styles: ``(1, 3, h, w)`` each, at the size they were painted with.
-        backbone: The network that sees.
+        content: Same shape as ``pastiche``.
+        styles: ``(1, 3, h, w)`` in ``[0, 1]`` each, at the size used for the stylization.
+        backbone: Feature extractor.
 
     Returns:
-        Style (mean over relu1_1 to relu5_1) and content (relu4_2).
+        Style error (mean over relu1_1 to relu5_1) and content error (relu4_2).
     """
     seen = backbone(pastiche, (*STYLE_LAYERS, CONTENT_LAYER))
     wanted = backbone(content, (CONTENT_LAYER,))
@@ -120,12 +120,12 @@ def style_and_content(
 
 
 class Structure(NamedTuple):
-    """How much of a photograph's structure is left, 1 for all of it.
+    """Structure metrics, each from -1 to 1, where 1 means fully preserved.
 
     Attributes:
-        ssim: Structural similarity of lightness (Wang et al. 2004, eq. 13), -1 to 1. It falls with changes of tone too.
-        structure: Its third factor alone (eq. 10), which no change of brightness or contrast touches.
-        gradient: Correlation of the gradients' magnitudes.
+        ssim: Structural similarity of luminance (Wang et al. 2004, eq. 13), which also falls with changes of tone.
+        structure: Its third factor alone (eq. 10), which is invariant to changes of brightness and contrast.
+        gradient: Correlation of gradient magnitudes.
     """
 
     ssim: float
@@ -134,11 +134,11 @@ class Structure(NamedTuple):
 
 
 def structure_kept(image: Tensor, content: Tensor) -> Structure:
-    """Compares a picture with the photograph it was made from.
+    """Measures how much of the structure of a photograph a pastiche preserves.
 
     Args:
-        image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        content: The same shape.
+        image: ``(1, 3, H, W)`` in ``[0, 1]``, the pastiche.
+        content: Same shape as ``image``, the photograph.
     """
     a, b = luminance(image).double(), luminance(content).double()
     mean_a, mean_b = _blurred(a), _blurred(b)
@@ -180,16 +180,16 @@ def region_style(
     regions: Sequence[tuple[Tensor, Tensor]],
     backbone: Backbone,
 ) -> float:
-    """Style error region by region: relative Gram error of five layers, each region by its share of the picture.
+    """Style error by region: mean relative Gram error of five layers, with regions weighted by their area.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        style: ``(1, 3, h, w)``.
-        regions: Masks of the picture and of the style, ``(1, 1, ., .)`` each of any size.
-        backbone: The judge.
+        style: ``(1, 3, h, w)`` in ``[0, 1]``.
+        regions: Pairs of masks for the image and the style, each with a shape of ``(1, 1, h, w)`` of any size.
+        backbone: Evaluation network.
 
     Returns:
-        From 0, for the style itself.
+        At least 0; 0 for the style itself.
     """
     seen, wanted = backbone(image, STYLE_LAYERS), backbone(style, STYLE_LAYERS)
     total = area = 0.0
@@ -212,18 +212,19 @@ def _at(mask: Tensor, maps: Tensor) -> Tensor:
 
 
 def spill(image: Tensor, content: Tensor, masks: Mapping[str, Tensor]) -> float:
-    """How far the colors of one region run over into the next.
+    """Measures how much the colors of regions bleed across their borders.
 
-    Along each border, within a fiftieth of the long edge: how far a region's color there lies on the way from its own
-    mean to that of the rest of the picture, less the same of the content, whose borders are soft by nature.
+    In a band along each region's border, 2% of the long edge wide, the mean color is projected onto the line from the
+    region's mean color (0) to the mean color of the rest of the image (1). The value of the content is subtracted,
+    because its borders are naturally soft. Regions are weighted by their area.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        content: The same shape.
-        masks: ``(1, 1, H, W)`` by name, hard or all but.
+        content: Same shape as ``image``.
+        masks: Masks by name, ``(1, 1, H, W)`` each, binary or nearly so.
 
     Returns:
-        0 for none, 1 where a border has wholly taken the other side's color.
+        0 for no bleeding, 1 if the border has completely taken the color of the other side.
     """
     found = [(_run_over(image, mask) - _run_over(content, mask)) for mask in masks.values()]
     shares = [float(mask.mean()) for mask in masks.values()]

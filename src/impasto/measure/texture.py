@@ -1,4 +1,4 @@
-"""Fine texture, borders and palette of a picture, to be compared with the style's own."""
+"""Metrics of fine texture, borders and palette, to compare a pastiche with its style."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ RING_SHARE = 0.03
 
 CELL_PX = 4
 SEAM_SHARE = 0.06
-"""How far from the border a seam is looked for, as a share of the short edge."""
+"""Largest distance of a seam from the border, as a share of the short edge."""
 
 DIRECTIONS, QUANTILES = 32, 512
 
 
 def speckle(image: Tensor) -> float:
-    """Share of the energy of luminance above half the Nyquist frequency.
+    """Share of the luminance energy above half the Nyquist frequency.
 
-    By the discrete cosine transform, which continues a picture as its mirror image: there is no jump from one edge to
-    the opposite one, as the Fourier transform has, and every part of the picture counts alike, which a window would
-    prevent. Frequencies are radial, in cycles per pixel, whatever the picture's shape.
+    Uses the discrete cosine transform, which extends the image by reflection. Unlike with the Fourier transform, there
+    is no discontinuity between opposite edges; unlike with a window, all parts of the image have equal weight.
+    Frequencies are radial, in cycles per pixel, regardless of the aspect ratio.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
 
     Returns:
-        0 to 1; 0 for a flat picture. White noise has 1 - pi / 16, about 0.80.
+        0 to 1; 0 for a flat image and 1 - pi / 16, about 0.80, for white noise.
     """
     y = luminance(image)[0, 0].double().cpu().numpy()
     power = np.square(dctn(y - y.mean(), norm="ortho"))
@@ -48,13 +48,13 @@ def speckle(image: Tensor) -> float:
 
 
 def border(image: Tensor) -> float:
-    """Mean squared gradient of luminance in the outermost ring over that of the interior.
+    """Mean squared luminance gradient in the outermost ring, divided by that of the interior.
 
     Args:
-        image: ``(1, 3, H, W)`` in ``[0, 1]``. The ring is as wide as 3 % of the short edge.
+        image: ``(1, 3, H, W)`` in ``[0, 1]``. The width of the ring is 3% of the short edge.
 
     Returns:
-        From 0; 1 where the border is like the interior.
+        At least 0; 1 if the border is like the interior.
     """
     y = luminance(image)
     energy = F.pad(y.diff(dim=2).square(), (0, 0, 0, 1)) + F.pad(y.diff(dim=3).square(), (0, 1))
@@ -66,17 +66,17 @@ def border(image: Tensor) -> float:
 
 
 def seam(image: Tensor) -> float:
-    """Steps of color that run along a border, over steps between the lines of the interior.
+    """Strength of color steps parallel to the borders, relative to steps between lines of the interior.
 
-    On cells of 4 px in CIE Lab, each side's gradient toward the interior is averaged along the side: only a step that
-    a strip of another color makes all along it remains. The largest one within 6 % of the short edge is divided by
-    the root mean square of the same averages over the interior; the four sides are combined by root mean square.
+    In CIE Lab on cells of 4 px, the gradient toward the interior is averaged along each side, which leaves only the
+    steps of strips that run along the whole side. The largest one within 6% of the short edge is divided by the root
+    mean square of the same averages over the interior. The four sides are combined by their root mean square.
 
     Args:
         image: ``(1, 3, H, W)`` in ``[0, 1]``, at least 64 px on each side.
 
     Returns:
-        From 0. Most natural pictures have between 0.5 and 2.5.
+        At least 0; between 0.5 and 2.5 for most natural images.
     """
     cells = F.avg_pool2d(to_lab(image), CELL_PX)  # (1, 3, H / 4, W / 4)
     deep = max(2, round(SEAM_SHARE * min(cells.shape[-2:])))
@@ -89,15 +89,17 @@ def seam(image: Tensor) -> float:
 
 
 def palette_distance(image: Tensor, other: Tensor) -> float:
-    """Sliced Wasserstein distance of the colors of two pictures in CIE Lab (Rabin et al. 2011, eq. 3).
+    """Sliced Wasserstein distance between the colors of two images in CIE Lab (Rabin et al. 2011, eq. 3).
 
     Args:
-        image: ``(1, 3, ., .)`` in ``[0, 1]``.
-        other: The same, of any size.
+        image: ``(1, 3, H, W)`` in ``[0, 1]``.
+        other: ``(1, 3, h, w)`` in ``[0, 1]``, of any size.
 
     Returns:
-        Mean over directions of the distance between sorted projections, in units of Lab; 0 for the same palette. A
-        shift of all colors by d has d / 2 (the mean absolute cosine to a random direction in three dimensions).
+        Mean absolute difference of sorted projections onto random directions, in units of CIE Lab; 0 for equal
+        palettes. Shifting all colors by ``d`` gives ``d / 2`` (the mean absolute cosine to a random direction in 3D
+        is 1/2).
+
     """
     generator = torch.Generator().manual_seed(0)
     directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=generator), dim=1)
@@ -106,6 +108,6 @@ def palette_distance(image: Tensor, other: Tensor) -> float:
     for picture in (image, other):
         along = directions @ to_lab(picture)[0].flatten(1).float().cpu()  # (DIRECTIONS, H W)
         place = (levels * (along.shape[1] - 1)).round().long()
-        in_order = np.sort(along.numpy(), axis=1)  # ten times as fast as torch's sort
+        in_order = np.sort(along.numpy(), axis=1)  # ten times faster than torch's sort
         quantiles.append(torch.from_numpy(in_order)[:, place])
     return float((quantiles[0] - quantiles[1]).abs().mean())

@@ -1,4 +1,4 @@
-"""The one optimization loop: objective, pyramid, solvers, checkpoint. It yields iterates."""
+"""Iterative optimization of images: objective, scales, solvers, checkpoints, and the loop that yields iterates."""
 
 from impasto.optimize.checkpoint import (
     check_checkpoint_place,

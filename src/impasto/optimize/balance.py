@@ -1,12 +1,13 @@
-"""Automatic balance of content against style.
+"""Automatic balance between content and style.
 
-A fixed weight changes one photograph too little and buries another: at the same numbers the share of the content
-features' energy that is given up differs threefold between pairs of pictures. That share is what a person sees as "how
-much of the photograph is left", and it is exactly the relative content loss, so it is held instead: on the coarsest
-scale, where a step is cheapest, the style's weight is moved until the content loss meets a budget, and then it stays.
+A fixed weight changes one photograph too little and obscures another: with the same weights, the share of the content
+features' energy that is lost differs threefold between image pairs. That share corresponds to how much of the
+photograph people still recognize, and it equals the relative content loss, so the content loss is controlled instead:
+at the coarsest scale, where steps are cheapest, the style weight is adjusted until the content loss meets a budget.
+After that the weight stays constant.
 
-The rule is a multiplicative controller, ``weight *= (budget / content) ** rate``, every few steps, which needs no
-second gradient (GradNorm, Chen et al. 2018, balances gradient norms instead, and those say little about the end point).
+The rule is a multiplicative controller, ``weight *= (budget / content) ** rate``, applied every few steps. It needs no
+second gradient. (GradNorm, Chen et al. 2018, balances gradient norms instead, which say little about the result.)
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ RANGE = 1000.0
 
 
 class Balancer:
-    """Moves the style's weight until the content loss meets its budget.
+    """Adjusts the style weight until the content loss meets its budget.
 
     Args:
-        budget: The relative content loss that is aimed at.
-        weight: The style's weight to begin with; it stays within a factor of 1000 of it.
-        most: The largest weight allowed; with the first weight here the balance only ever lowers it.
+        budget: Target for the relative content loss.
+        weight: Initial style weight; the adjusted weight stays within a factor of 1000 of it.
+        most: Largest weight allowed; if it equals the initial weight, the weight can only be lowered.
     """
 
     def __init__(self, budget: float, weight: float, *, most: float | None = None) -> None:
@@ -37,14 +38,14 @@ class Balancer:
 
     @property
     def moved(self) -> bool:
-        """Whether the weight is another than at first, by more than a tenth."""
+        """Whether the weight differs from the initial one by more than a tenth."""
         return not 0.9 <= self.weight / max(self.first_weight, 1e-12) <= 1.1
 
     def update(self, step: int, content: float) -> bool:
-        """Looks at the relative content loss after a step of the coarsest scale.
+        """Updates the weight from the relative content loss after a step at the coarsest scale.
 
         Returns:
-            Whether the weight was changed.
+            Whether the weight changed.
         """
         if step < FIRST_STEP or step % EVERY_STEPS or self.weight == 0:
             return False

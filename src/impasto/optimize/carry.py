@@ -1,4 +1,4 @@
-"""Pastiches carried to the next frame: sharpness kept, and texture for what nothing covers."""
+"""Propagation of pastiches to the next frame: sharpness, tones, and texture for disoccluded areas."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from impasto.types import Earlier
 __all__ = ["borrow_texture", "hold_tones", "keep_sharp", "merged"]
 
 BORROWED_FROM = 48
-"""Places that are tried for each pixel."""
+"""Number of candidate shifts per pixel."""
 
 REACH = 0.3
-"""How far those places lie at most, as a share of the long edge."""
+"""Largest shift, as a share of the long edge."""
 
 LEAST_STILL = 0.01
+"""Share of static pixels below which tones are not matched."""
 
 COMPARED_PX = 160
-"""Long edge at which places are compared."""
+"""Long edge at which colors are compared, in pixels."""
 
 
 def merged(earlier: Sequence[Earlier]) -> tuple[Tensor, Tensor]:
-    """One target and its trust for several pastiches: the same minimum as the sum of their losses."""
+    """Combines several pastiches into one target and reliability, with the same minimum as the sum of their losses."""
     trust = torch.stack([one.reliability for one in earlier]).sum(0)
     weighted = torch.stack([one.reliability * one.warped for one in earlier]).sum(0)
     return weighted / trust.clamp_min(1e-6), trust
 
 
 def keep_sharp(warped: Tensor, before: Tensor, moved: Tensor) -> Tensor:
-    """Undoes what resampling took from fine texture, so that a hundred warpings do not smear it.
+    """Restores the sharpness that resampling removed, so that repeated warping does not blur fine texture.
 
-    An unsharp mask whose amount gives the Laplacian the energy that it had.
+    Applies an unsharp mask whose amount restores the energy of the Laplacian.
 
     Args:
-        warped: The pastiche along the motion, ``(1, 3, H, W)`` in ``[0, 1]``.
-        before: As it was.
-        moved: Where it was resampled and is to be trusted, ``(1, 1, H, W)`` in ``[0, 1]``.
+        warped: ``(1, 3, H, W)`` in ``[0, 1]``, the warped pastiche.
+        before: ``(1, 3, H, W)`` in ``[0, 1]``, the pastiche before warping.
+        moved: ``(1, 1, H, W)`` in ``[0, 1]``, mask of pixels that were resampled and are reliable.
 
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``; unchanged where nothing moved.
@@ -60,15 +61,15 @@ def keep_sharp(warped: Tensor, before: Tensor, moved: Tensor) -> Tensor:
 
 
 def hold_tones(image: Tensor, before: Tensor, still: Tensor) -> Tensor:
-    """Gives what stands still the mean and the spread of brightness that it had, so that they cannot creep.
+    """Matches the mean and standard deviation of brightness of static areas to the previous frame, to prevent drift.
 
     Args:
-        image: The pastiche, ``(1, 3, H, W)`` in ``[0, 1]``.
-        before: The previous one.
-        still: Where nothing moved, ``(1, 1, H, W)`` in ``[0, 1]``.
+        image: ``(1, 3, H, W)`` in ``[0, 1]``, the pastiche.
+        before: ``(1, 3, H, W)`` in ``[0, 1]``, the previous pastiche.
+        still: ``(1, 1, H, W)`` in ``[0, 1]``, mask of static pixels.
 
     Returns:
-        ``(1, 3, H, W)`` in ``[0, 1]``; unchanged where something moved, or when hardly anything stands still.
+        ``(1, 3, H, W)`` in ``[0, 1]``; unchanged where pixels moved, or if less than 1% of them are static.
     """
     area = float(still.sum())
     if area < LEAST_STILL * still.numel():
@@ -86,15 +87,14 @@ def hold_tones(image: Tensor, before: Tensor, still: Tensor) -> Tensor:
 
 
 def borrow_texture(frame: Tensor, earlier: Sequence[Earlier]) -> Tensor:
-    """Fills what nothing covers with the paint of places that look alike.
+    """Fills disoccluded areas with the painted texture of similar areas.
 
-    For each uncovered pixel a few dozen shifts of the frame are tried, and the one whose colors fit best, among those
-    that lead to trusted paint, lends its own. The nearest places are tried first. What is borrowed is only where the
-    solver starts from.
+    For each uncovered pixel, a few dozen shifts of the frame are tried, nearest first. The pixel takes the pastiche at
+    the shift whose frame colors match best and where the pastiche is reliable. The result only initializes the solver.
 
     Args:
         frame: ``(1, 3, H, W)`` in ``[0, 1]``.
-        earlier: Pastiches along the motion.
+        earlier: Earlier pastiches, warped to this frame.
 
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``.
@@ -125,7 +125,7 @@ def borrow_texture(frame: Tensor, earlier: Sequence[Earlier]) -> Tensor:
 
 
 def _shifts(reach: float) -> list[tuple[int, int]]:
-    """A spiral of equal density around the origin, the nearest first (Vogel 1979)."""
+    """Returns shifts on a spiral of uniform density around the origin, nearest first (Vogel 1979)."""
     golden = math.pi * (3 - math.sqrt(5))
     spiral = []
     for number in range(1, BORROWED_FROM + 1):

@@ -1,7 +1,7 @@
-"""A run on disk, so that one that was stopped goes on where it was.
+"""Checkpoints, from which an interrupted run can be resumed.
 
-The file is safetensors: tensors under dotted names, and in the header one text that holds a SHA-256 of the file and the
-plain values as JSON.
+A checkpoint is a safetensors file: tensors under dotted names, and in the header one string with the SHA-256 of the
+file and the plain values as JSON.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ FORMAT = 2
 KEY = "impasto-checkpoint"
 SIZE_BYTES = 8
 START = b'{"__metadata__":{"impasto-checkpoint":"'
-"""How the header begins, after its size; what tells a checkpoint from every other file."""
+"""First bytes of the header after its size; they distinguish checkpoints from all other files."""
 
 UNSIGNED = "0" * 64
-"""Stands for the digest while the digest of the file is computed."""
+"""Placeholder for the digest while the digest of the file is computed."""
 
 CHUNK_BYTES = 1 << 20
 TENSOR = "$tensor"
@@ -38,11 +38,11 @@ CHANNELS_LAST = "$channels_last"
 FREE_TO_CHANGE = (
     "checkpointing", "memory_gib", "device", "download", "weights", "start_file", "content_regions", "style_regions",
 )  # fmt: skip
-"""Options that do not decide what is painted, or that the pictures' own bytes stand for."""
+"""Options that do not affect the result, or that are covered by the bytes of the images."""
 
 
 def fingerprint(pictures: Sequence[Tensor], options: PaintOptions) -> str:
-    """SHA-256 of the pictures and of every option that decides what is painted."""
+    """Returns the SHA-256 of the images and of all options that affect the result."""
     digest = hashlib.sha256()
     chosen = {k: v for k, v in to_mapping(options).items() if k not in FREE_TO_CHANGE}
     digest.update(json.dumps(chosen, sort_keys=True).encode())
@@ -53,29 +53,29 @@ def fingerprint(pictures: Sequence[Tensor], options: PaintOptions) -> str:
 
 
 def check_checkpoint_place(path: Path) -> None:
-    """Refuses to replace a file that is not a checkpoint; reads a few bytes of it.
+    """Checks that a checkpoint may be written to a path, without replacing any other file.
 
     Raises:
-        OutputError: There is a file or folder that impasto did not write as a checkpoint.
+        OutputError: The path is an existing file or folder that is not an impasto checkpoint.
     """
     if path.is_symlink() or path.exists():
         if path.is_file() and (_is_checkpoint(path) or _is_of_version_1(path)):
             return
         raise OutputError(
-            f"{path} exists and is not a checkpoint of impasto, so it is not replaced; give another name."
+            f"{path} exists and is not an impasto checkpoint, so it is not replaced; choose another name."
         )
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], mark: str) -> None:
-    """Writes tensors and plain values, moved into place when whole.
+    """Writes a checkpoint atomically.
 
     Args:
-        path: Where to.
-        state: Nested dicts with string keys and lists of finite tensors, numbers, texts and None.
-        mark: The run that it is of.
+        path: Path of the checkpoint.
+        state: Nested dicts with string keys and lists of finite tensors, numbers, strings and None.
+        mark: Fingerprint of the run.
 
     Raises:
-        OutputError: The file cannot be written, or would replace one that is not a checkpoint.
+        OutputError: The file cannot be written, or would replace a file that is not a checkpoint.
     """
     check_checkpoint_place(path)
     tensors: dict[str, Tensor] = {}
@@ -87,13 +87,13 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], mark: str) -> None:
 
 
 def load_checkpoint(path: Path, mark: str) -> dict[str, Any]:
-    """Reads what `save_checkpoint` wrote, for the same pictures and options only.
+    """Reads a checkpoint that was written by `save_checkpoint` with the same fingerprint.
 
     Returns:
-        The state, which still has to be checked against the run that takes it up.
+        The state, which the resumed run still has to validate.
 
     Raises:
-        CheckpointError: The file is damaged, of another version, or of another run.
+        CheckpointError: The file is damaged, or was written by another version or another run.
     """
     _check_whole(path)
     tensors, metadata = read_safetensors(path, CHECKPOINT)
@@ -102,7 +102,7 @@ def load_checkpoint(path: Path, mark: str) -> dict[str, Any]:
     header.integer("format", FORMAT, FORMAT)
     if header.text("fingerprint") != mark:
         raise CheckpointError(
-            f"{path} belongs to other pictures or options; give those again, or start again without --resume."
+            f"{path} was saved with other images or options; use those again, or start over without --resume."
         )
     state: dict[str, Any] = _unpacked(header.mapping("state"), tensors, path)
     return state
@@ -117,7 +117,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def _is_of_version_1(path: Path) -> bool:
-    """Whether a file is a checkpoint as torch saved it before safetensors; only its names are looked at."""
+    """Whether a file is a version 1 checkpoint, saved by torch; nothing is unpickled."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("archive/data.pkl") as pickled:
             start = pickled.read(1024)
@@ -127,7 +127,7 @@ def _is_of_version_1(path: Path) -> bool:
 
 
 def _digests(path: Path) -> tuple[bytes, bytes]:
-    """The digest that a file holds, and the one that it should hold, as hexadecimal digits."""
+    """Returns the stored and the computed digest of a file, in hexadecimal."""
     with path.open("rb") as stream:
         head = stream.read(SIZE_BYTES + len(START) + len(UNSIGNED))
         digest = hashlib.sha256(head[: -len(UNSIGNED)] + UNSIGNED.encode())
@@ -137,7 +137,7 @@ def _digests(path: Path) -> tuple[bytes, bytes]:
 
 
 def _sign(path: Path) -> None:
-    """Puts the digest of a file into it."""
+    """Stores the digest of a file in its header."""
     assert _is_checkpoint(path), "safetensors writes its metadata first"
     _held, digest = _digests(path)
     with path.open("r+b") as stream:
@@ -150,19 +150,19 @@ def _check_whole(path: Path) -> None:
         if _is_checkpoint(path):
             held, digest = _digests(path)
             if held != digest:
-                raise CHECKPOINT.refusal(path, "it is damaged, its checksum does not match")
+                raise CHECKPOINT.refusal(path, "it is damaged: its checksum does not match")
             return
     except OSError as error:
         raise CHECKPOINT.refusal(path, error.strerror or "it cannot be read") from error
     if _is_of_version_1(path):
         raise CHECKPOINT.refusal(path, "it was saved by an earlier version of impasto")
-    raise CHECKPOINT.refusal(path, "it is not a whole checkpoint of impasto")
+    raise CHECKPOINT.refusal(path, "it is not a complete impasto checkpoint")
 
 
 def _packed(
     value: Any, name: str, tensors: dict[str, Tensor], known: dict[tuple[Any, ...], Any]
 ) -> Any:
-    """Plain values, with each tensor replaced by its dotted name; a tensor that occurs twice is kept once."""
+    """Replaces each tensor by a reference to its dotted name; a tensor that occurs twice is stored once."""
     if isinstance(value, Mapping):
         inner = ((key, f"{name}.{key}".strip(".")) for key in value)
         return {key: _packed(value[key], dotted, tensors, known) for key, dotted in inner}
@@ -178,7 +178,7 @@ def _packed(
 
 
 def _is_channels_last(value: Tensor) -> bool:
-    """Sums over a picture depend on its layout in the last bits, so it is kept."""
+    """Whether a tensor is channels-last; the layout is restored because it affects sums in the last bits."""
     return (
         value.ndim == 4
         and not value.is_contiguous()

@@ -1,4 +1,4 @@
-"""The picture at the next scale, with fine detail that the last scale could not hold."""
+"""Upsampling to the next scale, with added detail that the previous scale could not represent."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 __all__ = ["detail_strength", "enlarged"]
 
 DETAIL_SHARE = 0.5
-"""Largest detail of the photograph that is added, as a share of the styles' own in the same band (root mean square).
-In full, it leaves noise on plain styles that the last steps do not remove."""
+"""Limit on the photograph's added detail, as a share of the styles' detail in the same band (root mean square).
+Without a limit it leaves noise with flat styles that the last steps do not remove."""
 
 
 def enlarged(
     picture: Tensor, source: Tensor, size: tuple[int, int], limit: float | None = None
 ) -> Tensor:
-    """Enlarges a picture and adds the detail of another one.
+    """Enlarges an image and adds the detail of another image.
 
-    The optimizer would find the detail again, but only after some tens of its most expensive steps.
+    The optimizer would recover the detail by itself, but only after dozens of its most expensive steps.
 
     Args:
         picture: ``(1, 3, h, w)`` in ``[0, 1]``.
-        source: ``(1, 3, ., .)``, of the wanted size or larger, the picture whose detail is added.
-        size: Height and width wanted.
-        limit: Largest root mean square of the detail; None for all of it.
+        source: ``(1, 3, H, W)``, of the target size or larger: the image whose detail is added.
+        size: Target height and width.
+        limit: Largest root mean square of the detail; None for no limit.
 
     Returns:
         ``(1, 3, *size)`` in ``[0, 1]``.
@@ -43,13 +43,13 @@ def enlarged(
 def detail_strength(
     styles: Sequence[Tensor], blend: Sequence[float], before_px: int, after_px: int
 ) -> float:
-    """Limit for `enlarged`: `DETAIL_SHARE` of the styles' detail between two scales.
+    """Returns the limit for `enlarged`: `DETAIL_SHARE` of the styles' detail between two scales.
 
     Args:
         styles: ``(1, 3, h, w)`` each, of any size.
-        blend: Weight of each; equal when empty.
+        blend: Weight of each style; empty for equal weights.
         before_px: Long edge of the styles at the coarser scale.
-        after_px: Long edge at the finer one.
+        after_px: Long edge of the styles at the finer scale.
     """
     strengths = []
     for style in styles:
@@ -61,7 +61,7 @@ def detail_strength(
 
 
 def _detail(source: Tensor, before: tuple[int, int], after: tuple[int, int]) -> Tensor:
-    """What a picture of size ``after`` loses when it is reduced to ``before``."""
+    """Returns the detail that an image of size ``after`` loses when it is reduced to ``before``."""
     return resize(source, after) - resize(resize(source, before), after, clamp=False)
 
 

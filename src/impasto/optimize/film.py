@@ -1,4 +1,4 @@
-"""The optimizer as a stylizer of frames: where a frame starts, and the terms that tie it to its neighbors."""
+"""Stylization of film frames by the optimizer: initial images and temporal consistency terms."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted
 __all__ = ["FilmOptimizer"]
 
 PASS_BLEND = 0.5
-"""What a pass takes from the neighbor where the motion is reliable (Ruder 2016, eq. 10, delta)."""
+"""Weight of the warped neighbor in the initial image of a pass where the flow is reliable (Ruder 2016, eq. 10)."""
 
 
 class FilmOptimizer:
-    """Paints the frames of a film one after another.
+    """Stylizes the frames of a film one after another.
 
-    A shot's first frame is a picture like any other; the weight of the style that `balance` finds there holds for the
-    whole shot. Every other frame starts from what its neighbors look like along the motion.
+    The first frame of a shot is optimized like a single image, and the style weight found there by automatic balancing
+    is used for the whole shot. All other frames are initialized from the warped pastiches of their neighbors.
 
     Args:
         styles: One or more of ``(1, 3, h, w)`` in ``[0, 1]``.
-        backbone: The network that sees.
-        paint: How a picture is painted.
-        film: How frames hang together.
+        backbone: Feature extractor.
+        paint: Options for single images.
+        film: Options for temporal consistency.
         size: Height and width of the frames.
 
     Attributes:
-        trial: A run over a gray frame that was not started: its plan, device and precision.
+        trial: An optimization of a gray frame that is never run; it holds the plan, the device and the precision.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class FilmOptimizer:
         self._size = size
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
-        """Paints one frame; see `impasto.types.Stylizer`."""
+        """Stylizes one frame; see `impasto.types.Stylizer`."""
         alone = context.opens_shot and context.own is None
         options = dataclasses.replace(
             self.paint_options,
@@ -109,11 +109,11 @@ class FilmOptimizer:
         )
 
     def _seed(self, context: FrameContext) -> int:
-        """A seed of the frame's own."""
+        """Returns the random seed of a frame."""
         return derived_seed(self.paint_options.seed * 1_000_003 + context.index)
 
     def _start(self, frame: Tensor, context: FrameContext) -> Tensor | None:
-        """The first picture of a frame that has neighbors; None for what the options say."""
+        """Returns the initial image of a frame that has neighbors; None to follow the options for single images."""
         if context.own is not None:
             own = context.own.to(self.trial.device)
             for other in context.earlier[:1]:
@@ -132,7 +132,7 @@ class FilmOptimizer:
         return None
 
     def _terms(self, size: tuple[int, int], context: FrameContext) -> Mapping[str, Term]:
-        """The terms between frames at one scale; those of weight 0 are left out."""
+        """Returns the temporal terms at one scale, without those of weight 0."""
         terms: dict[str, Term] = {}
         device = self.trial.device
 
@@ -176,9 +176,9 @@ class FilmOptimizer:
 
 
 def _shortened(options: PaintOptions, film: FilmOptions) -> PaintOptions:
-    """A few steps, at the finest scale only when one number was given.
+    """Reduces the number of steps, and uses only the finest scale if a single number of steps was given.
 
-    ``mixed`` stays mixed there: with the Gram's alone the palette fades within thirty frames.
+    ``mixed`` stays mixed there: with the Gram loss alone, the palette fades within thirty frames.
     """
     return dataclasses.replace(
         without_weak_layers(options),

@@ -1,4 +1,4 @@
-"""The one optimization loop: coarse to fine, a step at a time, every step an event."""
+"""The optimization loop: coarse to fine, yielding one event per step."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ __all__ = ["InFilm", "Optimization"]
 
 LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.03, "sgd": 0.03}
 LEAP = 3.0
-"""A loss this many times the best of its scale counts as led astray."""
+"""A loss this many times the best of its scale counts as divergence."""
 
 FIRST_STEP = 0.01
 WARM_STEP = 0.001
-"""First step of L-BFGS, root mean square per pixel; a picture that is nearly done would be shaken by more."""
+"""First L-BFGS step from a given initial image, root mean square per pixel; a larger one would undo its progress."""
 
 MOST_RETRIES = 8
 TOLERANCE_STEPS = 10
@@ -43,7 +43,7 @@ SMALLEST_STYLE_PX = 32
 
 
 def _with_margin(content: Tensor, share: float) -> Tensor:
-    """Mirrors ``(1, 3, H, W)`` beyond its borders by a share of its long edge."""
+    """Pads an image by reflection; the padding is a share of its long edge."""
     height, width = content.shape[-2:]
     margin = min(round(share * max(height, width)), height - 1, width - 1)
     return F.pad(content, (margin,) * 4, mode="reflect") if margin else content
@@ -51,12 +51,12 @@ def _with_margin(content: Tensor, share: float) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class InFilm:
-    """What a frame of a film brings beside a single picture.
+    """Additional inputs for a frame of a film.
 
     Attributes:
-        terms: Terms by name for a scale of height and width.
-        plan: As it was found for the first frame.
-        styles: What was measured of the styles already.
+        terms: Function that returns the additional terms by name for a scale's height and width.
+        plan: Memory plan that was found for the first frame.
+        styles: Cache of style statistics, shared by the frames.
     """
 
     terms: Callable[[tuple[int, int]], Mapping[str, Term]] = lambda _size: {}
@@ -65,28 +65,29 @@ class InFilm:
 
 
 class Optimization:
-    """One run, to be iterated: ``for iterate in Optimization(...)``. To stop iterating is to cancel.
+    """One run, used as an iterable: ``for iterate in Optimization(...)``. To cancel it, stop iterating.
 
-    Between any two iterates `state_dict` is everything needed to go on exactly.
+    Between any two iterates, `state_dict` returns everything needed to resume the run exactly.
 
     Args:
-        content: ``(1, 3, H, W)`` in ``[0, 1]``, at least as large as the pastiche if it can be had.
+        content: ``(1, 3, H, W)`` in ``[0, 1]``, preferably at least as large as the pastiche.
         styles: One or more of ``(1, 3, h, w)`` in ``[0, 1]``.
-        backbone: The network that sees.
-        options: Everything else.
-        size: Height and width of the pastiche; from ``options.size`` when not given.
-        start: The first picture, whatever ``options.start`` says.
-        film: What the frames of a film share and add.
-        regions: Parts of the content with the parts of the style that they take.
+        backbone: Feature extractor.
+        options: All other options.
+        size: Height and width of the pastiche; None to derive them from ``options.size``.
+        start: Initial image, which overrides ``options.start``.
+        film: Additional inputs for frames of a film.
+        regions: Regions of the content, each with its region of a style.
 
     Attributes:
-        image: The picture as it stands, ``(1, 3, H, W)``.
-        plan: How memory is held, with the forecast.
-        precision: What the backbone computes in, with the reason.
+        image: The current image, ``(1, 3, H, W)``.
+        plan: Memory plan, with the forecast.
+        precision: Precision of the backbone, with the reason.
 
     Raises:
-        UsageError: No style; as many blend weights as styles were not given; an unknown device.
-        OutOfMemoryError: The run does not fit.
+        UsageError: There are no styles, the number of blend weights differs from the number of styles, all blend
+            weights are 0, or the device is unknown.
+        OutOfMemoryError: The run does not fit into memory.
     """
 
     def __init__(
@@ -102,13 +103,13 @@ class Optimization:
         regions: Sequence[Region] = (),
     ) -> None:
         if not styles:
-            raise UsageError("no style was given; give at least one.")
+            raise UsageError("no style image was given; at least one is required.")
         if options.blend and len(options.blend) != len(styles):
             raise UsageError(
-                f"{len(options.blend)} blend weights for {len(styles)} styles; give as many, or none."
+                f"--blend must have one weight per style; weights: {len(options.blend)}, styles: {len(styles)}."
             )
         if options.blend and sum(options.blend) == 0:
-            raise UsageError("all blend weights are 0; give at least one above 0.")
+            raise UsageError("--blend must have at least one weight above 0; got only zeros.")
         self.options, self.backbone, self._given = options, backbone, start
         self._film = film or InFilm()
         self.regions = regions
@@ -170,22 +171,22 @@ class Optimization:
         return plan
 
     def _precision(self) -> str:
-        """What the backbone computes in, with the reason."""
+        """Returns the precision of the backbone, with the reason."""
         if self.options.precision != "auto":
-            reason = "asked for"
+            reason = "as requested"
         elif self.device.type == "cpu":
-            reason = "memory is short" if self.plan.autocast else "the default on the CPU"
+            reason = "to save memory" if self.plan.autocast else "default on the CPU"
         elif fast_bfloat16(self.device):
-            reason = "the hardware has it"
+            reason = "fast on this device"
         else:
-            reason = "the hardware has no fast bfloat16"
+            reason = "bfloat16 is not fast on this device"
         return f"{'bfloat16' if self.plan.autocast else 'float32'} ({reason})"
 
     def _first_image(self) -> Tensor:
         return self._started(self.options.start if self._given is None else "file", 0)
 
     def _started(self, start: StartName, scale: int) -> Tensor:
-        """An initial image at the size of a scale."""
+        """Returns an initial image at the size of a scale."""
         return first_picture(
             start,
             self._content_at(scale),
@@ -201,7 +202,7 @@ class Optimization:
         return resize(self.content, (self.scales[scale].height_px, self.scales[scale].width_px))
 
     def _styles_at(self, scale: int) -> list[Tensor]:
-        """Styles in their own shape, their long edge ``style_scale`` times the pastiche's."""
+        """Returns the styles with their own aspect ratios, the long edge ``style_scale`` times the pastiche's."""
         edge = max(self.scales[scale].height_px, self.scales[scale].width_px)
         resized = []
         for style in self.styles:
@@ -213,7 +214,7 @@ class Optimization:
         return resized
 
     def _regions_at(self, scale: int) -> list[Region]:
-        """Regions with the content's masks at the size of a scale, the margin mirrored."""
+        """Returns the regions with the content masks at the size of a scale, padded by reflection."""
         size = (self.scales[scale].height_px, self.scales[scale].width_px)
         share = self.margin_px / max(self.size)
         return [
@@ -222,7 +223,7 @@ class Optimization:
         ]
 
     def __iter__(self) -> Iterator[Iterate]:
-        """Yields one `Iterate` a step, coarse to fine."""
+        """Yields one `Iterate` per step, coarse to fine."""
         while self.scale < len(self.scales):
             objective = self._objective()
             while self.step < self.scales[self.scale].steps and objective.terms:
@@ -236,7 +237,7 @@ class Optimization:
             self._leave_scale()
 
     def _objective(self) -> Objective:
-        """The terms at the present scale, with the weight that the balance has found."""
+        """Builds the objective at the current scale, with the style weight set by the balancer."""
         objective = build_objective(
             self._content_at(self.scale),
             self._styles_at(self.scale),
@@ -254,7 +255,7 @@ class Optimization:
         return objective
 
     def _advance(self, objective: Objective, evaluation: Evaluation) -> str:
-        """Takes one step, or goes back when the loss is not finite or leapt; returns what to say."""
+        """Takes one step, or restores the best image if the loss diverged; returns a note for the user."""
         sound = math.isfinite(evaluation.loss) and bool(evaluation.gradient.isfinite().all())
         if not sound or evaluation.loss > LEAP * self.best_loss:
             return self._go_back(evaluation.loss)
@@ -271,12 +272,12 @@ class Optimization:
         self.retries += 1
         if self.retries > MOST_RETRIES:
             raise DivergedError(
-                f"the loss was {loss:g} after {MOST_RETRIES} halvings of the step; use a smaller "
-                "--learning-rate or --precision float32."
+                f"the optimization diverged: the loss is {loss:g} after the step size was halved {MOST_RETRIES} times; "
+                "use a smaller --learning-rate or --precision float32."
             )
         self.image = self.best_image.clone()
         self.solver.back_off()
-        return f"the loss was {loss:g}: went back to the best picture and halved the step"
+        return f"the loss was {loss:g}: restored the best image so far and halved the step size"
 
     def _rebalance(self, objective: Objective, evaluation: Evaluation) -> str:
         automatic = self.options.balance != "fixed" and self.scale == 0
@@ -286,7 +287,7 @@ class Optimization:
         changed = self.balancer.update(self.step + 1, content)
         if self.step + 1 == self.scales[0].steps and self.balancer.moved:
             return (
-                f"style weight {self.balancer.weight:.3g} keeps the content loss near {content:.2f}"
+                f"style weight set to {self.balancer.weight:.3g}, content loss near {content:.2f}"
             )
         if not changed:
             return ""
@@ -307,7 +308,8 @@ class Optimization:
             return
         following = self.scales[self.scale + 1]
         size = (following.height_px, following.width_px)
-        image = self._enlarged(size)  # takes the time, so an interruption leaves the state whole
+        image = self._enlarged(size)  # slow, so it comes before any change of the state
+
         self.scale, self.step, self.losses, self.best_loss = self.scale + 1, 0, [], math.inf
         self.image = self.best_image = image
         self.average = None
@@ -317,12 +319,12 @@ class Optimization:
             self.solver.forget()
 
     def _enlarged(self, size: tuple[int, int]) -> Tensor:
-        """The picture at the next scale, with the detail of the picture the run was given, or of the photograph."""
+        """Upsamples to the next scale, adding the detail of the given initial image or of the photograph."""
         if self._given is not None:
             return enlarged(self._canvas, self._given.to(self.content), size)
         zoom = self.options.style_scale
         before, after = max(self.image.shape[-2:]) * zoom, max(size) * zoom
-        limit = None  # a photograph that is not painted keeps all of its detail
+        limit = None  # without stylization the photograph keeps all of its detail
         strength = min(self.options.strength, 1.0)
         if strength * self.options.style_weight > 0:
             limit = detail_strength(self.styles, self.options.blend, round(before), round(after))
@@ -331,18 +333,18 @@ class Optimization:
 
     @cached_property
     def _photograph(self) -> Tensor:
-        """The content at the finest scale, in the colors of the initial image."""
+        """The content image at the finest scale, with the colors of the initial image."""
         start = self.options.start
         return self._started(start if start in RECOLORED else "content", -1)
 
     @property
     def _canvas(self) -> Tensor:
-        """The average where averaging is on, else the latest; with its margin."""
+        """The current image with padding; the exponential moving average if averaging is enabled."""
         return self.image if self.average is None else self.average
 
     @property
     def result(self) -> Tensor:
-        """The picture to show, ``(1, 3, h, w)`` at the present scale, without the margin."""
+        """The current result, ``(1, 3, h, w)`` at the current scale, without padding."""
         canvas = self._canvas
         height, width = canvas.shape[-2:]
         cut = round(self.margin_px * height / (self.size[0] + 2 * self.margin_px))
@@ -370,16 +372,16 @@ class Optimization:
     PICTURES = ("image", "best_image", "average")
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on exactly: tensors and plain numbers."""
+        """Returns everything needed to resume the run exactly: tensors and plain numbers."""
         state = {name: getattr(self, name) for name in (*self.NUMBERS, *self.PICTURES)}
         state["losses"] = list(self.losses)
         return state | {"solver": self.solver.state_dict(), "style_weight": self.balancer.weight}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes up what `state_dict` gave, for the same pictures and options.
+        """Restores a state from `state_dict`, for the same images and options.
 
         Raises:
-            CheckpointError: A field is missing or does not fit this run.
+            CheckpointError: A field is missing or does not match this run.
         """
         saved = Fields(state, "the file", CHECKPOINT, device=self.device)
         scale = saved.integer("scale", 0, len(self.scales))

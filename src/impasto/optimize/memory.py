@@ -1,4 +1,4 @@
-"""What a run will need, told before it starts, and what to do when that is too much."""
+"""Forecasts of memory and time before a run, and ways to reduce memory when it is short."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["Estimator", "Forecast", "Plan", "choose_plan", "free_memory_bytes"]
 
 PROBE_PX = 128
 BASE_BYTES = 450 * 2**20
-"""Interpreter, torch and its thread pools, measured; small beside a large picture."""
+"""Measured memory of the interpreter, torch and its thread pools."""
 
 SLACK = 1.25
-"""Working buffers of the convolutions and gradients alive at the same time, over what is saved for the way back."""
+"""Factor on the memory saved for the backward pass, for convolution workspaces and gradients alive at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What one run needs at most, in bytes, and about how long it takes."""
+    """Peak memory of a run in bytes, and its approximate duration in seconds."""
 
     memory_bytes: int
     seconds: float
@@ -34,7 +34,7 @@ class Forecast:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How the run will be held within memory."""
+    """Settings that keep a run within the memory limit."""
 
     checkpointing: bool
     autocast: bool
@@ -43,7 +43,7 @@ class Plan:
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Memory that can be taken now."""
+    """Returns the memory that is currently available on a device, in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
@@ -52,7 +52,7 @@ def free_memory_bytes(device: torch.device) -> int:
 def _probe(
     backbone: Backbone, layers: Sequence[str], device: torch.device
 ) -> tuple[float, float, float]:
-    """Bytes saved for the way back a pixel, the largest single map a pixel, and seconds a pixel and step."""
+    """Measures bytes saved for the backward pass, bytes of the largest feature map and seconds per step, per pixel."""
     image = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=device, requires_grad=True)
     sizes: dict[int, int] = {}
 
@@ -79,14 +79,14 @@ def _probe(
 
 @dataclass(frozen=True, kw_only=True)
 class Estimator:
-    """Foretells memory and time from a probe at 128 px, both of which grow with the number of pixels.
+    """Extrapolates memory and time, both linear in the number of pixels, from a probe at 128 px.
 
     Attributes:
-        backbone: The network that sees.
-        layers: The layers that are read.
-        scales: The run.
-        history: Steps that the solver remembers, each as a pair of pictures.
-        device: Where it runs.
+        backbone: Feature extractor.
+        layers: Layers whose features are used.
+        scales: Scales of the run.
+        history: History size of the solver; each entry is a pair of images.
+        device: Device of the run.
     """
 
     backbone: Backbone
@@ -96,11 +96,11 @@ class Estimator:
     device: torch.device
 
     def forecast(self, *, checkpointing: bool = False) -> Forecast:
-        """Foretells the run, with activations computed once or twice."""
+        """Forecasts the run, with or without gradient checkpointing."""
         saved, largest, seconds = _probe(self.backbone, self.layers, self.device)
         pixels = self.scales[-1].pixels
         pictures = 3 * 4 * (2 * self.history + 8)
-        # With checkpointing the block at full resolution is alive once, and the inputs of the others.
+        # With checkpointing, one full-resolution block and the inputs of the other blocks are alive.
         activations = max(saved * 0.45, 2 * largest) if checkpointing else saved + 2 * largest
         memory = BASE_BYTES + int(pixels * (SLACK * activations + pictures))
         work = sum(scale.pixels * scale.steps for scale in self.scales)
@@ -117,27 +117,27 @@ def choose_plan(
     autocast: bool = False,
     autocast_allowed: bool = False,
 ) -> Plan:
-    """Goes down the ladder until the run fits: as asked, checkpointing, bfloat16, refusal.
+    """Chooses the first plan that fits: as requested, with gradient checkpointing, or with bfloat16.
 
     Args:
-        estimator: Of the run.
-        limit_bytes: What may be used.
+        estimator: Estimator of the run.
+        limit_bytes: Memory limit.
         checkpointing: ``auto``, ``on`` or ``off``.
-        autocast: Whether bfloat16 is used anyway.
-        autocast_allowed: Whether bfloat16 may be turned to when memory is short.
+        autocast: Whether bfloat16 is used in any case.
+        autocast_allowed: Whether bfloat16 may be used when memory is short.
 
     Raises:
-        OutOfMemoryError: Nothing fits; the message has the largest size that does.
+        OutOfMemoryError: No plan fits; the message gives the largest size that fits.
     """
     first = estimator.forecast(checkpointing=checkpointing == "on")
     if first.memory_bytes <= limit_bytes:
         return Plan(checkpointing=checkpointing == "on", autocast=autocast, forecast=first)
-    told = f"{first.memory_bytes / 2**30:.1f} GiB foretold, {limit_bytes / 2**30:.1f} GiB to be had"
+    need = f"{first.memory_bytes / 2**30:.1f} GiB needed, {limit_bytes / 2**30:.1f} GiB available"
     best = first
     if checkpointing == "auto":
         best = estimator.forecast(checkpointing=True)
         if best.memory_bytes <= limit_bytes:
-            note = f"activations are computed twice to save memory ({told})"
+            note = f"gradient checkpointing is on to save memory ({need})"
             return Plan(checkpointing=True, autocast=autocast, forecast=best, notes=(note,))
     halved = BASE_BYTES + int((best.memory_bytes - BASE_BYTES) * 0.6)
     if autocast_allowed and not autocast and halved <= limit_bytes:
@@ -145,7 +145,7 @@ def choose_plan(
             checkpointing=checkpointing != "off",
             autocast=True,
             forecast=Forecast(memory_bytes=halved, seconds=best.seconds),
-            notes=(f"the backbone computes in bfloat16 to save memory ({told})",),
+            notes=(f"the backbone uses bfloat16 to save memory ({need})",),
         )
     raise _refusal(best, limit_bytes, estimator.scales[-1])
 
@@ -157,9 +157,9 @@ def _refusal(best: Forecast, limit_bytes: int, scale: Scale) -> OutOfMemoryError
     advice = (
         f"the largest size that fits is --size {fits}"
         if fits >= 64
-        else "no size fits; free some memory"
+        else "no size fits, so free some memory"
     )
     return OutOfMemoryError(
-        f"painting at {scale.width_px}x{scale.height_px} px needs {best.memory_bytes / 2**30:.1f} GiB and "
-        f"{limit_bytes / 2**30:.1f} GiB may be used; {advice}."
+        f"an image of {scale.width_px}x{scale.height_px} px needs {best.memory_bytes / 2**30:.1f} GiB of memory, but "
+        f"only {limit_bytes / 2**30:.1f} GiB are available; {advice}."
     )

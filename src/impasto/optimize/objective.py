@@ -1,4 +1,4 @@
-"""The objective: a sum of weighted terms, built for one scale, evaluated with its gradient."""
+"""The objective: a weighted sum of losses, built for one scale and evaluated with its gradient."""
 
 from __future__ import annotations
 
@@ -47,37 +47,37 @@ __all__ = [
 ]
 
 StyleDistance = Callable[[Tensor, int, "Tensor | None"], Tensor]
-"""Features of one layer ``(1, C, H, W)``, the step's number, and the weight of positions in a region -> scalar."""
+"""Features of one layer ``(1, C, H, W)``, step number, and weights of positions in a region -> scalar."""
 
 StyleMemory = dict[tuple[int, int, int, str, str, tuple[str, ...]], Mapping[str, StyleDistance]]
-"""Distances by layer to styles that were measured already, by the style's number, height, width, loss, region and
-layers: the frames of a film share them."""
+"""Cache of style distances by layer, shared by the frames of a film; the key is the style's index, height, width, loss,
+region and layers."""
 
 LEAST_POSITIONS = 2.0
-"""A region that covers less than so many positions of a layer says nothing there."""
+"""A region that covers fewer positions of a layer is ignored in that layer."""
 
 LEAST_SHARE = 0.005
-"""Style layers that count for less are left out on the finest of several scales, and in frames that go on from the
-last one."""
+"""Style layers with a smaller share of the weight are left out at the finest of several scales, and in frames that
+start from the previous one."""
 
 PLAIN_VARIANCE = 1e-4
-"""Variance of the pixels of a 3x3 window, 0.01 squared, below which coherence leaves an area to the style:
-there is nothing to keep together but noise."""
+"""Variance within a 3x3 window (0.01 squared) below which the coherence term has little effect: such flat areas
+contain only noise that is not worth preserving."""
 
 W2_SHARE = 0.3
-"""What the Wasserstein distance counts in ``mixed`` beside the Gram's relative error. At equal pictures the former
-is about three times the latter, so both pull alike."""
+"""Weight of the Wasserstein distance in ``mixed``, relative to the Gram loss. For the same images the distance is
+about three times as large, so both contribute equally."""
 
 MOST_NEIGHBORS = 2048
-"""Rows of the style's features that are searched for neighbors, which bounds time and memory."""
+"""Number of style features that are searched for neighbors, which limits time and memory."""
 
 DIRECTIONS = 32
-"""Random projections of the sliced distance at each step."""
+"""Number of random projections of the sliced Wasserstein distance per step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One weighted loss of features, picture and step number, with the layers that it reads."""
+    """A weighted loss of features, image and step number, with the layers that it uses."""
 
     weight: float
     measure: Callable[[Features, Tensor, int], Tensor]
@@ -86,7 +86,7 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The objective at a picture: value, weighted terms, gradient ``(1, 3, H, W)``."""
+    """Value, weighted terms and gradient ``(1, 3, H, W)`` of the objective for an image."""
 
     loss: float
     terms: Mapping[str, float]
@@ -94,12 +94,12 @@ class Evaluation:
 
 
 class Objective:
-    """Weighted terms over one backbone's features.
+    """A sum of weighted terms over the features of one backbone.
 
     Args:
-        backbone: The network that sees.
-        terms: By name.
-        autocast: Run the backbone in bfloat16; the losses are always in float32.
+        backbone: Feature extractor.
+        terms: Terms by name.
+        autocast: Whether to run the backbone in bfloat16; losses are always computed in float32.
     """
 
     def __init__(
@@ -112,13 +112,13 @@ class Objective:
         self.add(terms)
 
     def add(self, terms: Mapping[str, Term]) -> None:
-        """Adds terms, and the layers that they read."""
+        """Adds terms and the layers that they use."""
         self.terms |= terms
         read = (layer for term in self.terms.values() for layer in term.layers)
         self.layers = tuple(dict.fromkeys(read))
 
     def evaluate(self, image: Tensor, step: int = 0) -> Evaluation:
-        """Takes one pass forward and one backward at ``(1, 3, H, W)``."""
+        """Computes the value and gradient for an image ``(1, 3, H, W)``, in one forward and one backward pass."""
         x = image.detach().requires_grad_(True)
         features = see(self.backbone, x, self.layers, autocast=self.autocast)
         losses = {
@@ -133,14 +133,14 @@ class Objective:
         )
 
     def reweigh(self, name: str, weight: float) -> None:
-        """Gives a term another weight."""
+        """Changes the weight of a term."""
         self.terms[name] = dataclasses.replace(self.terms[name], weight=weight)
 
 
 def see(
     backbone: Backbone, image: Tensor, layers: Sequence[str], *, autocast: bool = False
 ) -> dict[str, Tensor]:
-    """Features in float32, whatever the backbone computes in."""
+    """Computes features, returned in float32 regardless of the backbone's precision."""
     if not layers:
         return {}
     context = torch.autocast(image.device.type, torch.bfloat16) if autocast else nullcontext()
@@ -150,7 +150,7 @@ def see(
 
 
 def shares(count: int, weights: Sequence[float]) -> list[float]:
-    """Weights as shares that add up to 1; equal ones when none are given."""
+    """Normalizes weights to a sum of 1; equal weights if none are given."""
     given = list(weights) or [1.0] * count
     return [weight / sum(given) for weight in given]
 
@@ -167,20 +167,20 @@ def build_objective(
     memory: StyleMemory | None = None,
     regions: Sequence[Region] = (),
 ) -> Objective:
-    """Measures the targets at one scale and puts the terms together.
+    """Computes the targets at one scale and builds the objective.
 
     Args:
         content: ``(1, 3, H, W)`` at the scale's size.
         styles: ``(1, 3, h, w)`` each, of any size, already scaled.
-        backbone: The network that sees.
-        options: Which losses, layers and weights.
-        autocast: Run the backbone in bfloat16.
+        backbone: Feature extractor.
+        options: Losses, layers and weights.
+        autocast: Whether to run the backbone in bfloat16.
         place: Index of the scale, from 0, and the number of scales; see `for_the_finest`.
-        memory: Styles that were measured already, and where new ones are kept.
-        regions: Parts of the content with the parts of the style that they take; the whole when there are none.
+        memory: Cache of style statistics, which is read and updated.
+        regions: Regions of the content, each with its region of a style; empty to match the whole images.
 
     Returns:
-        The objective; terms of weight 0 are left out, and so are the layers only they would read.
+        The objective, without terms of weight 0 and the layers that only they use.
     """
     terms: dict[str, Term] = {}
     style_weight = options.style_weight * options.strength**3
@@ -214,18 +214,19 @@ def build_objective(
 
 
 def for_the_finest(options: PaintOptions) -> PaintOptions:
-    """Options of the finest of several scales: `without_weak_layers`, and ``mixed`` is the Gram's loss alone.
+    """Options for the finest of several scales: `without_weak_layers`, and the Gram loss alone in place of ``mixed``.
 
-    The Gaussians' distance finds palette and layout, which coarser scales have settled; the Gram refines faster.
+    The Wasserstein loss determines palette and layout, which the coarser scales have settled; the Gram loss refines
+    faster.
     """
     loss: StyleLossName = "gram" if options.style_loss == "mixed" else options.style_loss
     return dataclasses.replace(without_weak_layers(options), style_loss=loss)
 
 
 def without_weak_layers(options: PaintOptions) -> PaintOptions:
-    """Drops style layers whose share is below `LEAST_SHARE`; coarser scales have settled what they control.
+    """Drops style layers whose share is below `LEAST_SHARE`; the coarser scales have settled what they control.
 
-    Without relu5_1 a step costs a seventh less.
+    Without relu5_1, a step is one seventh cheaper.
     """
     parts = shares(len(options.style_layers), options.style_shares)
     strong = [n for n, share in enumerate(parts) if share >= LEAST_SHARE]
@@ -237,9 +238,9 @@ def without_weak_layers(options: PaintOptions) -> PaintOptions:
 
 
 def _grain_term(styles: Sequence[Tensor], options: PaintOptions, regions: Sequence[Region]) -> Term:
-    """Squared log ratio of the picture's grain to the style's; to the mean of several styles.
+    """Squared log ratio of the image's grain to the style's grain, averaged over several styles.
 
-    Regions count by their area; each takes the grain of its whole style picture.
+    Regions are weighted by their area; each uses the grain of its whole style image.
     """
     parts = list(zip(shares(len(styles), options.blend), styles, strict=True))
     if regions:
@@ -253,7 +254,7 @@ def _grain_term(styles: Sequence[Tensor], options: PaintOptions, regions: Sequen
 
 
 def _affine_term(content: Tensor, weight: float, plain: float = 0.0) -> Term:
-    """How far the change of color is from locally affine."""
+    """Penalizes color changes that are not locally affine."""
     matting = matting_laplacian(content, plain=plain)
     return Term(
         weight=weight, measure=lambda _features, image, _step: photorealism_loss(image, matting)
@@ -286,9 +287,9 @@ def _style_term(
     *,
     autocast: bool,
 ) -> Term:
-    """Several styles: the blend-weighted mean of the distances to each (for w2 its minimum is the barycenter).
+    """Style loss: the blend-weighted mean of the distances to all styles (for w2, its minimum is the barycenter).
 
-    Several regions: each its share of the picture's area (after Luan 2017, eq. 3).
+    Regions are weighted by their share of the image area (after Luan 2017, eq. 3).
     """
     layer_share = shares(len(options.style_layers), options.style_shares)
     parts: list[tuple[float, str, StyleDistance, Tensor | None]] = []
@@ -331,7 +332,7 @@ def _measured(
     *,
     autocast: bool,
 ) -> Mapping[str, StyleDistance]:
-    """Distances to one style, or to a region of it, by layer; layers that hardly see the region are left out."""
+    """Returns distances by layer to a style or a region of it, without layers where the region is too small."""
     style = styles[number]
     name = "" if region is None else f"{region.name}.{region.version}"
     size = (style.shape[-2], style.shape[-1])
@@ -348,7 +349,7 @@ def _measured(
 
 
 def _at_layer(mask: Tensor, maps: Tensor) -> Tensor | None:
-    """A mask ``(1, 1, H, W)`` on a layer's grid, with a mean of 1; None where it covers next to nothing."""
+    """Resamples a mask ``(1, 1, H, W)`` to a layer's grid, with a mean of 1; returns None if it covers too little."""
     small = F.interpolate(mask.to(maps), maps.shape[-2:], mode="area")
     if float(small.sum()) < LEAST_POSITIONS:
         return None
@@ -358,7 +359,7 @@ def _at_layer(mask: Tensor, maps: Tensor) -> Tensor | None:
 def _style_distance(
     target: Tensor, options: PaintOptions, weight: Tensor | None = None
 ) -> StyleDistance:
-    """Holds the style's statistics of one layer, or of a region there, and returns the distance to them."""
+    """Computes the style statistics of one layer or region, and returns the distance function to them."""
     name = options.style_loss
     if name == "gram":
         return _gram_distance(target, weight, as_published=options.as_published)
@@ -372,7 +373,7 @@ def _style_distance(
 
 
 def _mixed_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
-    """Both, from one Gram matrix."""
+    """Combines the Gram and Wasserstein losses, computed from one Gram matrix."""
     mean, wanted = averages(target, weight)
     clouds = cloud(moments_of(mean, wanted))
 
@@ -417,7 +418,7 @@ def _neighbor_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
 
 
 def _within(rows: Tensor, weight: Tensor | None) -> Tensor:
-    """The rows that lie mostly in a region."""
+    """Selects the rows of positions that lie mostly in a region."""
     if weight is None:
         return rows
     chosen = weight.flatten() >= 0.5 * weight.max()

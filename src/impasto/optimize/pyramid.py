@@ -12,12 +12,12 @@ __all__ = ["Scale", "by_scale", "plan_scales"]
 Value = TypeVar("Value")
 
 SHORTEST_PX = 32
-"""No side of any scale is shorter: the deepest layers need something to see."""
+"""Shortest side of any scale in pixels; the deepest layers need at least this much."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """One picture size of the run, and how many steps it gets."""
+    """One image size of the run, with its number of steps."""
 
     height_px: int
     width_px: int
@@ -25,20 +25,21 @@ class Scale:
 
     @property
     def pixels(self) -> int:
-        """Height times width."""
+        """Number of pixels."""
         return self.height_px * self.width_px
 
 
 def plan_scales(
     size: tuple[int, int], steps: tuple[int, ...], coarsest_px: int
 ) -> tuple[Scale, ...]:
-    """Halves the size until the long edge would fall under ``coarsest_px`` or a side under 32 px.
+    """Halves the size until the long edge would fall below ``coarsest_px`` or a side below 32 px.
 
     Args:
         size: Height and width of the finest scale in pixels.
-        steps: Steps from coarse to fine. The first repeats when there are more scales; when there are
-            fewer, the last ones count. A single scale gets the first, since nothing has been painted before it.
-        coarsest_px: Least long edge of a coarser scale; 0 for a single scale.
+        steps: Steps per scale, coarse to fine. If there are more scales than values, the first value repeats;
+            if there are fewer, the last values are used. A single scale uses the first value, because it starts
+            from scratch.
+        coarsest_px: Smallest long edge of a coarser scale in pixels; 0 for a single scale.
 
     Returns:
         Scales from coarse to fine, at least one.
@@ -61,9 +62,9 @@ def plan_scales(
 
 
 def by_scale(values: tuple[Value, ...], scales: int) -> tuple[Value, ...]:
-    """Lays values out over scales, coarse to fine.
+    """Assigns values to scales, coarse to fine.
 
-    The first value repeats when there are more scales than values; the last ones count when there are fewer.
+    If there are more scales than values, the first value repeats; if there are fewer, the last values are used.
     """
     missing = scales - len(values)
     return (values[0],) * missing + values if missing > 0 else values[-scales:]

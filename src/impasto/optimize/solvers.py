@@ -1,7 +1,7 @@
-"""Solvers: each takes a picture and its gradient and returns the next picture.
+"""Solvers (optimizers): each takes an image and its gradient and returns the next image.
 
-A solver evaluates nothing itself, so that a step costs one pass forward and one backward whatever the solver, and
-so that the loop can stop, save or go back between any two steps.
+Solvers never evaluate the objective themselves. Therefore every step costs one forward and one backward pass,
+and the loop can stop, save or backtrack between any two steps.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ MOST_STEPS = 2**31
 
 
 class Solver(Protocol):
-    """What the loop asks of a solver."""
+    """Interface between the loop and a solver."""
 
     def update(self, image: Tensor, gradient: Tensor) -> Tensor:
-        """Returns the next picture, in ``[0, 1]``, from ``(1, 3, H, W)`` and its gradient."""
+        """Returns the next image, in ``[0, 1]``, given an image ``(1, 3, H, W)`` and its gradient."""
         ...
 
     def back_off(self) -> None:
-        """Halves the step and forgets what led astray."""
+        """Halves the step size and clears the history."""
         ...
 
     def forget(self) -> None:
-        """Forgets the path so far, for another objective or another scale."""
+        """Clears the history, for another objective or scale."""
         ...
 
     def reconsider(self) -> None:
-        """Told that the objective changed a little, so that the last gradient is of another one."""
+        """Discards the last gradient after a small change of the objective; the history is kept."""
         ...
 
     def resize(self, height_px: int, width_px: int) -> None:
-        """Carries what was learnt over to the next scale."""
+        """Resamples the history to the next scale."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on exactly, tensors and numbers."""
+        """Returns everything needed to resume exactly: tensors and numbers."""
         ...
 
     def load_state_dict(self, saved: Fields, like: Tensor) -> None:
-        """Takes up what `state_dict` gave, for pictures of the shape and dtype of one.
+        """Restores a state from `state_dict`, for images of the shape and dtype of ``like``.
 
         Raises:
-            CheckpointError: A field is missing or of another shape.
+            CheckpointError: A field is missing or has another shape.
         """
         ...
 
@@ -63,10 +63,10 @@ def make_solver(
 
     Args:
         name: ``lbfgs``, ``adam`` or ``sgd``.
-        learning_rate: Step length: a factor on the Newton step for ``lbfgs`` (1 is natural), about the change
-            of a pixel in a step for ``adam`` and ``sgd``.
-        history: Pairs that L-BFGS remembers; each costs two pictures of memory.
-        first: First step of L-BFGS, root mean square per pixel.
+        learning_rate: For ``lbfgs``, a factor on the quasi-Newton step (1 for the unscaled step); for ``adam`` and
+            ``sgd``, roughly the change of a pixel per step.
+        history: L-BFGS history size; each pair takes the memory of two images.
+        first: Length of the first L-BFGS step, root mean square per pixel.
     """
     if name == "lbfgs":
         return LBFGS(learning_rate, history=history, first=first)
@@ -80,7 +80,7 @@ def _scaled(tensor: Tensor, height_px: int, width_px: int) -> Tensor:
 
 
 def _free_gradient(image: Tensor, gradient: Tensor) -> Tensor:
-    """Zeroes the gradient where the picture stands at 0 or 1 and is pushed further out."""
+    """Zeroes the gradient at pixels that are at 0 or 1 and would be pushed further outward."""
     pushed_out = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
     return gradient.masked_fill(pushed_out, 0.0)
 
@@ -92,14 +92,14 @@ def _dot(a: Tensor, b: Tensor) -> float:
 class LBFGS:
     """Limited-memory BFGS (Nocedal and Wright 2006, algorithm 7.4), projected onto ``[0, 1]``.
 
-    Deviates: no line search, so that a step is one evaluation; in its place a longest step (`LONGEST`, root mean
-    square per pixel) and the loop's going back when the loss leaps. Pairs are those of the projected path, and
-    pixels that stand at a bound and are pushed outward are left out of the direction.
+    Deviates: there is no line search, so that a step takes one evaluation; instead, the step length is limited
+    (`LONGEST`, root mean square per pixel) and the loop backtracks when the loss diverges. The history is taken
+    from the projected iterates, and pixels at a bound that would be pushed outward are excluded from the direction.
 
     Args:
         learning_rate: Factor on the quasi-Newton step.
-        history: How many pairs are remembered.
-        first: Length of the step that is taken while nothing is known yet, root mean square per pixel.
+        history: Number of stored pairs.
+        first: Length of the step while the history is empty, root mean square per pixel.
     """
 
     LONGEST = 0.08
@@ -137,7 +137,7 @@ class LBFGS:
             del self.steps[: -self.history], self.changes[: -self.history]
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        """The two loops, in place: a picture is read four times a pair and nothing is allocated."""
+        """Runs the two-loop recursion in place: four reads per pair, and no temporary images."""
         direction = gradient.clone()
         pairs = [(s, y, 1 / _dot(s, y)) for s, y in zip(self.steps, self.changes, strict=True)]
         shares: list[float] = []
@@ -168,7 +168,7 @@ class LBFGS:
         self._image = self._gradient = None
 
     def resize(self, height_px: int, width_px: int) -> None:
-        """Enlarges the remembered pairs; gradients of a mean shrink as pixels multiply."""
+        """Enlarges the stored pairs; the gradient of a mean is inversely proportional to the number of pixels."""
         if self.steps:
             old = self.steps[0].shape[-2] * self.steps[0].shape[-1]
             ratio = old / (height_px * width_px)
@@ -201,9 +201,9 @@ class Adam:
     """Adam (Kingma and Ba 2015, algorithm 1) with bias correction, clamped to ``[0, 1]``.
 
     Args:
-        learning_rate: About the change of a pixel in a step.
-        beta1: Decay of the mean gradient.
-        beta2: Decay of the mean squared gradient; 0.99 forgets soon enough for runs of a few hundred steps.
+        learning_rate: Approximate change of a pixel per step.
+        beta1: Decay rate of the mean gradient.
+        beta2: Decay rate of the mean squared gradient; 0.99 is short enough for runs of a few hundred steps.
     """
 
     def __init__(
@@ -236,10 +236,10 @@ class Adam:
         self.count, self.mean, self.square = 0, None, None
 
     def reconsider(self) -> None:
-        """Nothing to do: the running means adapt."""
+        """Does nothing; the moving averages adapt."""
 
     def resize(self, height_px: int, width_px: int) -> None:
-        """Enlarges both means; gradients of a mean shrink as pixels multiply."""
+        """Enlarges both moving averages; see `LBFGS.resize` for the scaling."""
         if self.mean is None or self.square is None:
             return
         ratio = self.mean.shape[-2] * self.mean.shape[-1] / (height_px * width_px)
@@ -264,14 +264,14 @@ class Adam:
 
 
 class SGD:
-    """Gradient descent with momentum (Sutskever et al. 2013) on the gradient of unit size.
+    """Gradient descent with momentum (Sutskever et al. 2013) on the normalized gradient.
 
-    Deviates: the gradient is divided by the running root mean square of the whole gradient (one number, not one
-    a pixel), so that the learning rate is in pixel values and does not depend on weights or size.
+    Deviates: the gradient is divided by a decaying maximum of the root mean square of the whole gradient (one number,
+    not one per pixel), so that the learning rate is in pixel values and does not depend on loss weights or image size.
 
     Args:
-        learning_rate: About the change of a pixel in a step.
-        momentum: Share of the last step that is kept.
+        learning_rate: Approximate change of a pixel per step.
+        momentum: Momentum coefficient: the share of the previous step that is kept.
     """
 
     def __init__(self, learning_rate: float = 0.02, *, momentum: float = 0.9) -> None:
@@ -300,10 +300,10 @@ class SGD:
         self.scale = 0.0
 
     def reconsider(self) -> None:
-        """Nothing to do: the velocity adapts."""
+        """Does nothing; the velocity adapts."""
 
     def resize(self, height_px: int, width_px: int) -> None:
-        """Enlarges the velocity; its unit is the gradient's size, which is found anew."""
+        """Enlarges the velocity and resets the gradient scale, which is measured again."""
         if self.velocity is not None:
             self.velocity = _scaled(self.velocity, height_px, width_px)
         self.scale = 0.0

@@ -1,4 +1,4 @@
-"""What the first picture is."""
+"""Initial images."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from impasto.types import Region
 __all__ = ["RECOLORED", "first_picture"]
 
 RECOLORED = ("recolored", "whitened")
-"""Initial images that are the photograph in the style's colors."""
+"""Initial images that show the photograph in the style's colors."""
 
 NOISE_SPREAD = 0.1
-"""Standard deviation of the noise about mid gray. White noise over the whole range hides what the content asks for."""
+"""Standard deviation of the noise around mid-gray. White noise over the whole range would hide the content gradient."""
 
 
 def first_picture(
@@ -33,20 +33,21 @@ def first_picture(
     blend: Sequence[float] = (),
     amount: float = 1.0,
 ) -> Tensor:
-    """Makes the first picture of a run.
+    """Creates the initial image of a run.
 
     Args:
-        start: ``content``; ``recolored``, the content with the styles' mean and covariance of color, by the least
-            motion; ``whitened``, by whitening and coloring; ``noise`` about gray; ``style``, noise with the first
-            style's mean and covariance; ``gray``; or ``file`` or ``look``, which is ``given``.
+        start: ``content``; ``recolored``, the content with the styles' mean and covariance of color, by optimal
+            transport; ``whitened``, the same by whitening and coloring; ``noise`` around mid-gray; ``style``, noise
+            with the first style's mean and covariance; ``gray``; or ``file`` or ``look``, which use ``given``.
         content: ``(1, 3, H, W)`` in ``[0, 1]`` at the coarsest scale.
         styles: ``(1, 3, h, w)`` each.
-        generator: On the CPU, whatever the device.
-        given: ``(1, 3, h, w)`` for ``file``; it is resampled.
-        regions: For ``recolored`` and ``whitened``, each region is given the colors of its own part of its style;
-            content masks of the content's size.
-        blend: For ``recolored`` and ``whitened``, the weight of each style; equal when empty.
-        amount: For ``recolored`` and ``whitened``, the share of the change of color, from 0 to 1.
+        generator: Random generator on the CPU, regardless of the device.
+        given: ``(1, 3, h, w)``, required for ``file`` and ``look``; it is resampled.
+        regions: For ``recolored`` and ``whitened``: regions that take the colors of their own region of a style. The
+            content masks have the size of the content.
+        blend: For ``recolored`` and ``whitened``: weight of each style; empty for equal weights.
+        amount: For ``recolored`` and ``whitened``: strength of the color change, from 0 to 1.
+
 
     Returns:
         ``(1, 3, H, W)`` in ``[0, 1]``.

@@ -1,4 +1,4 @@
-"""Studies: grids of runs, each a small TOML, with their tables, sheets and reports; and the choice for a user."""
+"""Studies: grids of runs defined in TOML files, with tables, contact sheets and reports; and tuning for one image."""
 
 from impasto.study.plan import Case, Cell, Plan, bundled, load_plan
 from impasto.study.report import write_report

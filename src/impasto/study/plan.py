@@ -1,4 +1,4 @@
-"""What a study is: contents x styles x cases x seeds, read from a small TOML."""
+"""Definition of studies: contents x styles x cases x seeds, read from TOML files."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ SKIMAGE_PICTURES = (
     "astronaut", "chelsea", "coffee", "colorwheel", "hubble_deep_field", "immunohistochemistry", "logo", "retina",
     "rocket",
 )  # fmt: skip
-"""Pictures in color that scikit-image installs; the others would be downloaded, or are no pictures."""
+"""Color images that are installed with scikit-image; its other images would have to be downloaded."""
 
 CONTENTS = ("skimage:chelsea", "skimage:coffee")
 STYLES = ("skimage:immunohistochemistry", "skimage:retina")
-"""What every installation has at hand; --contents and --styles give others."""
+"""Defaults that are available in every installation; --contents and --styles replace them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Entries:
-    """The entries of a study's file that are no tables."""
+    """The entries of a study file other than tables."""
 
     title: str = ""
     question: str = ""
@@ -71,18 +71,18 @@ class _Entries:
             check_name("option", self.best_of, [spec.name for spec in option_fields()])
         for name in ("styles", "seeds"):
             if not getattr(self, name):
-                raise UsageError(f"{name} is empty; give at least one.")
+                raise UsageError(f"{name} is empty; give at least one value.")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One way to paint.
+    """One configuration.
 
     Attributes:
-        name: For people.
-        chosen: What differs from the other cases, as plain values.
-        paint: All of it.
-        film: Likewise, of a study of films.
+        name: Name in tables and reports.
+        chosen: Options that differ from the other cases, as plain values.
+        paint: All options.
+        film: All film options, in a study of films.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: a case on one content and style with one seed."""
+    """One run: a case for one content, style and seed."""
 
     case: Case
     content: str
@@ -107,18 +107,18 @@ class Plan:
     """A study.
 
     Attributes:
-        name: Of its file.
-        title: For people.
-        question: What it asks.
-        claim: What was claimed before, and where.
-        kind: Whether it paints pictures or films.
-        cases: Ways to paint.
+        name: Name of the file.
+        title: Title of the report.
+        question: Question that the study answers.
+        claim: Earlier claim, with its source.
+        kind: Whether the study uses images or films.
+        cases: Configurations.
         contents: Paths, or ``skimage:NAME``.
-        styles: Likewise.
-        seeds: Repeats.
-        best_of: An option that is tuned: of the cases that differ in it alone, the one of the least loss counts.
-        judge: Network that judges.
-        judge_weights: File of its weights.
+        styles: Paths, or ``skimage:NAME``.
+        seeds: Random seeds, one per repetition.
+        best_of: Option to tune: of the cases that differ only in it, the one with the lowest loss is marked.
+        judge: Evaluation network.
+        judge_weights: Weight file of the evaluation network.
     """
 
     name: str
@@ -135,7 +135,7 @@ class Plan:
     judge_weights: Path | None = None
 
     def cells(self) -> Iterator[Cell]:
-        """Every run, with a key that changes with anything that decides it."""
+        """Yields all runs, each with a key that depends on everything that affects its result."""
         marks = {source: _mark(source) for source in (*self.contents, *self.styles)}
         for content, style, seed, case in itertools.product(
             self.contents, self.styles, self.seeds, self.cases
@@ -152,7 +152,7 @@ def _mark(source: str) -> str:
 
 
 def bundled() -> tuple[str, ...]:
-    """Names of the studies that come with impasto."""
+    """Returns the names of the studies that ship with impasto."""
     folder = files("impasto.study") / "data"
     return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
 
@@ -169,17 +169,17 @@ def load_plan(
     """Reads a study.
 
     Args:
-        name: Of a bundled one, or a path ending in .toml.
-        contents: Pictures in place of the study's own; folders count as all that is in them.
-        styles: Likewise.
+        name: Name of a bundled study, or a path that ends in ``.toml``.
+        contents: Images or films that replace the study's; folders stand for all files in them.
+        styles: Images that replace the study's styles; folders stand for all files in them.
         overrides: Options for every case, for example ``{"size": 512}``.
-        judge: A network in place of its own.
-        judge_weights: File of that network's weights.
+        judge: Evaluation network that replaces the study's.
+        judge_weights: Weight file of that network.
 
     Raises:
-        InputError: A file cannot be read, or is not TOML.
-        UsageError: Something in it is not allowed; the message says what is.
-        MissingFileError: A file is not there.
+        InputError: A file cannot be read or is not valid TOML.
+        UsageError: An entry is not allowed; the message says what is.
+        MissingFileError: A file does not exist.
     """
     values = _read(name)
     tables = {key: values.pop(key) for key in TABLES if key in values}
@@ -187,7 +187,7 @@ def load_plan(
     cases = tuple(_cases(tables, entries, overrides or {}))
     names = [case.name for case in cases]
     if len(set(names)) < len(names):
-        raise UsageError("two cases of the study have one name; give each its own.")
+        raise UsageError("two cases of the study have the same name; give each its own name.")
     plan = Plan(
         name=Path(name).stem,
         title=entries.title or Path(name).stem,
@@ -204,7 +204,7 @@ def load_plan(
     )
     runs = math.prod(map(len, (plan.cases, plan.contents, plan.styles, plan.seeds)))
     if runs > MOST_RUNS:
-        raise UsageError(f"the study has {runs} runs; allowed are at most {MOST_RUNS}.")
+        raise UsageError(f"the study has {runs} runs; at most {MOST_RUNS} are allowed.")
     return plan
 
 
@@ -216,14 +216,14 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _one_line(key: str, value: Any) -> Any:
-    """Texts for people may have several lines in the file."""
+    """Joins the lines of texts that may span several lines in the file."""
     return " ".join(value.split()) if key in TEXTS and isinstance(value, str) else value
 
 
 def _cases(
     tables: Mapping[str, Any], entries: _Entries, overrides: Mapping[str, Any]
 ) -> Iterator[Case]:
-    """Every case of [[cases]] with every combination of [grid]."""
+    """Yields every case of [[cases]] with every combination of [grid]."""
     shared = {**check_mapping(PaintOptions, _table(tables, "options"), "options."), **overrides}
     film = check_mapping(FilmOptions, _table(tables, "film"), "film.", more=("method",))
     film_method = check_name("method", film.pop("method", "steady"), METHODS)
@@ -231,7 +231,7 @@ def _cases(
     written = _written(tables.get("cases", [{}]))
     count = len(written) * math.prod(map(len, grid.values()))
     if count > MOST_RUNS:
-        raise UsageError(f"the study has {count} cases; allowed are at most {MOST_RUNS}.")
+        raise UsageError(f"the study has {count} cases; at most {MOST_RUNS} are allowed.")
     for case, combination in itertools.product(written, itertools.product(*grid.values())):
         chosen = {**case, **dict(zip(grid, combination, strict=True))}
         varied = [_told(key, value) for key, value in zip(grid, combination, strict=True)]
@@ -254,32 +254,32 @@ def _table(tables: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _grid(table: Mapping[str, Any]) -> Mapping[str, list[Any]]:
-    """Checks every value of [grid]."""
+    """Validates all values of [grid]."""
     for key, choices in table.items():
         if not isinstance(choices, list) or not choices:
-            raise UsageError(f"grid.{key} got {shown(choices)}; allowed is a list of values.")
+            raise UsageError(f"grid.{key} must be a list of values; got {shown(choices)}.")
         for choice in choices:
             _check_case({key: choice}, "grid.")
     return table
 
 
 def _written(cases: object) -> list[dict[str, Any]]:
-    """Checks every table of [[cases]]."""
+    """Validates all tables of [[cases]]."""
     if not isinstance(cases, list) or not cases:
-        raise UsageError(f"cases got {shown(cases)}; allowed is one or several tables [[cases]].")
+        raise UsageError(f"cases must be one or more [[cases]] tables; got {shown(cases)}.")
     for number, case in enumerate(cases):
         _check_case(check_table(case, f"cases[{number}]"), f"cases[{number}].")
     return cases
 
 
 def _check_case(case: Mapping[str, Any], prefix: str) -> None:
-    """Checks options of a case, which may also have a name, a preset and a method."""
+    """Validates the options of a case, which may also have a name, a preset and a method."""
     check_mapping(PaintOptions, case, prefix, more=("name", "preset", "method"))
     for key, allowed in (("preset", PRESETS), ("method", METHODS)):
         if key in case:
             check_name(key, case[key], allowed)
     if not isinstance(case.get("name", ""), str):
-        raise UsageError(f"{prefix}name got {shown(case['name'])}; allowed is text.")
+        raise UsageError(f"{prefix}name must be a string; got {shown(case['name'])}.")
 
 
 def _told(name: str, value: Any) -> str:
@@ -295,7 +295,7 @@ def _sources(given: Sequence[str]) -> tuple[str, ...]:
     for source in given:
         path = Path(source)
         if source.startswith("skimage:"):
-            check_name("picture of scikit-image", source.partition(":")[2], SKIMAGE_PICTURES)
+            check_name("scikit-image picture", source.partition(":")[2], SKIMAGE_PICTURES)
             found.append(source)
         elif path.is_dir():
             found += _files_in(path)
@@ -303,7 +303,7 @@ def _sources(given: Sequence[str]) -> tuple[str, ...]:
             found.append(source)
         else:
             raise MissingFileError(
-                f"there is no picture {source}; give files, folders, or skimage:chelsea."
+                f"{source} does not exist; give files, folders, or a scikit-image picture such as skimage:chelsea."
             )
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""What a study leaves behind: a table, a contact sheet, a film of the sweep, and a page that opens from disk."""
+"""Reports of a study: tables, a contact sheet, an animation of the sweep, and a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["summary", "write_report"]
 THUMB_PX, JPEG_QUALITY = 420, 82
 SHEET_ROWS = 12
 SWEEP_REPEATS = 8
-"""Frames that each case stays in the film of the sweep."""
+"""Number of frames per case in the animation of the sweep."""
 
 SHOWN = (
     "style",
@@ -43,16 +43,16 @@ SHOWN = (
     "error_4",
 )
 RATIOS = ("style", "content")
-"""Figures that are also compared with the first case's, pair by pair."""
+"""Metrics that are also reported relative to the first case, pair by pair."""
 
 Results = Sequence[tuple[Cell, dict[str, Any]]]
 
 
 def summary(plan: Plan, results: Results) -> list[dict[str, Any]]:
-    """A row a case: means with intervals over all contents, styles and seeds; failures counted.
+    """Returns one row per case: means with intervals over all contents, styles and seeds, and the number of failures.
 
-    ``style_ratio`` and ``content_ratio`` are geometric means of the figure over the first case's, pair by pair: what
-    pictures differ in among themselves is not in their intervals.
+    ``style_ratio`` and ``content_ratio`` are geometric means of the metric divided by that of the first case, pair by
+    pair, so that differences between images do not widen their intervals.
     """
     rows = []
     by_pair = {name: _by_pair(results, name) for name in RATIOS}
@@ -80,7 +80,7 @@ def summary(plan: Plan, results: Results) -> list[dict[str, Any]]:
 
 
 def _by_pair(results: Results, name: str) -> dict[str, dict[tuple[str, str, int], float]]:
-    """A figure by case, and then by pair and seed."""
+    """Returns a metric by case, and then by pair and seed."""
     found: dict[str, dict[tuple[str, str, int], float]] = {}
     for cell, values in results:
         value = values.get("figures", {}).get(name)
@@ -95,7 +95,7 @@ def _geometric(ratios: Sequence[float]) -> Interval:
 
 
 def _mark_best(plan: Plan, rows: list[dict[str, Any]]) -> None:
-    """Of the cases that differ in the tuned option alone, the one of the least loss."""
+    """Marks, among the cases that differ only in the tuned option, the one with the lowest loss."""
     if not plan.best_of:
         return
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -114,15 +114,15 @@ def _without(case: Case, name: str) -> str:
 
 
 def write_report(plan: Plan, results: Results, out: Path) -> list[Path]:
-    """Writes results.csv, summary.md, sheet.png, sweep.gif and report.html.
+    """Writes results.csv, summary.md, sheet.png, report.html and, for at least two images, sweep.gif.
 
     Args:
-        plan: Which.
-        results: Of `read_results`.
-        out: The study's folder.
+        plan: The study.
+        results: Results from `read_results`.
+        out: Folder of the study.
 
     Returns:
-        What was written.
+        Paths of the files that were written.
     """
     paths = [out / name for name in ("results.csv", "summary.md", "sheet.png", "report.html")]
     rows = summary(plan, results)
@@ -166,7 +166,7 @@ def _picture(out: Path, cell: Cell, values: Mapping[str, Any]) -> Picture | None
 
 
 def _source(source: str) -> Picture | None:
-    """A picture; None where it cannot be read, which the study's runs have told or a later one will."""
+    """Reads an image; returns None if it cannot be read, which the runs of the study report."""
     try:
         return picture_at(source)
     except ImpastoError:
@@ -174,7 +174,7 @@ def _source(source: str) -> Picture | None:
 
 
 def _sheet(plan: Plan, results: Results, out: Path) -> Picture:
-    """A row a pair, a column a case; of many pairs some, spread over all."""
+    """Draws one row per pair and one column per case; a large number of pairs is subsampled evenly."""
     by_pair: dict[tuple[str, str], dict[str, tuple[Cell, dict[str, Any]]]] = {}
     for cell, values in results:
         by_pair.setdefault((cell.content, cell.style), {})[cell.case.name] = (cell, values)
@@ -190,16 +190,16 @@ def _sheet(plan: Plan, results: Results, out: Path) -> Picture:
         for case in plan.cases:
             found = cases.get(case.name)
             row.append(
-                (None, f"{case.name}: none")
+                (None, f"{case.name}: no result")
                 if found is None
                 else (_picture(out, *found), case.name)
             )
         rows.append(row)
-    return draw_sheet(rows or [[(None, "nothing was painted")]])
+    return draw_sheet(rows or [[(None, "no results")]])
 
 
 def _sweep(plan: Plan, results: Results, out: Path) -> Path | None:
-    """The first pair from case to case, as a film."""
+    """Writes an animation of the first pair over all cases."""
     if plan.kind == "film":
         return None
     pair = (plan.contents[0], plan.styles[0], plan.seeds[0])
@@ -242,16 +242,16 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _told(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The means as a table of Markdown, to be quoted."""
+    """Returns the means as a Markdown table."""
     columns = _columns(rows)
-    lines = [f"# {plan.title}", "", f"{plan.question}. Claimed before: {plan.claim or 'nothing'}."]
+    lines = [f"# {plan.title}", "", f"{plan.question}. Earlier claim: {plan.claim or 'none'}."]
     lines += [
         "",
         "| case | runs | " + " | ".join(name.replace("_", " ") for name in columns) + " |",
     ]
     lines.append("|---" * (len(columns) + 2) + "|")
     for row in rows:
-        cells = [row["case"] + (" (best of its kind)" if row.get("best") else ""), _runs(row)]
+        cells = [row["case"] + (" (best of its group)" if row.get("best") else ""), _runs(row)]
         for name in columns:
             found = row.get(name)
             cells.append(
@@ -260,7 +260,7 @@ def _told(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
-        "In brackets: where 95 of 100 resampled means lie. Ratios: over the first case, pair by pair.",
+        "Brackets: 95% bootstrap confidence intervals. Ratios: relative to the first case, pair by pair.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -270,7 +270,7 @@ def _runs(row: Mapping[str, Any]) -> str:
 
 
 def _page(plan: Plan, results: Results, rows: Sequence[Mapping[str, Any]], out: Path) -> str:
-    """One file that needs nothing else."""
+    """Returns a self-contained HTML page."""
     columns = _columns(rows)
     head = "".join(f"<th data-n>{html.escape(_headed(name))}</th>" for name in columns)
     body = "".join(_table_row(row, columns) for row in rows)
@@ -310,7 +310,7 @@ def _table_row(row: Mapping[str, Any], columns: Sequence[str]) -> str:
             continue
         span = f"{found.low:.4g} to {found.high:.4g}"
         cells.append(
-            f'<td data-v="{found.mean:.6g}" title="95 %: {span}">{found.mean:.4g}<small>{span}</small></td>'
+            f'<td data-v="{found.mean:.6g}" title="95%: {span}">{found.mean:.4g}<small>{span}</small></td>'
         )
     best = ' class="best"' if row.get("best") else ""
     failed = f" <em>{row['failed']} failed</em>" if row["failed"] else ""
@@ -333,7 +333,7 @@ def _card(cell: Cell, values: Mapping[str, Any], out: Path, contents: Mapping[st
 
 
 def _curves(plan: Plan, results: Results) -> list[dict[str, Any]]:
-    """The loss curve of each case on the first pair that has one."""
+    """Returns the loss curve of each case for the first pair that has one."""
     found: dict[str, Any] = {}
     for cell, values in results:
         if values.get("curve") and cell.case.name not in found:
@@ -346,6 +346,6 @@ def _legend(columns: Sequence[str]) -> str:
     for name in columns:
         if name in METRICS:
             metric = METRICS[name]
-            text = f"{metric.source}. Range: {metric.span}. Does not see: {metric.blind}."
+            text = f"{metric.source}. Range: {metric.span}. Limitations: {metric.blind}."
             lines.append(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>")
     return "".join(lines)

@@ -1,4 +1,4 @@
-"""Runs the cells of a study, each once, whatever becomes of the others."""
+"""Execution of the cells of a study, each once and independently of failures of the others."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ __all__ = [
 MARK = "study.json"
 CURVE_POINTS = 60
 RESULT = {"seconds", "steps", "loss", "terms", "curve", "figures", "options"}
-"""Entries of a run's file, unless it has an error."""
+"""Entries of a result file, unless it has an error."""
 
 
 @dataclass(frozen=True)
 class CellDone:
-    """One cell is finished, failed, or was there already.
+    """Event: a cell is finished, failed, or has an earlier result.
 
     Attributes:
-        cell: Which.
-        values: What it measured, or ``{"error": ...}``.
-        number: How many are done, this one included.
-        count: How many there are.
-        seconds_left: By the mean of those that were run.
-        known: Whether it was there already.
+        cell: The cell.
+        values: Its results, or ``{"error": ...}``.
+        number: Number of cells done, including this one.
+        count: Total number of cells.
+        seconds_left: Estimated remaining time, from the mean time of the cells that were run.
+        known: Whether the result is from an earlier run.
     """
 
     cell: Cell
@@ -74,14 +74,14 @@ class CellDone:
 
 
 def open_folder(out: Path, plan: Plan) -> OutputLock:
-    """Takes a folder for this study.
+    """Prepares and locks the output folder of a study.
 
     Returns:
-        What keeps other runs from it, until it is released.
+        The lock, which excludes other runs until it is released.
 
     Raises:
-        UsageError: It holds another study, or a picture in it that the study would overwrite is to be read.
-        OutputError: It is a file, cannot be made, or another run holds it.
+        UsageError: The folder contains another study or other files, or an input file would be overwritten.
+        OutputError: The path is a file, cannot be created or written, or is locked by another run.
     """
     check_folder(out, plan)
     results = [
@@ -97,13 +97,13 @@ def open_folder(out: Path, plan: Plan) -> OutputLock:
         if isinstance(error, ImpastoError):
             raise
         raise OutputError(
-            f"{out} cannot be written ({error.strerror}); choose another place."
+            f"{out} cannot be written ({error.strerror}); choose another folder with --out."
         ) from error
     return lock
 
 
 def _is_new(out: Path) -> bool:
-    """Whether a folder holds nothing but what a killed run left before it began."""
+    """Whether a folder is missing, or empty except for leftovers of a run that was killed at its start."""
     if not out.is_dir():
         return True
     left = [path for path in out.iterdir() if not is_partial(path.name) and path.name != MARK]
@@ -115,11 +115,11 @@ def _cell_file(out: Path, cell: Cell, ending: str = ".json") -> Path:
 
 
 def check_folder(out: Path, plan: Plan) -> None:
-    """Refuses a folder that `open_folder` could not take; writes nothing.
+    """Checks whether `open_folder` can use a folder; writes nothing.
 
     Raises:
-        UsageError: It holds another study, or other files.
-        OutputError: It is a file, or cannot be read.
+        UsageError: The folder contains another study or other files.
+        OutputError: The path is a file or cannot be read.
     """
     if not out.exists():
         return
@@ -131,17 +131,17 @@ def check_folder(out: Path, plan: Plan) -> None:
             name = (_read_json(mark) or {}).get("name")
             if name != plan.name:
                 known = f"the study {shown(name)}" if isinstance(name, str) else "another study"
-                raise UsageError(f"{out} holds {known}; give another folder with --out.")
+                raise UsageError(f"{out} contains {known}; give another folder with --out.")
         elif not _is_new(out):
-            raise UsageError(f"{out} holds other files; give an empty folder with --out.")
+            raise UsageError(f"{out} contains other files; give an empty folder with --out.")
     except OSError as error:
         raise OutputError(
-            f"{out} cannot be read ({error.strerror}); choose another place."
+            f"{out} cannot be read ({error.strerror}); choose another folder with --out."
         ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None where the file is missing or damaged."""
+    """Reads a JSON object; returns None if the file is missing or damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, FileNotFoundError):
@@ -150,30 +150,30 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _read_cell(out: Path, cell: Cell) -> dict[str, Any] | None:
-    """What a run measured, or its error; None where it has not been run or its file is damaged."""
+    """Reads the results or the error of a run; returns None if it has not been run or its file is damaged."""
     values = _read_json(_cell_file(out, cell))
     known = values is not None and ("error" in values or values.keys() >= RESULT)
     return values if known else None
 
 
 def picture_at(source: str) -> Picture:
-    """A file, or a picture that scikit-image ships."""
+    """Reads an image from a file or from scikit-image (``skimage:NAME``)."""
     if not source.startswith("skimage:"):
         return read_image(Path(source))
-    name = check_name("picture of scikit-image", source.partition(":")[2], SKIMAGE_PICTURES)
+    name = check_name("scikit-image picture", source.partition(":")[2], SKIMAGE_PICTURES)
     try:
         from skimage import data
 
         pixels = getattr(data, name)()
     except (ImportError, AttributeError, OSError) as error:
         raise InputError(
-            f"{source} is not available on this machine; install impasto[examples], or give pictures of your own."
+            f"{source} is not available on this machine; install impasto[examples] or give your own images."
         ) from error
     return Picture(rgb=np.ascontiguousarray(pixels[..., :3], np.float32) / 255)
 
 
 def estimated_hours(plan: Plan, cells: int) -> float:
-    """By the forecast of every case on the first pair, on this machine."""
+    """Estimates the total time in hours, from the forecasts of all cases for the first pair on this machine."""
     if plan.kind == "film":
         return 0.0
     content, style = picture_at(plan.contents[0]), picture_at(plan.styles[0])
@@ -188,7 +188,7 @@ def estimated_hours(plan: Plan, cells: int) -> float:
 
 
 def read_results(out: Path, plan: Plan) -> list[tuple[Cell, dict[str, Any]]]:
-    """What is there of a study, in the plan's order."""
+    """Returns the existing results of a study, in the plan's order."""
     found = []
     for cell in plan.cells():
         values = _read_cell(out, cell)
@@ -198,19 +198,19 @@ def read_results(out: Path, plan: Plan) -> list[tuple[Cell, dict[str, Any]]]:
 
 
 def run_study(plan: Plan, out: Path, *, workers: int = 1) -> Generator[CellDone, None, None]:
-    """Runs what was not run before; yields every cell.
+    """Runs all cells without results, and yields an event for every cell.
 
     Args:
-        plan: Which.
-        out: From `open_folder`.
-        workers: Processes; the cores are shared among them.
+        plan: The study.
+        out: Output folder, prepared by `open_folder`.
+        workers: Number of processes, which share the CPU cores.
     """
     cells = list(plan.cells())
     missing = []
     number = 0
     for cell in cells:
         values = _read_cell(out, cell)
-        if values is None or "error" in values:  # what failed, or is damaged, is tried again
+        if values is None or "error" in values:  # failed runs and damaged results are repeated
             missing.append(cell)
             continue
         number += 1
@@ -238,12 +238,12 @@ def _finished(
 
 
 def _run_cell(plan: Plan, out: Path, cell: Cell) -> dict[str, Any]:
-    """Paints and measures one; an error is a result like any other."""
+    """Runs and measures one cell; errors are stored as results."""
     try:
         values = (_film_cell if plan.kind == "film" else _picture_cell)(plan, cell, out)
     except ImpastoError as error:
         values = {"error": str(error)}
-    except Exception as error:  # whatever it is, the other cells go on
+    except Exception as error:  # any failure must not stop the other cells
         values = {"error": f"{type(error).__name__}: {error}"}
     _write(_cell_file(out, cell), values)
     return values

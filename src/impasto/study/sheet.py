@@ -1,4 +1,4 @@
-"""Contact sheets: pictures with a line of text under each."""
+"""Contact sheets: images with captions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ GAP_PX = 6
 
 
 def draw_sheet(rows: Sequence[Sequence[tuple[Picture | None, str]]]) -> Picture:
-    """Draws rows of pictures, each fitted into a cell, with its text below.
+    """Draws rows of images, each scaled to fit its cell, with a caption below.
 
     Args:
-        rows: Pictures and texts; None leaves a cell empty.
+        rows: Images and captions; None leaves a cell empty.
     """
     width, height = CELL_PX
     columns = max(len(row) for row in rows)

@@ -1,4 +1,4 @@
-"""A first choice for a user: a small grid at a small size, measured and shown."""
+"""Suggested settings for one image: a small grid of runs at a small size, measured and displayed."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ STEPS = (40,)
 STRENGTHS = (0.6, 1.0, 1.6)
 SCALES = (0.6, 1.0, 1.6)
 KEPT = 0.25
-"""Structure that a pastiche should keep at least; below, the photograph is lost."""
+"""Minimum of the structure metric; below it, the photograph is no longer recognizable."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One try.
+    """One set of settings that was tried.
 
     Attributes:
-        label: What was chosen, for people.
-        options: For the full run.
+        label: Description of the settings.
+        options: Options for the full-size run.
         picture: The small pastiche.
-        figures: Of it.
-        score: Less is better.
+        figures: Metrics of the small pastiche.
+        score: Score, where lower is better.
     """
 
     label: str
@@ -52,20 +52,20 @@ def suggest(
     size: int | None = None,
     on_try: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Suggestion], Picture]:
-    """Tries strengths and sizes of strokes.
+    """Tries several strengths and style scales.
 
-    The score is ``log style + log content`` of the figures, which no common factor of either changes, and a penalty
-    where less than a quarter of the photograph's structure is left.
+    The score is ``log style + log content`` of the metrics, whose ranking does not depend on the scale of either, plus
+    a penalty if the structure metric is below 0.25.
 
     Args:
         content: The photograph.
-        styles: One or more paintings.
-        options: What the tries start from.
-        size: Long edge of the tries; 224 when not given.
-        on_try: Told of every try, with their number.
+        styles: One or more style images.
+        options: Base options.
+        size: Long edge of the small pastiches in pixels; None for 224.
+        on_try: Called after each try with the number of tries so far and the total.
 
     Returns:
-        The tries, best first, and a sheet of them in the order of the grid.
+        The suggestions, best first, and a contact sheet of them in the order of the grid.
     """
     network, judge = backbone_for(options), load_backbone()
     sources = (content.to_tensor(), styles[0].to_tensor())
@@ -95,7 +95,7 @@ def suggest(
 
 
 def score_of(figures: PictureFigures) -> float:
-    """What `suggest` goes by; less is better."""
+    """Returns the score that `suggest` uses; lower is better."""
     assert figures.style is not None
     lost = max(0.0, KEPT - figures.structure) / KEPT
     return math.log(figures.style + 1e-4) + math.log(figures.content + 1e-4) + lost

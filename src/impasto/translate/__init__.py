@@ -1,4 +1,4 @@
-"""Translators between two worlds of pictures, learned from two heaps of them: CycleGAN and pix2pix."""
+"""Translators between two image domains, trained on two sets of images: CycleGAN and pix2pix."""
 
 from impasto.translate.export import WholeTranslator, graph_of_translator
 from impasto.translate.file import (

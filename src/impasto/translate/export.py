@@ -1,4 +1,4 @@
-"""A translator as an ONNX graph."""
+"""Export of translators to ONNX."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["WholeTranslator", "graph_of_translator"]
 
 
 class WholeTranslator(nn.Module):
-    """One direction, ``(1, 3, H, W)`` in ``[0, 1]`` to the same.
+    """One direction of a translator as a module, ``(1, 3, H, W)`` in ``[0, 1]`` to the same.
 
     Args:
-        translator: From `load_translator`.
-        direction: ``ab`` or ``ba``; a published checkpoint has one, which both mean.
+        translator: A translator from `load_translator`.
+        direction: ``ab`` or ``ba``; published checkpoints have a single direction, to which both names refer.
 
     Raises:
         WeightsError: There is no such direction.
@@ -26,12 +26,14 @@ class WholeTranslator(nn.Module):
         self.network = translator.generator(direction)
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(1, 3, H, W)`` in ``[0, 1]`` to the translation."""
+        """Translates an image ``(1, 3, H, W)`` in ``[0, 1]``."""
         return ((self.network(2 * image - 1) + 1) / 2).clamp(0, 1)
 
 
 def graph_of_translator(translator: Translator, direction: str = "ab") -> bytes:
-    """One direction as an ONNX model: ``image`` to ``pastiche``, sides multiples of what the network needs.
+    """Exports one direction as an ONNX model from ``image`` to ``pastiche``.
+
+    The sides must be multiples of the network's ``multiple``.
 
     Raises:
         UsageError: The extra ``fast`` is not installed.

@@ -1,4 +1,4 @@
-"""Translators on disk: both directions in one safetensors file, and published checkpoints recognized by their keys."""
+"""Translator files: both directions in one safetensors file, and published checkpoints, recognized by their keys."""
 
 from __future__ import annotations
 
@@ -40,28 +40,26 @@ Generator = ResnetGenerator | UnetGenerator
 FORMAT = 1
 KEY = "impasto-translator"
 SUFFIX = ".translator"
-TRANSLATOR = Kind(
-    "a translator", "train it again, or give a generator of pytorch-CycleGAN-and-pix2pix"
-)
+TRANSLATOR = Kind("a translator", "retrain it or give a generator of pytorch-CycleGAN-and-pix2pix")
 DIRECTIONS = ("ab", "ba")
 
 MOST_CHANNELS = 256
 BLOCKS = {"resnet": (1, 32), "unet": (LEAST_HALVINGS, 11)}
-"""Least and most that `TranslateOptions` allow; a unet of more halvings needs crops larger than those allow."""
+"""Minimum and maximum that `TranslateOptions` allows; deeper unets would need larger crops than it allows."""
 
 SHOWN = 40
-"""Characters of a tensor's name that an error quotes."""
+"""Number of characters of a tensor's name that errors quote."""
 
 FIRST_RESNET, FIRST_UNET = "model.1.weight", "model.model.0.weight"
 
 
 @dataclass
 class Translator:
-    """Generators between two worlds of pictures.
+    """Generators between two image domains.
 
     Attributes:
-        generators: By direction, ``ab`` and ``ba``; a published checkpoint has one, under ``ab``.
-        about: Where it comes from, with which settings, under which license.
+        generators: Generators by direction, ``ab`` and ``ba``; published checkpoints have only ``ab``.
+        about: Origin, training options and license.
     """
 
     generators: dict[str, Generator]
@@ -69,22 +67,22 @@ class Translator:
     takes_styles: ClassVar[bool] = False
 
     def generator(self, direction: str) -> Generator:
-        """That of a direction; the only one of a published checkpoint goes by either.
+        """Returns the generator of a direction; if there is only one, either name refers to it.
 
         Raises:
-            WeightsError: There is none of that direction.
+            WeightsError: There is no such direction.
         """
         if len(self.generators) == 1:
             direction = "ab"
         if direction not in self.generators:
             raise WeightsError(
-                f"this translator has no direction {direction}; allowed is {', '.join(self.generators)}."
+                f"this translator has no direction {direction}; allowed: {', '.join(self.generators)}."
             )
         return self.generators[direction]
 
 
 def save_translator(path: Path, translator: Translator) -> None:
-    """Writes both generators in half precision; moved into place when whole.
+    """Writes all generators in half precision, atomically.
 
     Raises:
         OutputError: The file cannot be written.
@@ -101,14 +99,14 @@ def save_translator(path: Path, translator: Translator) -> None:
 
 
 def is_translator(path: Path) -> bool:
-    """Whether a file is a translator and not a look, by its name, or by its keys where that is not enough."""
+    """Whether a file is a translator rather than a look, by its extension or else by its keys."""
     if path.suffix == SUFFIX:
         return True
     if not is_published(path) or not path.is_file():
         return False
     try:
         state = read_state(path, TRANSLATOR)
-    except WeightsError:  # whoever loads it says what is wrong
+    except WeightsError:  # loading the file will report the problem
         return False
     return any(name in state for name in (FIRST_RESNET, FIRST_UNET))
 
@@ -117,16 +115,17 @@ def load_translator(path: Path) -> Translator:
     """Loads a translator.
 
     Args:
-        path: What `save_translator` wrote, or a generator of pytorch-CycleGAN-and-pix2pix (``latest_net_G_A.pth``,
-            ``latest_net_G.pth``), read with ``weights_only``.
+        path: A file from `save_translator`, or a generator of pytorch-CycleGAN-and-pix2pix (``latest_net_G_A.pth``,
+            ``latest_net_G.pth``), which is read with ``weights_only``.
 
     Raises:
-        MissingFileError: There is no such file.
-        WeightsError: It holds no translator.
+        MissingFileError: The file does not exist.
+        WeightsError: The file is not a valid translator.
     """
     if not path.exists():
         raise MissingFileError(
-            f"there is no translator {path}; make one with impasto train-translator, or give a published checkpoint."
+            f"the translator {path} does not exist; train one with impasto train-translator, or give a published "
+            "checkpoint."
         )
     return _published(path) if is_published(path) else _read(path)
 
@@ -148,12 +147,12 @@ def _read(path: Path) -> Translator:
         }
         generators[direction] = _filled(shape, own, path)
     if tensors:
-        raise TRANSLATOR.refusal(path, "it holds tensors of no direction")
+        raise TRANSLATOR.refusal(path, "it has tensors that belong to no direction")
     return Translator(generators, about)
 
 
 def _shape_in(saved: Fields) -> GeneratorShape:
-    """The shape in a header, within what `TranslateOptions` allow."""
+    """Reads the shape from a header, within the limits of `TranslateOptions`."""
     saved.only([each.name for each in fields(GeneratorShape)])
     kind: Any = saved.text("kind", ("resnet", "unet"))
     norm: Any = saved.text("norm", ("instance", "batch"))
@@ -188,13 +187,13 @@ def _published(path: Path) -> Translator:
 
 def _unlike(shape: GeneratorShape, path: Path) -> WeightsError:
     return WeightsError(
-        f"{path} looks like a {shape.kind} of {shape.channels} channels and {shape.blocks} blocks, and has other "
-        "weights; give a generator of pytorch-CycleGAN-and-pix2pix."
+        f"{path} looks like a {shape.kind} with {shape.channels} channels and {shape.blocks} blocks, but its weights "
+        "do not match; give a generator of pytorch-CycleGAN-and-pix2pix."
     )
 
 
 def _shape_of(state: Mapping[str, Tensor], path: Path) -> GeneratorShape:
-    """Tells kind, width, depth, norm and dropout by the keys."""
+    """Infers kind, width, depth, normalization and dropout from the keys."""
     if FIRST_RESNET in state:
         blocks = {
             int(m[1]) for name in state if (m := re.match(r"model\.(\d{1,4})\.conv_block\.", name))
@@ -219,6 +218,6 @@ def _shape_of(state: Mapping[str, Tensor], path: Path) -> GeneratorShape:
         )
     inside = ", ".join(name[:SHOWN] for name in sorted(state)[:3])
     raise WeightsError(
-        f"{path} is no generator of pytorch-CycleGAN-and-pix2pix (its first weights are {inside}); allowed are its "
-        "resnet and unet generators, and a .translator."
+        f"{path} is not a generator of pytorch-CycleGAN-and-pix2pix (its first weights are {inside}); give one of its "
+        "resnet or unet generators, or a .translator file."
     )

@@ -1,4 +1,4 @@
-"""The adversarial losses, and the memory of translated pictures that steadies them."""
+"""Adversarial losses, and a history of translated images that stabilizes training."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ Adversary = Literal["squares", "log"]
 
 
 def adversarial_loss(judged: Tensor, *, real: bool, adversary: Adversary = "squares") -> Tensor:
-    """How far a map of judgments is from all real, or all made.
+    """Adversarial loss of a discriminator's output.
 
     Args:
-        judged: ``(B, 1, h, w)``, of a discriminator.
-        real: What it should say.
-        adversary: ``squares``: mean square from 1 or 0 (Mao et al. 2017, eq. 2; Zhu et al. 2017, section 4). ``log``:
-            cross entropy of the logistic (Goodfellow et al. 2014, eq. 1; Zhu et al. 2017, eq. 1), where the generator
-            maximizes ``log D`` and does not minimize ``log (1 - D)``.
+        judged: Output of a discriminator, ``(B, 1, h, w)``.
+        real: Whether the target is real (1) or generated (0).
+        adversary: ``squares``: mean squared difference from 1 or 0 (Mao et al. 2017, eq. 2; Zhu et al. 2017,
+            section 4). ``log``: binary cross-entropy of the logits (Goodfellow et al. 2014, eq. 1; Zhu et al. 2017,
+            eq. 1), where the generator maximizes ``log D`` instead of minimizing ``log (1 - D)``.
+
+    Returns:
+        Scalar, at least 0.
     """
     wanted = torch.full_like(judged, 1.0 if real else 0.0)
     if adversary == "squares":
@@ -30,10 +33,10 @@ def adversarial_loss(judged: Tensor, *, real: bool, adversary: Adversary = "squa
 
 
 class ImagePool:
-    """Gives back older translated pictures half of the time (Shrivastava et al. 2017, section 2.3).
+    """A history of translated images that returns older ones half of the time (Shrivastava et al. 2017, section 2.3).
 
     Args:
-        size: How many it holds; 0 gives back what it is given.
+        size: Capacity; with 0, `exchange` returns its input.
     """
 
     def __init__(self, size: int) -> None:
@@ -41,7 +44,7 @@ class ImagePool:
         self.images: list[Tensor] = []
 
     def exchange(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """``(B, 3, H, W)`` in, as many out."""
+        """Stores images ``(B, 3, H, W)``, and returns as many new or older ones."""
         if self.size == 0:
             return images
         given = []

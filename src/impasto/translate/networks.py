@@ -1,8 +1,8 @@
-"""Generators and discriminators as published, with the published names of their weights.
+"""Generators and discriminators as published, with the published parameter names.
 
 Zhu, Park, Isola and Efros 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
 section 4 and appendix 7.2; Isola, Zhu, Zhou and Efros 2017, "Image-to-Image Translation with Conditional Adversarial
-Networks", appendix 6.1. Pictures are ``(B, 3, H, W)`` from -1 to 1 inside.
+Networks", appendix 6.1. Inside, images are ``(B, 3, H, W)`` from -1 to 1.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ __all__ = [
 ]
 
 LEAST_HALVINGS = 5
-"""Of a unet: four between its widths, and the innermost."""
+"""Minimum number of downsampling steps of a unet: four that change its width, and the innermost one."""
 
 SLOPE = 0.2
 STRIP_REACH = 8
 SKIP_GAIN = 5.0
-"""Nine numbers have to go far where thousands go a little; Adam moves each of them alike."""
+"""Gain of the nine color weights: they have to change far more than the other weights, but Adam's steps are alike."""
 
 
 @dataclass(frozen=True)
 class GeneratorShape:
-    """Which generator, and how large.
+    """Architecture and size of a generator.
 
     Attributes:
         kind: ``resnet`` or ``unet``.
-        channels: After the first convolution; 64 as published.
-        blocks: Residual blocks of a resnet, 9 or 6 as published; halvings of a unet, 8 or 7.
-        norm: ``instance``, or ``batch`` as pix2pix has it.
-        dropout: Whether its blocks have a dropout layer, which is still when painting.
-        resized: Enlarge by resizing and convolution, which leaves no checkerboard, and not as published.
-        skip: Add a linear map of the picture's own colors, past the norms. Instance norm takes from every picture its
-            brightness and contrast, which a small network cannot guess again.
+        channels: Channels after the first convolution; 64 as published.
+        blocks: Residual blocks of a resnet, 9 or 6 as published; downsampling steps of a unet, 8 or 7 as published.
+        norm: ``instance``, or ``batch`` as in pix2pix.
+        dropout: Whether blocks have a dropout layer, which is inactive at inference.
+        resized: Deviates: upsample by resizing and convolution, which avoids checkerboard artifacts.
+        skip: Deviates: add a linear map of the input's colors that bypasses normalization. Instance normalization
+            removes the brightness and contrast of each image, which a small network cannot recover.
     """
 
     kind: Literal["resnet", "unet"] = "resnet"
@@ -63,12 +63,12 @@ class GeneratorShape:
     skip: bool = False
 
     def to_header(self) -> dict[str, Any]:
-        """Plain values."""
+        """Returns plain values for a file header."""
         return asdict(self)
 
     @property
     def multiple(self) -> int:
-        """Both sides of its pictures are multiples of this."""
+        """Number that both sides of an image must be multiples of."""
         return 4 if self.kind == "resnet" else int(2**self.blocks)
 
 
@@ -77,10 +77,10 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 
 class ResnetGenerator(nn.Module):
-    """Johnson's network as CycleGAN has it: c7s1-k, d2k, d4k, R4k x blocks, u2k, uk, c7s1-3.
+    """Johnson's network as used in CycleGAN: c7s1-k, d2k, d4k, R4k x blocks, u2k, uk, c7s1-3.
 
     Args:
-        shape: Its size.
+        shape: Size of the network.
     """
 
     def __init__(self, shape: GeneratorShape) -> None:
@@ -111,25 +111,28 @@ class ResnetGenerator(nn.Module):
         self.skip = nn.Conv2d(3, 3, 1) if shape.skip else None
 
     def forward(self, image: Tensor, *, rows: int = 0) -> Tensor:
-        """``(B, 3, H, W)`` from -1 to 1 to the same; H and W multiples of 4.
+        """Translates images.
 
         Args:
-            image: The picture.
-            rows: Convolve in strips of so many rows of the picture, to hold less memory; the result is the same.
+            image: ``(B, 3, H, W)`` from -1 to 1; H and W multiples of 4.
+            rows: Number of rows per strip; strips reduce memory without changing the result. 0 uses no strips.
+
+        Returns:
+            ``(B, 3, H, W)``, from -1 to 1 unless the shape has ``skip``.
         """
         found = _walk(self.model, image, rows) if rows else self.model(image)
         return found if self.skip is None else found + SKIP_GAIN * self.skip(image)
 
     @torch.no_grad()
     def begin_with(self, matrix: Tensor, offset: Tensor) -> None:
-        """Sets the linear map of colors, where there is one: ``(3, 3)`` and ``(3, 1)``, of colors from -1 to 1."""
+        """Initializes the linear map of colors if there is one: ``(3, 3)`` and ``(3, 1)``, for colors from -1 to 1."""
         if self.skip is not None:
             self.skip.weight.copy_(matrix[..., None, None] / SKIP_GAIN)
             self.skip.bias.copy_(offset[:, 0] / SKIP_GAIN)  # type: ignore[union-attr]
 
 
 def _walk(layers: nn.Sequential, x: Tensor, rows: int) -> Tensor:
-    """Convolutions strip by strip, and norms over the whole map, so that there is no seam."""
+    """Runs convolutions in strips and normalization over the whole feature map, so that there are no seams."""
     whole = x.shape[-2]
     pad: nn.Module | None = None
     for layer in layers:
@@ -148,7 +151,7 @@ def _walk(layers: nn.Sequential, x: Tensor, rows: int) -> Tensor:
 
 
 class _Raise(nn.Module):
-    """Nearest neighbors, then a convolution."""
+    """Nearest-neighbor upsampling, followed by a convolution."""
 
     def __init__(self, inside: int, outside: int, *, bias: bool) -> None:
         super().__init__()
@@ -185,10 +188,10 @@ class _ResnetBlock(nn.Module):
 
 
 class UnetGenerator(nn.Module):
-    """The U-Net of pix2pix: each level is joined with its mirror.
+    """The U-Net of pix2pix, with skip connections between the levels of the encoder and the decoder.
 
     Args:
-        shape: Its size.
+        shape: Size of the network.
     """
 
     def __init__(self, shape: GeneratorShape) -> None:
@@ -203,7 +206,7 @@ class UnetGenerator(nn.Module):
         self.model = _UnetLevel(3, k, shape, inner=level, outermost=True)
 
     def forward(self, image: Tensor, *, rows: int = 0) -> Tensor:
-        """``(B, 3, H, W)`` from -1 to 1 to the same; H and W multiples of ``2 ** blocks``; never in strips."""
+        """Translates ``(B, 3, H, W)`` from -1 to 1; H and W must be multiples of ``2 ** blocks``; ignores ``rows``."""
         return self.model(image)
 
 
@@ -243,13 +246,13 @@ class _UnetLevel(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The 70x70 PatchGAN: C64-C128-C256-C512, each value judges 70 by 70 pixels.
+    """The 70x70 PatchGAN discriminator: C64-C128-C256-C512; each output value classifies a patch of 70x70 pixels.
 
     Args:
-        channels: After the first convolution.
-        inside: Channels of what it sees; 6 where it sees a pair.
+        channels: Channels after the first convolution.
+        inside: Input channels; 6 for a pair of images.
         norm: See `GeneratorShape`.
-        layers: Convolutions of stride 2; 3 sees 70 pixels, 2 sees 34, 1 sees 16.
+        layers: Number of convolutions with stride 2; the receptive field is 70 pixels for 3, 34 for 2, 16 for 1.
     """
 
     def __init__(
@@ -270,17 +273,17 @@ class Discriminator(nn.Module):
         self.model = nn.Sequential(*chain, nn.Conv2d(wide, 1, 4, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(B, inside, H, W)`` to a map of judgments, ``(B, 1, h, w)``."""
+        """Maps ``(B, inside, H, W)`` to one score per patch, ``(B, 1, h, w)``."""
         return self.model(image)
 
 
 def plain_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
-    """A generator whose weights are to be filled in."""
+    """Builds a generator without initializing its weights."""
     return ResnetGenerator(shape) if shape.kind == "resnet" else UnetGenerator(shape)
 
 
 def make_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
-    """A generator of random weights."""
+    """Builds a generator with random initial weights."""
     made = plain_generator(shape)
     initialize(made)
     if isinstance(made, ResnetGenerator) and made.skip is not None:
@@ -290,7 +293,7 @@ def make_generator(shape: GeneratorShape) -> ResnetGenerator | UnetGenerator:
 
 
 def initialize(network: nn.Module) -> None:
-    """Normal weights of deviation 0.02, and no biases, as published."""
+    """Initializes weights from a normal distribution with standard deviation 0.02, and biases with 0, as published."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -303,7 +306,7 @@ def initialize(network: nn.Module) -> None:
 
 @torch.no_grad()
 def multiply_adds(network: nn.Module, size: tuple[int, int]) -> int:
-    """Of all convolutions, for a picture of this height and width."""
+    """Counts the multiply-adds of all convolutions, for an image of this height and width."""
     total = 0
 
     def count(module: nn.Module, inside: tuple[Tensor, ...], outside: Tensor) -> None:
@@ -324,7 +327,7 @@ def multiply_adds(network: nn.Module, size: tuple[int, int]) -> int:
 
 
 def strip_statistics(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published state without the statistics that instance norms had in old versions of torch."""
+    """Removes the running statistics that old versions of torch stored for instance normalization."""
     learned = {name.rsplit(".", 1)[0] for name in state if name.endswith(".weight")}
     return {
         name: value.float() if value.is_floating_point() else value

@@ -1,4 +1,4 @@
-"""A translator as a stylizer of pictures and frames."""
+"""Stylization of images and frames with a translator."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from impasto.weights import finite
 __all__ = ["TranslatorPainter"]
 
 WHOLE_PX = 1_500_000
-"""Pictures of more pixels are worked on in strips of rows."""
+"""Images with more pixels are processed in strips of rows."""
 
 STRIP_PX = 400_000
 
 
 class TranslatorPainter:
-    """Translates pictures and frames; see `impasto.types.Stylizer`.
+    """Translates images and frames; see `impasto.types.Stylizer`.
 
     Args:
-        translator: From `load_translator`.
-        direction: ``ab`` or ``ba``; a published checkpoint has one, which both mean.
-        strength: How much of the translation, 0 to 1.
-        device: auto, cpu, cuda ...
+        translator: A translator from `load_translator`.
+        direction: ``ab`` or ``ba``; published checkpoints have a single direction, to which both names refer.
+        strength: Opacity of the translation over the input, from 0 to 1.
+        device: ``auto``, ``cpu``, ``cuda``, ...
 
     Raises:
         WeightsError: There is no such direction.
@@ -47,24 +47,25 @@ class TranslatorPainter:
 
     @torch.no_grad()
     def picture(self, image: Tensor) -> Tensor:
-        """Translates a picture at its own size.
+        """Translates an image at its own size.
 
         Args:
             image: ``(1, 3, H, W)`` in ``[0, 1]``.
 
         Returns:
-            Of the same shape.
+            Translation with the shape of ``image``.
 
         Raises:
-            InputError: It is too small for the network.
-            DivergedError: The network painted a value that is not finite.
+            InputError: The image is too small for the network.
+            DivergedError: The network's output is not finite.
         """
         height, width = image.shape[-2:]
         multiple = self._network.shape.multiple
         down, right = (-height) % multiple, (-width) % multiple
         if height <= max(down, 8) or width <= max(right, 8):
             raise InputError(
-                f"the picture is {width}x{height} px; this network needs {multiple // 2 + 8} px on each side."
+                f"the image is {width}x{height} px, but this translator needs at least {multiple // 2 + 8} px on each "
+                "side; use a larger image."
             )
         padded = pad_to(2 * image - 1, multiple, mirrored=True).to(self._device)
         large = height * width > WHOLE_PX
@@ -73,5 +74,5 @@ class TranslatorPainter:
         return image + self._strength * (made - image)
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
-        """Translates one frame; held to the one before, along the motion, where the film knows that."""
+        """Translates one frame, blended with the previous result along the optical flow if that is available."""
         return Painted(image=held_to_motion(self.picture(frame), context))

@@ -1,4 +1,4 @@
-"""Training of a translator: a generator of steps, like that of a look.
+"""Training of translators: an iterable of steps, like the training of looks.
 
 Zhu et al. 2017, eqs. 1-3 and section 4; with ``paired``, Isola et al. 2017, eqs. 1-4.
 """
@@ -39,26 +39,26 @@ __all__ = ["TranslateStep", "TranslatorTraining"]
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 STYLE_PICTURES = 24
 HALF = 0.5
-"""Share of the discriminator's loss, as published, which slows it down beside the generator."""
+"""Factor on the discriminator's loss, as published, which slows its training relative to the generator."""
 
 OTHER = {"ab": "ba", "ba": "ab"}
 
 MOST_STEPS = 2**31
 
 CHANGING = ("steps", "decay_steps", "learning_rate", "steady_weight")
-"""Options that a run which goes on may change: steadiness costs time, and is wanted late."""
+"""Options that may change on resume; stability costs time and is needed only late in the training."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateStep:
-    """One step of both solvers.
+    """One training step of the generators and discriminators.
 
     Attributes:
-        step: Its number, from 1.
-        steps: How many there will be.
-        terms: Weighted losses by name; ``judge`` is that of the discriminators.
+        step: Step number, from 1.
+        steps: Total number of steps.
+        terms: Weighted losses by name; ``judge`` is the loss of the discriminators.
         sample: Whether a sample is due.
-        seconds: Since the beginning.
+        seconds: Time since the start.
     """
 
     step: int
@@ -69,16 +69,19 @@ class TranslateStep:
 
 
 class TranslatorTraining:
-    """Teaches generators between two worlds; iterate to train.
+    """Trains generators between two image domains; iterate over it to train.
 
     Args:
-        a: One world.
-        b: The other.
-        options: Everything else.
+        a: Images of domain A.
+        b: Images of domain B.
+        options: All other options.
 
     Attributes:
-        generators: By direction.
-        history: Means of the losses between two samples, with their steps.
+        generators: Generators by direction.
+        history: Mean losses between consecutive samples, with their steps.
+
+    Raises:
+        UsageError: The domains or the options are unsuitable.
     """
 
     def __init__(self, a: World, b: World, options: TranslateOptions) -> None:
@@ -117,14 +120,14 @@ class TranslatorTraining:
 
     @property
     def steps(self) -> int:
-        """How many there will be."""
+        """Total number of steps."""
         return self.options.steps + self.options.decay_steps
 
     def _begin_with_colors(self) -> None:
-        """Where a generator maps colors past its norms, begins with what takes one world's colors to the other's.
+        """Initializes the linear color maps of generators that have one, with the color transfer between the domains.
 
-        The two worlds' means and covariances tell it in closed form (Pitie and Kokaram 2007), and no discriminator has
-        to find it out.
+        It follows in closed form from the means and covariances of both domains (Pitie and Kokaram 2007), so that it
+        need not be learned from the discriminator.
         """
         mapping = {d: g for d, g in self.generators.items() if g.shape.skip}
         own = {name: world.colors() for name, world in self.worlds.items()} if mapping else {}
@@ -141,10 +144,10 @@ class TranslatorTraining:
         return judge
 
     def __iter__(self) -> Iterator[TranslateStep]:
-        """Yields one `TranslateStep` a step.
+        """Yields one `TranslateStep` per step.
 
         Raises:
-            DivergedError: A loss is not finite; what was written last is kept.
+            DivergedError: A loss is not finite; the last checkpoint is kept.
         """
         while self.step < self.steps:
             rate = self.options.learning_rate * self._share_of_rate()
@@ -153,8 +156,8 @@ class TranslatorTraining:
             terms = self._learn()
             if not all(math.isfinite(value) for value in terms.values()):
                 raise DivergedError(
-                    f"a loss is not finite at step {self.step + 1}; the checkpoint before is kept. Go on with a lower "
-                    "--learning-rate."
+                    f"a loss is not finite at step {self.step + 1}; the last checkpoint is kept, so resume from it "
+                    "with a lower --learning-rate."
                 )
             self.step += 1
             for name, value in terms.items():
@@ -179,7 +182,7 @@ class TranslatorTraining:
         self._sums = {}
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Crops of both worlds, ``(batch, 3, crop, crop)`` each."""
+        """Returns random crops of both domains, ``(batch, 3, crop, crop)`` each."""
         options = self.options
         found: tuple[list[Tensor], list[Tensor]] = ([], [])
         a, b = self.worlds["a"], self.worlds["b"]
@@ -188,7 +191,7 @@ class TranslatorTraining:
                 first, second = self._pairs[self._draw(len(self._pairs))]
                 state = self._generator.get_state()
                 found[0].append(a.crop(first, options.crop, self._generator, flip=options.flip))
-                self._generator.set_state(state)  # the same place in both
+                self._generator.set_state(state)  # the same crop position in both images
                 found[1].append(b.crop(second, options.crop, self._generator, flip=options.flip))
             else:
                 for world, crops in ((a, found[0]), (b, found[1])):
@@ -202,7 +205,7 @@ class TranslatorTraining:
         return int(torch.randint(0, count, (), generator=self._generator))
 
     def _learn(self) -> dict[str, float]:
-        """One step of the generators, then one of the discriminators."""
+        """Takes one step of the generators, then one of the discriminators."""
         a, b = self._batch()
         for judge in self.judges.values():
             judge.requires_grad_(requires_grad=False)
@@ -220,7 +223,7 @@ class TranslatorTraining:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The generators that are kept: the running means where there are any."""
+        """The generators to save: their exponential moving averages if averaging is enabled."""
         return self._averages or self.generators
 
     @torch.no_grad()
@@ -246,7 +249,7 @@ class TranslatorTraining:
             solver.step()
 
     def _cycle_terms(self, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Eqs. 1 to 3 of the paper and its identity loss, with the terms that are ours."""
+        """Computes the losses of eqs. 1 to 3 and the identity loss of the paper, and the additional terms."""
         options = self.options
         real = {"ab": a, "ba": b}
         made = {d: self.generators[d](real[d]).float() for d in ("ab", "ba")}
@@ -282,7 +285,7 @@ class TranslatorTraining:
     def _own_terms(
         self, real: Mapping[str, Tensor], made: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Style against the other world's, and steadiness."""
+        """Computes the additional terms: style loss to the target domain, and stability under small motions."""
         options, terms = self.options, dict[str, Tensor]()
         if options.style_weight > 0:
             assert self._seeing is not None
@@ -318,7 +321,7 @@ class TranslatorTraining:
 
     @torch.no_grad()
     def _style_targets(self) -> dict[str, dict[str, Tensor]]:
-        """Mean Gram matrices of each world, by the direction that leads to it."""
+        """Computes mean Gram matrices of each target domain, by direction."""
         self._seeing = load_backbone()
         if isinstance(self._seeing, nn.Module):
             self._seeing.to(self.device)
@@ -334,7 +337,7 @@ class TranslatorTraining:
 
     @torch.no_grad()
     def samples(self) -> list[Tensor]:
-        """Rows of held-out pictures: as they are, translated, and back again; ``(3, H, W)`` in ``[0, 1]``."""
+        """Returns rows of held-out images, their translations and reconstructions; ``(3, H, W)`` in ``[0, 1]``."""
         rows = []
         for direction, generator in self.results.items():
             world = self.worlds[direction[0]]
@@ -351,13 +354,13 @@ class TranslatorTraining:
         return [row.clamp(0, 1) for row in rows]
 
     def translator(self, **about: Any) -> Translator:
-        """The translator as it stands."""
+        """Returns the translator in its current state."""
         told = {"training": to_mapping(self.options), "steps": self.step, **about}
         copies = {d: copy.deepcopy(g).cpu().eval() for d, g in self.results.items()}
         return Translator(copies, told)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a run which goes on has to know."""
+        """Returns everything needed to resume the training."""
         return {
             "generators": {d: g.state_dict() for d, g in self.generators.items()},
             "averages": {d: g.state_dict() for d, g in self._averages.items()},
@@ -376,15 +379,15 @@ class TranslatorTraining:
         return str(sorted(fixed.items()))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where another run was; only steps, learning rate and the weight of steadiness may differ.
+        """Restores a state from `state_dict`; only steps, learning rate and ``steady_weight`` may differ.
 
         Raises:
-            CheckpointError: The run had other options, or a field is missing or does not fit this run.
+            CheckpointError: The options differ, or a field is missing or does not match this run.
         """
         saved = Fields(state, "the file", CHECKPOINT, device=self.device)
         if saved.text("options") != self._mark():
             raise CheckpointError(
-                "the checkpoint is of a training with other options; give those again, or leave --resume away."
+                "the checkpoint was saved with other options; use those again, or start over without --resume."
             )
         step, history = saved.integer("step", 0, MOST_STEPS), saved.records("history")
         sums = saved.record("sums")
@@ -406,7 +409,7 @@ class TranslatorTraining:
         self.step, self.history, self._sums = step, history, sums
 
     def seconds_a_step(self) -> float:
-        """A trial on copies: the second of two steps of the generators' work, forward and backward."""
+        """Estimates the time per step by timing forward and backward passes of copies of the generators."""
         image = torch.zeros(
             self.options.batch, 3, self.options.crop, self.options.crop, device=self.device
         )
@@ -423,7 +426,7 @@ class TranslatorTraining:
 def _shape(options: TranslateOptions) -> GeneratorShape:
     if options.network == "unet" and options.depth < LEAST_HALVINGS:
         raise UsageError(
-            f"--blocks got {options.depth}; a unet has at least {LEAST_HALVINGS} halvings, so give more."
+            f"--blocks must be at least {LEAST_HALVINGS} with a unet; got {options.depth}."
         )
     small = options.network == "small"
     return GeneratorShape(

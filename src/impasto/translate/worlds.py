@@ -1,4 +1,4 @@
-"""Two heaps of pictures that a translator learns from."""
+"""Training data of translators: two sets of images, called worlds."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["World", "check_worlds", "gather_world"]
 FILMS = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
 FRAMES_A_FILM = 200
 EVERY = 5
-"""Pixels are counted of so many for a world's colors."""
+"""Every Nth pixel is used to compute the color statistics of a world."""
 
 HELD_OUT = 4
-"""At most so many pictures of a world are kept for samples, when it has five times as many."""
+"""Maximum number of images per world that are held out for samples; at most a fifth of its images."""
 
 
 @dataclass
 class World:
-    """Pictures of one world.
+    """Images of one domain.
 
     Attributes:
-        name: For people.
-        pictures: ``(3, H, W)`` of uint8.
-        names: Of each.
-        held: Kept for samples.
-        marks: Hashes of each picture's bytes.
-        notes: What was left out, a sentence each.
+        name: Name for messages.
+        pictures: Training images, uint8 ``(3, H, W)``.
+        names: Names of the training images.
+        held: Images that are held out for samples.
+        marks: Hashes of the bytes of all images.
+        notes: Messages about files that were skipped, one sentence each.
     """
 
     name: str
@@ -45,21 +45,21 @@ class World:
     notes: list[str] = field(default_factory=list)
 
     def colors(self) -> tuple[Tensor, Tensor]:
-        """`color_moments` of all its pictures together, from -1 to 1."""
+        """Computes `color_moments` of all images together, in the range -1 to 1."""
         rows = torch.cat([picture.flatten(1)[:, ::EVERY] for picture in self.pictures], 1)
         return color_moments(rows[None, :, None].double() / 127.5 - 1)
 
     def crop(
         self, number: int, side: int, generator: torch.Generator | None, *, flip: bool = False
     ) -> Tensor:
-        """A crop of one picture, ``(1, 3, side, side)`` from -1 to 1; from the middle where nothing is random."""
+        """Crops one image, ``(1, 3, side, side)`` from -1 to 1; from the center if ``generator`` is None."""
         return crop_of(self.pictures[number], side, generator, flip=flip)
 
 
 def crop_of(
     picture: Tensor, side: int, generator: torch.Generator | None, *, flip: bool = False
 ) -> Tensor:
-    """``(3, H, W)`` of uint8 to ``(1, 3, side, side)`` from -1 to 1; reflected where the picture is smaller."""
+    """Crops a uint8 image ``(3, H, W)``, at least ``side`` pixels on each side, to ``(1, 3, side, side)``, -1 to 1."""
     height, width = picture.shape[-2:]
     if generator is None:
         top, left = (height - side) // 2, (width - side) // 2
@@ -72,18 +72,18 @@ def crop_of(
 
 
 def gather_world(path: Path, name: str, short_edge: int) -> World:
-    """Reads a folder of pictures and films, or one film; what cannot be read is left out and counted.
+    """Reads a folder of images and films, or a single film; unreadable images are skipped with a note.
 
     Args:
-        path: Folder, or film.
-        name: For people.
-        short_edge: Pictures are brought to it.
+        path: Folder or film.
+        name: Name for messages.
+        short_edge: Short edge in pixels to which images are resized.
 
     Raises:
-        InputError: Nothing could be read.
+        InputError: The path does not exist or has no readable images.
     """
     if not path.exists():
-        raise InputError(f"there is no folder {path}; give one with pictures or films for {name}.")
+        raise InputError(f"{path} does not exist; give a folder of images or films for {name}.")
     films = [path] if path.suffix.lower() in FILMS else []
     if path.is_dir():
         films = [p for p in sorted(path.iterdir()) if p.suffix.lower() in FILMS]
@@ -97,13 +97,13 @@ def gather_world(path: Path, name: str, short_edge: int) -> World:
         try:
             found.append((file.stem, _sized(read_image(file).to_tensor(), short_edge)))
         except ImpastoError as error:
-            notes.append(f"left out of {name}: {error}")
+            notes.append(f"skipped in {name}: {error}")
     for film in films:
         found += [(f"{film.stem}-{n}", frame) for n, frame in enumerate(_frames(film, short_edge))]
     if not found:
         more = f" ({len(notes)} could not be read)" if notes else ""
         raise InputError(
-            f"there is no picture in {path}{more}; give a folder with pictures or films."
+            f"{path} contains no usable images{more}; give a folder of images or films."
         )
     count = min(HELD_OUT, len(found) // 5)
     every = len(found) // count if count else 0
@@ -120,26 +120,26 @@ def gather_world(path: Path, name: str, short_edge: int) -> World:
 
 
 def check_worlds(a: World, b: World, *, paired: bool) -> None:
-    """Refuses worlds that teach nothing.
+    """Checks that two worlds are suitable for training.
 
     Raises:
-        UsageError: One is a part of the other, or pairs are missing.
+        UsageError: One world is a subset of the other, or there are no pairs for paired training.
     """
     if paired:
         if not set(a.names) & set(b.names):
             raise UsageError(
-                "no picture of A has one of the same name in B; --paired wants pairs of one name in two folders."
+                "--paired requires images with equal names in both folders; A and B have no name in common."
             )
         return
     smaller, larger = (a, b) if len(a.marks) <= len(b.marks) else (b, a)
     if smaller.marks <= larger.marks:
         raise UsageError(
-            f"every picture of {smaller.name} is in {larger.name} too; give two worlds that differ."
+            f"all images of {smaller.name} are also in {larger.name}; give two different sets of images."
         )
 
 
 def pairs_of(a: World, b: World) -> list[tuple[int, int]]:
-    """Numbers of the pictures that have one name."""
+    """Returns the indices of images with equal names."""
     other = {name: number for number, name in enumerate(b.names)}
     return [(number, other[name]) for number, name in enumerate(a.names) if name in other]
 
@@ -170,7 +170,7 @@ def _frames(path: Path, short_edge: int) -> Sequence[Tensor]:
 
 
 def small_move(image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A grid that shifts, turns and enlarges a little, and the picture along it."""
+    """Draws a sampling grid with a small shift, rotation and scaling; returns it and the warped image."""
     numbers = 2 * torch.rand(4, generator=generator) - 1
     angle, scale = 0.05 * numbers[0], (0.05 * numbers[1]).exp()
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2) * scale
@@ -182,7 +182,7 @@ def small_move(image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
 
 
 def along(image: Tensor, grid: Tensor) -> Tensor:
-    """A picture along a grid."""
+    """Samples an image at the positions of a grid."""
     return F.grid_sample(
         image, grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )

@@ -1,4 +1,4 @@
-"""Files of weights and other tensors: read safely, and checked against what they should hold before they are used."""
+"""Weight files and other tensor files: read safely, and validated against the expected contents before use."""
 
 from impasto.weights.fields import Fields
 from impasto.weights.files import Kind, read_file, read_safetensors, read_state, write_safetensors

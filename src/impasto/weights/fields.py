@@ -1,4 +1,4 @@
-"""Typed access to what a file holds: each field is checked when it is read, and the first wrong one is named."""
+"""Typed access to the contents of a file: each field is validated when read, and errors name the first invalid one."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from impasto.weights.numbers import all_finite
 __all__ = ["Fields"]
 
 SHOWN = 40
-"""Characters of a wrong value that an error quotes."""
+"""Number of characters of an invalid value that errors quote."""
 
 
 class Fields:
-    """A mapping from a file, of which nothing is assumed.
+    """An untrusted mapping from a file.
 
-    Every method raises the error of ``kind`` where a field is missing or is not what the method promises.
+    Every method raises the error class of ``kind`` if a field is missing or invalid.
 
     Args:
         values: The mapping, with string keys.
         source: Name of the file.
-        kind: What the file should hold.
-        device: Where tensors are moved to.
+        kind: Expected kind of file.
+        device: Device that tensors are moved to.
         prefix: Dotted name of this part, for errors.
     """
 
@@ -48,7 +48,7 @@ class Fields:
         self._values: Mapping[Any, Any] = values
 
     def refusal(self, name: str, wanted: str, got: object) -> ImpastoError:
-        """The error for a field, to be raised by the caller."""
+        """Returns the error for an invalid field, to be raised by the caller."""
         shown = _shown(got)
         dotted = self._dotted(name) or "header"
         return self._kind.refusal(self._source, f"its field {dotted} is {shown}, not {wanted}")
@@ -58,31 +58,31 @@ class Fields:
 
     def _value(self, name: object, wanted: str) -> Any:
         if name not in self._values:
-            reason = f"its field {self._dotted(name)} is missing, which should be {wanted}"
+            reason = f"its field {self._dotted(name)} is missing; expected {wanted}"
             raise self._kind.refusal(self._source, reason)
         return self._values[name]
 
     def names(self) -> list[str]:
-        """Of all fields."""
+        """Returns the names of all fields."""
         if not all(isinstance(name, str) for name in self._values):
-            raise self.refusal("", "a mapping with names as keys", self._values)
+            raise self.refusal("", "a mapping with string keys", self._values)
         return list(self._values)
 
     def only(self, allowed: Sequence[str]) -> None:
-        """Refuses fields that are not among the allowed ones."""
+        """Raises an error if there is a field that is not allowed."""
         for name in self.names():
             if name not in allowed:
                 raise self.refusal(name, "a field of this version", self._values[name])
 
     def part(self, name: str) -> Fields:
-        """A mapping inside."""
+        """Returns a nested mapping."""
         value = self._value(name, "a mapping")
         return Fields(
             value, self._source, self._kind, device=self._device, prefix=self._dotted(name)
         )
 
     def parts(self, name: str, count: int) -> Iterator[Fields]:
-        """So many mappings inside a list."""
+        """Yields the mappings in a list of length ``count``."""
         wanted = f"a list of {count}"
         values = self._value(name, wanted)
         if not isinstance(values, (list, tuple)) or len(values) != count:
@@ -92,41 +92,41 @@ class Fields:
             yield Fields(value, self._source, self._kind, device=self._device, prefix=prefix)
 
     def mapping(self, name: str) -> dict[str, Any]:
-        """Plain values under names, as they are."""
+        """Returns a nested mapping with its values unchecked."""
         return self.part(name).values()
 
     def values(self) -> dict[str, Any]:
-        """All plain values under names, as they are."""
+        """Returns all values, unchecked, by name."""
         return {name: self._values[name] for name in self.names()}
 
     def text(self, name: str, allowed: Sequence[str] = ()) -> str:
-        """A string, one of the allowed ones where there are any."""
-        wanted = " or ".join(map(repr, allowed)) if allowed else "a text"
+        """Returns a string, which must be one of ``allowed`` if that is not empty."""
+        wanted = " or ".join(map(repr, allowed)) if allowed else "a string"
         value = self._value(name, wanted)
         if not isinstance(value, str) or (allowed and value not in allowed):
             raise self.refusal(name, wanted, value)
         return value
 
     def flag(self, name: str) -> bool:
-        """True or false."""
+        """Returns a boolean."""
         value = self._value(name, "true or false")
         if not isinstance(value, bool):
             raise self.refusal(name, "true or false", value)
         return value
 
     def integer(self, name: str, low: int, high: int) -> int:
-        """A whole number from ``low`` to ``high``."""
-        wanted = f"a whole number from {low} to {high}"
+        """Returns an integer from ``low`` to ``high``."""
+        wanted = f"an integer from {low} to {high}"
         value = self._value(name, wanted)
         if not _is_integer(value) or not low <= value <= high:
             raise self.refusal(name, wanted, value)
         return int(value)
 
     def integers(self, name: str, low: int, high: int, counts: tuple[int, int]) -> tuple[int, ...]:
-        """A list of whole numbers from ``low`` to ``high``, with at least and at most ``counts`` entries."""
+        """Returns a list of integers from ``low`` to ``high``; ``counts`` is its minimum and maximum length."""
         few, many = counts
         size = str(few) if few == many else f"{few} to {many}"
-        wanted = f"a list of {size} whole numbers from {low} to {high}"
+        wanted = f"a list of {size} integers from {low} to {high}"
         value = self._value(name, wanted)
         whole = isinstance(value, (list, tuple)) and few <= len(value) <= many
         if not whole or not all(_is_integer(v) and low <= v <= high for v in value):
@@ -134,7 +134,7 @@ class Fields:
         return tuple(value)
 
     def number(self, name: str, *, low: float = -math.inf, infinite: bool = False) -> float:
-        """A number of at least ``low``; positive infinity only where that is allowed."""
+        """Returns a number of at least ``low``; positive infinity is allowed only with ``infinite``."""
         wanted = "a finite number" + ("" if low == -math.inf else f" of at least {low:g}")
         value = self._value(name, wanted)
         if not _is_number(value, infinite=infinite) or value < low:
@@ -142,24 +142,26 @@ class Fields:
         return value
 
     def numbers(self, name: str) -> list[float]:
-        """A list of finite numbers."""
+        """Returns a list of finite numbers."""
         value = self._value(name, "a list of finite numbers")
         if not isinstance(value, (list, tuple)) or not all(map(_is_number, value)):
             raise self.refusal(name, "a list of finite numbers", value)
         return list(value)
 
     def records(self, name: str) -> list[dict[str, float]]:
-        """A list of mappings from names to finite numbers."""
-        value = self._value(name, "a list of figures by name")
+        """Returns a list of mappings from names to finite numbers."""
+        wanted = "a list of mappings from names to finite numbers"
+        value = self._value(name, wanted)
         if not isinstance(value, (list, tuple)) or not all(map(_is_record, value)):
-            raise self.refusal(name, "a list of figures by name", value)
+            raise self.refusal(name, wanted, value)
         return [dict(row) for row in value]
 
     def record(self, name: str) -> dict[str, float]:
-        """Finite numbers by name."""
-        value = self._value(name, "figures by name")
+        """Returns a mapping from names to finite numbers."""
+        wanted = "a mapping from names to finite numbers"
+        value = self._value(name, wanted)
         if not _is_record(value):
-            raise self.refusal(name, "figures by name", value)
+            raise self.refusal(name, wanted, value)
         return dict(value)
 
     def tensor(
@@ -168,9 +170,9 @@ class Fields:
         shape: Sequence[int] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        """A finite tensor; of any shape where none is given."""
+        """Returns a finite tensor; any shape is allowed if ``shape`` is None."""
         sized = "" if shape is None else f" of shape {tuple(shape)}"
-        wanted = f"a finite tensor{sized} of {str(dtype).removeprefix('torch.')}"
+        wanted = f"a finite {str(dtype).removeprefix('torch.')} tensor{sized}"
         value = self._value(name, wanted)
         if not isinstance(value, Tensor) or value.dtype != dtype:
             raise self.refusal(name, wanted, value)
@@ -184,7 +186,7 @@ class Fields:
         shape: Sequence[int] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor | None:
-        """A finite tensor, or None."""
+        """Returns a finite tensor, or None."""
         if self._value(name, "a tensor or null") is None:
             return None
         return self.tensor(name, shape, dtype)
@@ -196,7 +198,7 @@ class Fields:
         shape: Sequence[int] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> list[Tensor]:
-        """A list of at most so many finite tensors."""
+        """Returns a list of at most ``most`` finite tensors."""
         wanted = f"a list of at most {most} tensors"
         values = self._value(name, wanted)
         if not isinstance(values, (list, tuple)) or len(values) > most:
@@ -236,9 +238,7 @@ def _is_record(value: object) -> bool:
 
 def _shown(value: object) -> str:
     if isinstance(value, Tensor):
-        return (
-            f"a tensor of shape {tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
-        )
+        return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
     if isinstance(value, int) and abs(value) >= 2**63:
         return "a huge number"
     text = repr(value)[: SHOWN + 1] if isinstance(value, (int, float, str, bool)) else ""

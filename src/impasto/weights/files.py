@@ -1,4 +1,4 @@
-"""The only places that read tensors from files: safetensors, and state dicts saved by torch."""
+"""The only functions that read tensors from files: safetensors, and state dicts saved by torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Kind", "read_file", "read_safetensors", "read_state", "write_safeten
 
 MOST_FILE_BYTES = 4 << 30
 MOST_HEADER_BYTES = 4 << 20
-"""Of the JSON before the tensors of a safetensors file, and of the pickle in a torch archive."""
+"""Limit for the JSON header of a safetensors file, and for the pickle in a torch archive."""
 
 MOST_TENSORS = 10_000
 DTYPES = (
@@ -33,11 +33,11 @@ ZIP_START = b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file should hold, for the sentence that refuses it.
+    """An expected kind of file, for error messages.
 
     Attributes:
-        noun: With its article: ``"a look"``.
-        remedy: What to do, as an imperative.
+        noun: Noun with its article: ``"a look"``.
+        remedy: What the user should do, as an imperative.
         error: Class of the error.
     """
 
@@ -46,7 +46,7 @@ class Kind:
     error: type[ImpastoError] = WeightsError
 
     def refusal(self, source: Path | str, reason: str) -> ImpastoError:
-        """The error for a file that cannot be used, to be raised by the caller."""
+        """Returns the error for an unusable file, to be raised by the caller."""
         return self.error(
             f"{source} cannot be read safely as {self.noun} ({reason}); {self.remedy}."
         )
@@ -56,33 +56,33 @@ def read_safetensors(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[st
     """Reads a safetensors file.
 
     Args:
-        path: A file that exists.
-        kind: What it should hold.
+        path: Path of an existing file.
+        kind: Expected kind of file.
 
     Returns:
-        The tensors by name, all finite, and the texts of the header's metadata.
+        The tensors by name, all finite, and the header's metadata strings.
 
     Raises:
-        ImpastoError: Of the kind's class: the file is no regular file, too large, damaged, has a header that does not
-            fit it, or holds a tensor of another dtype or one that is not finite.
+        ImpastoError: The file is not a regular file, is too large or damaged, has an invalid header, or has a
+            tensor with an unsupported dtype or non-finite values. The error has the kind's class.
     """
     size = _file_size(path, kind)
     try:
         with path.open("rb") as stream:
             announced = int.from_bytes(stream.read(8), "little")
         if announced > min(MOST_HEADER_BYTES, size - 8):
-            raise kind.refusal(path, "its header is longer than the file or 4 MiB")
+            raise kind.refusal(path, "its header is longer than the file or than 4 MiB")
         with safe_open(str(path), framework="pt") as file:
             metadata = dict(file.metadata() or {})
             names = list(file.keys())
             if len(names) > MOST_TENSORS:
                 raise kind.refusal(path, f"it holds more than {MOST_TENSORS} tensors")
-            # Copies lie on boundaries that vector instructions need, and stay when the file changes.
+            # Copies are aligned for vector instructions, and are unaffected by later changes of the file.
             tensors = {name: file.get_tensor(name).clone() for name in names}
     except ImpastoError:
         raise
-    except Exception as error:  # the reader lets damaged files raise anything
-        raise kind.refusal(path, "it is damaged, or not in the safetensors format") from error
+    except Exception as error:  # damaged files can raise any exception
+        raise kind.refusal(path, "it is damaged or not in the safetensors format") from error
     for name, value in tensors.items():
         _check_tensor(path, kind, name, value)
     return tensors, metadata
@@ -106,25 +106,25 @@ def write_safetensors(
 
 
 def _own_memory(value: Tensor) -> Tensor:
-    """A copy of a tensor that is a part of another's storage, which safetensors refuses."""
+    """Copies a tensor that is a view of a larger storage, which safetensors rejects."""
     return value if value.untyped_storage().nbytes() == value.nbytes else value.clone()
 
 
 def read_state(path: Path, kind: Kind) -> dict[str, Tensor]:
-    """Reads tensors by name from safetensors, or from a state dict saved by torch; no code in the file is run.
+    """Reads tensors by name from a safetensors file or a torch state dict, without executing code from the file.
 
-    A dict under ``state_dict`` and the prefix ``module.`` are unwrapped.
+    A nested dict under ``state_dict`` is unwrapped and the prefix ``module.`` is removed.
 
     Args:
-        path: A file that exists; ``.safetensors``, or any other ending for torch.
-        kind: What it should hold.
+        path: Path of an existing file: ``.safetensors``, or any other extension for torch.
+        kind: Expected kind of file.
 
     Returns:
-        Finite tensors of their own memory; floating-point ones in float32.
+        Finite tensors that own their memory; floating-point tensors are converted to float32.
 
     Raises:
-        ImpastoError: Of the kind's class: the file is damaged, too large, holds anything else than tensors by name, or
-            tensors that are larger than the file or not finite.
+        ImpastoError: The file is damaged or too large, has entries other than tensors, or has tensors that are
+            larger than the file or not finite. The error has the kind's class.
     """
     if path.suffix == ".safetensors":
         state: Any = read_safetensors(path, kind)[0]
@@ -153,16 +153,19 @@ def _load_torch(path: Path, kind: Kind) -> Any:
         zipped = _check_archive(path, kind)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Mapped storages are slices with checked bounds; storages that are read trust the sizes in the pickle.
+            # With mmap, storages are bounds-checked slices; otherwise the sizes in the pickle are trusted.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except ImpastoError:
         raise
-    except Exception as error:  # torch's reader lets damaged files raise anything
-        raise kind.refusal(path, "it is damaged, or holds more than tensors") from error
+    except Exception as error:  # damaged files can raise any exception
+        raise kind.refusal(path, "it is damaged, or holds objects other than tensors") from error
 
 
 def _check_archive(path: Path, kind: Kind) -> bool:
-    """Whether a file is a zip archive as torch writes it; compressed entries could be of any size."""
+    """Whether a file is a zip archive; raises an error if it differs from those that torch writes.
+
+    Compressed entries are rejected because they could expand to any size.
+    """
     with path.open("rb") as stream:
         if stream.read(4) != ZIP_START:
             return False
@@ -170,20 +173,20 @@ def _check_archive(path: Path, kind: Kind) -> bool:
         with ZipFile(path) as archive:
             entries = archive.infolist()
     except BadZipFile as error:
-        raise kind.refusal(path, "it is damaged or cut short") from error
+        raise kind.refusal(path, "it is damaged or truncated") from error
     if any(entry.compress_type != ZIP_STORED for entry in entries):
-        raise kind.refusal(path, "its entries are compressed, which torch never does")
+        raise kind.refusal(path, "its entries are compressed, which torch does not support")
     pickles = (entry for entry in entries if entry.filename.endswith("/data.pkl"))
     if any(entry.file_size > MOST_HEADER_BYTES for entry in pickles):
-        raise kind.refusal(path, "it lists more than a state dict")
+        raise kind.refusal(path, "its index is too large for a state dict")
     return True
 
 
 def read_file(path: Path, kind: Kind, most_bytes: int) -> bytes:
-    """Reads a whole file of bounded size.
+    """Reads a whole file of limited size.
 
     Raises:
-        ImpastoError: Of the kind's class: it is no regular file, cannot be read, or is too large.
+        ImpastoError: The file is not a regular file, cannot be read, or is too large. The error has the kind's class.
     """
     if _file_size(path, kind) > most_bytes:
         raise kind.refusal(path, f"it is larger than {most_bytes >> 20} MiB")
@@ -206,7 +209,7 @@ def _file_size(path: Path, kind: Kind) -> int:
 
 
 def _numbers_of(path: Path, kind: Kind, name: str, value: object) -> int:
-    """How many numbers an entry holds, which is at least 1."""
+    """Returns the number of values of an entry, counting at least 1."""
     if type(value) not in (Tensor, nn.Parameter):
         raise kind.refusal(path, f"its entry {name[:80]!r} is not a tensor")
     return max(1, value.numel())  # type: ignore[attr-defined]
@@ -215,6 +218,6 @@ def _numbers_of(path: Path, kind: Kind, name: str, value: object) -> int:
 def _check_tensor(path: Path, kind: Kind, name: str, value: Tensor) -> None:
     plain = value.layout == torch.strided and value.device.type == "cpu"
     if value.dtype not in DTYPES or not plain:
-        raise kind.refusal(path, f"its tensor {name[:80]!r} is of a type that no network here has")
+        raise kind.refusal(path, f"its tensor {name[:80]!r} has an unsupported dtype or layout")
     if not all_finite(value):
-        raise kind.refusal(path, f"its tensor {name[:80]!r} holds values that are not finite")
+        raise kind.refusal(path, f"its tensor {name[:80]!r} has values that are not finite")

@@ -1,4 +1,4 @@
-"""Whether tensors hold only finite numbers."""
+"""Checks for non-finite values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["all_finite", "finite"]
 
 
 def all_finite(values: Tensor) -> bool:
-    """Whether no value is infinite or not a number; true for integers.
+    """Whether a tensor has no infinite or NaN values; always true for integers.
 
-    The sum of finite numbers is finite unless it overflows, and one pass that writes nothing finds it; only where the
-    sum is not finite is each value looked at.
+    The sum of finite values is finite unless it overflows, and takes one pass without temporary memory. Individual
+    values are checked only if the sum is not finite.
     """
     if not values.is_floating_point():
         return True
@@ -23,17 +23,17 @@ def all_finite(values: Tensor) -> bool:
 
 
 def finite(painted: Tensor) -> Tensor:
-    """Gives a network's picture back, unless it holds a value that is not finite.
+    """Returns the output of a network if all of its values are finite.
 
     Args:
-        painted: Any shape, before it is clamped, which hides infinite values.
+        painted: Any shape, before clamping, which would hide infinite values.
 
     Raises:
-        DivergedError: A value is infinite or not a number.
+        DivergedError: A value is infinite or NaN.
     """
     if not all_finite(painted):
         raise DivergedError(
-            "the network painted values that are not finite, so its weights are damaged or do not suit this picture; "
-            "get a whole copy of the model, or use another."
+            "the network's output is not finite, so its weights are damaged or unsuitable for this image; use an "
+            "undamaged copy of the model or another model."
         )
     return painted

@@ -1,4 +1,4 @@
-"""What trainings keep in their checkpoints beside networks: Adam's moments, and random generators."""
+"""Parts of training checkpoints other than networks: Adam's moments and random generators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CHECKPOINT", "adam_moments", "load_adam_moments", "load_generator"]
 
 CHECKPOINT = Kind(
     "a checkpoint of this run",
-    "give the checkpoint of this run, or start again without --resume",
+    "give the checkpoint of this run, or start over without --resume",
     CheckpointError,
 )
 
@@ -22,15 +22,15 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def adam_moments(solver: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
-    """Adam's state by the number of the parameter; the options of its groups are the run's own."""
+    """Returns Adam's state by parameter index, without the options of its parameter groups."""
     return {str(number): dict(own) for number, own in solver.state_dict()["state"].items()}
 
 
 def load_adam_moments(solver: torch.optim.Optimizer, saved: Fields) -> None:
-    """Gives Adam what `adam_moments` gave, for the same parameters.
+    """Restores Adam's state from `adam_moments`, for the same parameters.
 
     Raises:
-        CheckpointError: A moment is missing, or does not have its parameter's shape.
+        CheckpointError: A moment is missing, or its shape differs from the parameter's.
     """
     weights = [weight for group in solver.param_groups for weight in group["params"]]
     saved.only([str(number) for number in range(len(weights))])
@@ -44,10 +44,10 @@ def load_adam_moments(solver: torch.optim.Optimizer, saved: Fields) -> None:
 
 
 def load_generator(generator: torch.Generator, saved: Fields, name: str) -> None:
-    """Gives a generator the state in a field.
+    """Restores the state of a random generator from a field.
 
     Raises:
-        CheckpointError: It is no state of a generator.
+        CheckpointError: The field is not a valid generator state.
     """
     state = saved.tensor(name, generator.get_state().shape, torch.uint8).cpu()
     try:
