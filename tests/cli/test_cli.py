@@ -253,9 +253,9 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
     [
         (["--preset", "standrad"], 2, "Did you mean 'standard'"),
         (["--solver", "lbgfs"], 2, "lbfgs"),
-        (["--strength", "9"], 2, "allowed is from 0 to 4"),
+        (["--strength", "9"], 2, "--strength must be between 0 and 4; got 9"),
         (["--steps", "ten"], 2, "whole numbers separated by commas"),
-        (["--style-layers", "relu9_1"], 2, "there is no layer 'relu9_1'"),
+        (["--style-layers", "relu9_1"], 2, "unknown layer 'relu9_1'"),
         (["--blend", "1,2"], 2, "2 blend weights for 1 styles"),
         (["--backbone", "vgg19"], 5, "--weights FILE"),
         (["--weights", "none.safetensors"], 3, "there is no file of weights"),
@@ -263,9 +263,9 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
         (["--config", "none.toml"], 3, "there is no file none.toml"),
         (["--resume"], 2, "give it with --checkpoint"),
         (["--start", "file"], 2, "--start-file"),
-        (["--quality", "101"], 2, "allowed is from 1 to 100"),
+        (["--quality", "101"], 2, "--quality must be between 1 and 100; got 101"),
         (["--timelapse", "t.avi"], 2, ".gif or .mp4"),
-        (["--device", "cuda:7"], 2, "is not to be had"),
+        (["--device", "cuda:7"], 2, "is not available on this machine"),
     ],
 )
 def test_bad_options(tmp_path, pictures, change, code, message):
@@ -321,7 +321,7 @@ def test_regions_are_written_and_given_back(tmp_path, pictures):
         (("--box", "1,2,3"), "allowed is left,top,width,height"),
         (("--box", "0,0,900,9"), "within 80x64 px"),
         (("--find", "semantic"), "give --segmenter"),
-        (("--count", 40), "allowed is from 2 to 9"),
+        (("--count", 40), "--count must be between 2 and 9; got 40"),
         (("--box", "1,1,30,30", "--scribble", "photo.png"), "give one"),
     ],
 )

@@ -161,7 +161,7 @@ def test_flow_and_measure(tmp_path, things):
     (["style.png", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 cannot hold prores"),
-    (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "not after --start"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "--end must be after --start 2; got 1"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "give one"),
     (["clip.mp4", "none.png", "-o", "o.mp4"], 3, "none.png"),
     (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "there is no folder"),

@@ -64,20 +64,20 @@ def raising(monkeypatch, error):
         (["image", "a", "b", "-o", "x.png", "--size", "\x1b[31m"], r"\x1b[31m"),
         (["image", "a", "b", "-o", "x.png", "--steps", ""], "--steps is empty"),
         (["image", "a", "b", "-o", "x.png", "--steps", "1e9"], "whole numbers separated by commas"),
-        (["image", "a", "b", "-o", "x.png", "--seed", str(2**64)], "--seed got"),
+        (["image", "a", "b", "-o", "x.png", "--seed", str(2**64)], "--seed must be between 0 and"),
         (["image", "a", "b", "-o", "x.png", "--seed", "2^64"], "unable to convert"),
-        (["image", "a", "b", "-o", "x.png", "--device", "meta"], "allowed: auto, cpu, cuda, cuda:N, mps"),
-        (["image", "a", "b", "-o", "x.png", "--regions", "auto", "--assign", "white=²"], "like white=1"),
-        (["image", "a", "b", "-o", "x.png", "--style-weight", "inf"], "--style-weight got inf"),
-        (["image", "a", "b", "-o", "x.png", "--memory-gib", "inf"], "--memory-gib got inf"),
-        (["image", "a", "b", "-o", "x.png", "--blend", "nan"], "--blend got nan"),
-        (["video", "a", "b", "-o", "x.mp4", "--end", "inf"], "--end got inf"),
-        (["flow", "a", "-o", "x", "--start", "nan"], "--start got nan"),
+        (["image", "a", "b", "-o", "x.png", "--device", "meta"], "must be auto, cpu, cuda, cuda:N or mps; got 'meta'"),
+        (["image", "a", "b", "-o", "x.png", "--regions", "auto", "--assign", "white=²"], "such as white=1"),
+        (["image", "a", "b", "-o", "x.png", "--style-weight", "inf"], "--style-weight must be between 0 and 1000000000; got inf"),
+        (["image", "a", "b", "-o", "x.png", "--memory-gib", "inf"], "--memory-gib must be between 0.05 and 1000000000; got inf"),
+        (["image", "a", "b", "-o", "x.png", "--blend", "nan"], "--blend must be between 0 and 1000000000; got nan"),
+        (["video", "a", "b", "-o", "x.mp4", "--end", "inf"], "--end must be between 0 and 1000000000; got inf"),
+        (["flow", "a", "-o", "x", "--start", "nan"], "--start must be between 0 and 1000000000; got nan"),
         (["measure", "video", "a", "b", "--gaps", ""], "--gaps got ''"),
         (["measure", "video", "a", "b", "--gaps", "0"], "--gaps got '0'"),
-        (["measure", "video", "a", "b", "--every", "0"], "--every got 0"),
-        (["study", "losses", "-o", "x", "--workers", "0"], "--workers got 0"),
-        (["train", "a", "-o", "x.look", "--learning-rate", "nan"], "--learning-rate got nan"),
+        (["measure", "video", "a", "b", "--every", "0"], "--every must be between 1 and 2147483647; got 0"),
+        (["study", "losses", "-o", "x", "--workers", "0"], "--workers must be between 1 and 1024; got 0"),
+        (["train", "a", "-o", "x.look", "--learning-rate", "nan"], "--learning-rate must be between 1e-07 and 1; got nan"),
         (["image", "a\0", "b", "-o", "x.png"], "argument 2 got 'a\\x00'"),
         (["image", "a", "b", "-o", "o\udcff.mp4"], "argument 5 got 'o\\udcff.mp4', which is not UTF-8"),
     ],
@@ -125,7 +125,7 @@ def test_names_cannot_move_the_cursor(pictures, capsys):
 def test_an_environment_that_torchrun_did_not_set(pictures, monkeypatch, capsys, variable, value):
     monkeypatch.setenv(variable, value)
     assert command("train", pictures / "painting.png", "-o", pictures / "x.look") == 2
-    assert f"the environment variable {variable} got" in capsys.readouterr().err
+    assert f"the environment variable {variable} must be an integer" in capsys.readouterr().err
 
 
 # --- outputs ----------------------------------------------------------------------------------------------

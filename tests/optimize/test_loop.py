@@ -272,7 +272,7 @@ def test_bfloat16_paints_nearly_the_same():
     [
         ({"blend": (1.0, 2.0)}, "2 blend weights for 1 styles"),
         ({"blend": (0.0,)}, "all blend weights are 0"),
-        ({"device": "abacus"}, "allowed: auto, cpu"),
+        ({"device": "abacus"}, "must be auto, cpu"),
     ],
 )
 def test_settings_that_cannot_be(overrides, message):

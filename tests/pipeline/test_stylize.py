@@ -73,7 +73,7 @@ def test_pictures_that_cannot_be_painted(content, message):
 def test_options_that_cannot_be():
     with pytest.raises(UnknownNameError, match="Did you mean 'strength'"):
         impasto.stylize(waves(1), waves(4), strenght=0.5)
-    with pytest.raises(UsageError, match="allowed is from 0 to 4"):
+    with pytest.raises(UsageError, match="must be between 0 and 4; got"):
         impasto.stylize(waves(1), waves(4), strength=5)
 
 
@@ -191,7 +191,7 @@ def test_regions_are_found_without_masks():
         ({"content_regions": "m.png"}, "regions come in pairs"),
         (
             {"content_regions": "m.png", "style_regions": "m.png", "regions": "auto"},
-            "leave one of them away",
+            "are mutually exclusive",
         ),
         ({"regions": "semantic"}, "give --segmenter"),
         ({"only": ["white"]}, "--assign, --only and --background are of regions"),
