@@ -86,7 +86,7 @@ def test_paints_repeats_and_remembers(tmp_path, pictures):
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
     assert f"painted {first} (64x51 px" in run.stderr
-    assert "the photograph has 80x64; --size 0 keeps that" in run.stderr
+    assert "the content image is 80x64; --size 0 keeps its size" in run.stderr
     with Image.open(first) as image:
         assert image.size == (64, 51)
         settings = json.loads(json.loads("".join(image.text["impasto"]))["impasto"])
@@ -254,7 +254,7 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
         (["--preset", "standrad"], 2, "Did you mean 'standard'"),
         (["--solver", "lbgfs"], 2, "lbfgs"),
         (["--strength", "9"], 2, "--strength must be between 0 and 4; got 9"),
-        (["--steps", "ten"], 2, "whole numbers separated by commas"),
+        (["--steps", "ten"], 2, "--steps must be comma-separated integers; got 'ten'"),
         (["--style-layers", "relu9_1"], 2, "unknown layer 'relu9_1'"),
         (["--blend", "1,2"], 2, "2 blend weights for 1 styles"),
         (["--backbone", "vgg19"], 5, "--weights FILE"),
@@ -318,11 +318,11 @@ def test_regions_are_written_and_given_back(tmp_path, pictures):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--box", "1,2,3"), "allowed is left,top,width,height"),
+        (("--box", "1,2,3"), "--box must be left,top,width,height"),
         (("--box", "0,0,900,9"), "within 80x64 px"),
-        (("--find", "semantic"), "give --segmenter"),
+        (("--find", "semantic"), "give its folder with --segmenter"),
         (("--count", 40), "--count must be between 2 and 9; got 40"),
-        (("--box", "1,1,30,30", "--scribble", "photo.png"), "give one"),
+        (("--box", "1,1,30,30", "--scribble", "photo.png"), "are mutually exclusive"),
     ],
 )
 def test_bad_regions(tmp_path, pictures, arguments, message):

@@ -102,7 +102,7 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
     process.send_signal(signal.SIGINT)
     _out, told = process.communicate(timeout=180)
     assert process.returncode == 130, told
-    assert "--resume goes on" in told
+    assert "continue with --resume" in told
     assert 2 <= len(decoded(out)) < 10
     again = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, "--frame-steps", "150",
                     "--opening-steps", "3")  # fmt: skip
@@ -153,7 +153,7 @@ def test_flow_and_measure(tmp_path, things):
     assert 0 < figures["error"]["1"] < 0.1
     assert figures["style"] > 0
     plain = impasto("measure", "video", out, things / "clip.mp4", "--gaps", "1")
-    assert plain.stdout.startswith("4 frames\ngap  1: error 0.")
+    assert plain.stdout.startswith("4 frames\ngap  1: warping error 0.")
 
 
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
@@ -162,7 +162,7 @@ def test_flow_and_measure(tmp_path, things):
     (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 cannot hold prores"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "--end must be after --start 2; got 1"),
-    (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "give one"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "mutually exclusive"),
     (["clip.mp4", "none.png", "-o", "o.mp4"], 3, "none.png"),
     (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "there is no folder"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--flow", "raft"], 2, "--flow-weights"),

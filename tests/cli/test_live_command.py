@@ -43,7 +43,7 @@ def test_without_the_extra_it_says_how_to_install_it(inputs, capsys, monkeypatch
     monkeypatch.setitem(sys.modules, missing, None)
     assert failure(capsys, *inputs) == (
         2,
-        "impasto: impasto live needs starlette and uvicorn; install them with pip install 'impasto[studio]'.\n",
+        "impasto: impasto live requires starlette and uvicorn; install them with pip install 'impasto[studio]'.\n",
     )
 
 
@@ -99,7 +99,7 @@ def test_signals_stop_it_in_order(inputs, number):
         process.kill()
         process.wait()
     assert (process.returncode, error) == (0, "")
-    assert re.fullmatch(r"painted \d+ frames, [\d.]+ a second, \d+ ms late, \d+ dropped\n", out)
+    assert re.fullmatch(r"painted \d+ frames at [\d.]+ fps, \d+ ms latency, \d+ dropped\n", out)
 
 
 def test_what_others_wait_for_is_released_while_an_operation_goes_on():

@@ -237,7 +237,7 @@ def test_a_film_cannot_have_files_written(pictures, capsys):
     done = command("video", clip, pictures / "painting.png", "-o", out, "--config", gift, *quick)
     told = capsys.readouterr().err
     assert done == 0, told
-    assert "note: ignored settings of gift.mp4 that name files or fetch: film.flow_cache\n" in told
+    assert "note: ignored settings in gift.mp4 that name files or allow downloads: film.flow_cache\n" in told
     assert not cache.exists()
     own = pictures / "own.toml"
     own.write_text(f'size = 64\n[film]\nend = 0.05\nflow_cache = "{cache}"\n')

@@ -1,4 +1,4 @@
-"""The command. It translates and shows, nothing more."""
+"""The command line. It only parses arguments and displays results."""
 
 from impasto.cli._main import main
 
