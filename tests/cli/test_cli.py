@@ -1,4 +1,4 @@
-"""The command in a process of its own: exit codes, exact lines, files written and not written."""
+"""The command in a separate process: exit codes, exact output, and the files written or not written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_help_is_instant_and_imports_nothing_heavy():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "image" in run.stdout
-    assert float(run.stdout.splitlines()[-1]) < 2  # seconds of the processor; it takes 0.3
+    assert float(run.stdout.splitlines()[-1]) < 2  # CPU seconds; usually 0.3
 
 
 def test_every_option_is_in_the_help():
@@ -92,7 +92,7 @@ def test_paints_repeats_and_remembers(tmp_path, pictures):
         settings = json.loads(json.loads("".join(image.text["impasto"]))["impasto"])
     assert settings["options"]["seed"] == 7
     assert settings["content"] == "photo.png"
-    # The picture itself is a config: the same pixels again.
+    # The image itself serves as a config and reproduces the same pixels.
     again = impasto(
         "image",
         pictures / "photo.png",
@@ -206,7 +206,7 @@ def test_sixteen_bits_and_alpha_go_through(tmp_path, pictures):
     assert found.alpha[:, -5].min() > 0.9
 
 
-# --- stopped and resumed ----------------------------------------------------------------------------------
+# --- interrupting and resuming ----------------------------------------------------------------------------
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pictures):
     run = [
@@ -247,7 +247,7 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
         (tmp_path / "c").unlink()
 
 
-# --- refused in one sentence ------------------------------------------------------------------------------
+# --- one-sentence errors ----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
@@ -334,7 +334,7 @@ def test_bad_regions(tmp_path, pictures, arguments, message):
 
 
 def test_a_look_of_ones_own_from_the_first_line_to_the_film(tmp_path, pictures):
-    """Train, paint a picture, paint a film, and be told what does not go together."""
+    """Trains a look, paints an image with it, resumes training, and rejects incompatible options."""
     small = (
         "--steps",
         2,

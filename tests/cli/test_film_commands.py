@@ -1,4 +1,4 @@
-"""Films by the command: killed and resumed, interrupted, refused, measured."""
+"""Video commands: killed and resumed, interrupted, rejected, measured."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def painted_frames(folder):
 def start(*arguments):
     return subprocess.Popen(
         [*CODE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # Where the tests run in the background, SIGINT is ignored, and children would inherit that.
+        # SIGINT is ignored when the tests run in the background, and children would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_killed_at_several_points_it_goes_on_to_the_byte(tmp_path, things):
     for count in (1, 4, 7):
         process = start(*command, *(["--resume"] if kept.exists() else []))
         wait_for_frames(process, kept, count)
-        process.kill()  # SIGKILL: nothing can be tidied up
+        process.kill()  # SIGKILL: no cleanup is possible
         process.communicate()
         assert painted_frames(kept) >= count
         assert not out.exists()
@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
         "-o",
         out,
         "--frame-steps",
-        "150",  # long enough that the film cannot be done before the signal comes
+        "150",  # long enough that the video cannot be finished before the signal arrives
         "--opening-steps",
         "3",
     )

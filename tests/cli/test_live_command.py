@@ -1,4 +1,4 @@
-"""`impasto live` as a command: what it refuses, and how it stops."""
+"""The command `impasto live`: rejected options and stopping."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN = [sys.executable, "-c", "from impasto.cli import main; main()", "live"]
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """A painting and a clip, as arguments."""
+    """A style image and a clip, as arguments."""
     folder = tmp_path_factory.mktemp("live")
     Image.new("RGB", (48, 48), (200, 40, 30)).save(folder / "red.png")
     write_film(folder / "c.mp4", film(12))
@@ -103,7 +103,7 @@ def test_signals_stop_it_in_order(inputs, number):
 
 
 def test_what_others_wait_for_is_released_while_an_operation_goes_on():
-    # One call that takes minutes and cannot be interrupted, as an operation of a large network.
+    # A call that takes minutes and cannot be interrupted, like an operation of a large network.
     code = """
 import hashlib
 from impasto.cli._signals import stopping_on_signal

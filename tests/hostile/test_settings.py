@@ -1,4 +1,4 @@
-"""Settings of any origin: TOML, pictures, films, studies, arguments of the library."""
+"""Untrusted settings: TOML, images, videos, studies, and library arguments."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_pictures_with_damaged_settings(tmp_path, text):
         read_config(tmp_path / "a.png")
 
 
-# --- what a stranger's file may say -----------------------------------------------------------------------
+# --- settings embedded in untrusted files -----------------------------------------------------------------
 def test_files_of_strangers_only_say_how_to_paint():
     found = read_settings(
         {
@@ -237,7 +237,10 @@ def test_a_film_cannot_have_files_written(pictures, capsys):
     done = command("video", clip, pictures / "painting.png", "-o", out, "--config", gift, *quick)
     told = capsys.readouterr().err
     assert done == 0, told
-    assert "note: ignored settings in gift.mp4 that name files or allow downloads: film.flow_cache\n" in told
+    assert (
+        "note: ignored settings in gift.mp4 that name files or allow downloads: film.flow_cache\n"
+        in told
+    )
     assert not cache.exists()
     own = pictures / "own.toml"
     own.write_text(f'size = 64\n[film]\nend = 0.05\nflow_cache = "{cache}"\n')
@@ -262,7 +265,7 @@ def remux_with_comment(source, target, comment):
                 writer.mux(packet)
 
 
-# --- settings that are written ----------------------------------------------------------------------------
+# --- writing settings -------------------------------------------------------------------------------------
 def test_only_settings_of_impasto_are_replaced(pictures, capsys):
     paint = ("image", pictures / "photo.png", pictures / "painting.png", "-o", pictures / "o.png", "--quiet",
              "--size", 48, "--steps", 1, "--coarsest", 0, "--save-config")  # fmt: skip

@@ -105,7 +105,7 @@ def _translator(path: Path, direction: str) -> tuple[nn.Module, bytes, int]:
     found = load_translator(path)
     multiple = found.generator(direction).shape.multiple
     whole = WholeTranslator(found, direction)
-    _say_it_takes_time()
+    _print_notice()
     return whole, graph_of_translator(found, direction), multiple
 
 
@@ -126,9 +126,9 @@ def _look(path: Path, style: Path | None, size: int) -> tuple[nn.Module, bytes, 
         about = {**found.about, "style": style.name}
         found = Look(found.painter, about=about, manner=manner)
     whole = WholeLook(found)
-    _say_it_takes_time()
+    _print_notice()
     return whole, graph_of(found), MULTIPLE
 
 
-def _say_it_takes_time() -> None:
+def _print_notice() -> None:
     print("exporting the model, which takes up to 30 seconds", file=sys.stderr)

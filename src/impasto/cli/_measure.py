@@ -27,7 +27,7 @@ measure = App(name="measure", help="Evaluate results.")
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Judging:
+class ImageEvaluation:
     """Options of `impasto measure image`."""
 
     judge: str = "vgg19-lite"
@@ -47,7 +47,7 @@ def image(
     *,
     content: Annotated[Path, Parameter(help="Content image, or folder of content images.")],
     style: Annotated[Path | None, Parameter(help="Style image, or folder of style images.")] = None,
-    how: Judging | None = None,
+    evaluation: ImageEvaluation | None = None,
 ) -> int:
     """Measure style, content, structure, palette and texture of OUT.
 
@@ -59,18 +59,18 @@ def image(
     from impasto.backbones import load_backbone
     from impasto.cli._measured import described, measure_files, pair_up, table
 
-    how = how or Judging()
-    judge = load_backbone(how.judge, weights=how.judge_weights)
-    found = measure_files(pair_up(out, content, style), judge, how.lpips)
+    evaluation = evaluation or ImageEvaluation()
+    judge = load_backbone(evaluation.judge, weights=evaluation.judge_weights)
+    found = measure_files(pair_up(out, content, style), judge, evaluation.lpips)
     for note in found.notes:
         print(printable(f"note: {note}"), file=sys.stderr)
-    print(json.dumps(_plain(described(found))) if how.json else table(found))
+    print(json.dumps(_plain(described(found))) if evaluation.json else table(found))
     return 0
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class How:
+class VideoEvaluation:
     """Options of `impasto measure video`."""
 
     start: float | None = field(default=None, metadata={"low": 0})
@@ -95,7 +95,7 @@ def video(
     clip: Annotated[Path, Parameter(help="Source video.")],
     /,
     *styles: Annotated[Path, Parameter(help="Style images, for the style loss.")],
-    how: How | None = None,
+    evaluation: VideoEvaluation | None = None,
 ) -> int:
     """Measure temporal consistency, drift, style and content of FILM, with CLIP's own warping error as a lower bound.
 
@@ -108,11 +108,11 @@ def video(
     from impasto.media.video import open_clip, read_film_metadata
     from impasto.motion import make_estimator
 
-    how = how or How()
-    check_fields(how)
-    gaps = _gaps(how.gaps)
+    evaluation = evaluation or VideoEvaluation()
+    check_fields(evaluation)
+    gaps = _gaps(evaluation.gaps)
     painted, source = open_clip(film), open_clip(clip)
-    start = how.start
+    start = evaluation.start
     if start is None:
         start = _start_of({} if film.is_dir() else read_film_metadata(film))
     size = (painted.info.height_px, painted.info.width_px)
@@ -121,14 +121,14 @@ def video(
         load_backbone(),
         pictures,
         gaps=gaps,
-        estimator=make_estimator(how.flow, weights=how.flow_weights),
-        every=how.every,
+        estimator=make_estimator(evaluation.flow, weights=evaluation.flow_weights),
+        every=evaluation.every,
     )
     pairs = same_frames(painted.frames(size), source.frames(size), start)
-    figures = dataclasses.asdict(measure_film(pairs, meter, how.frames))
+    figures = dataclasses.asdict(measure_film(pairs, meter, evaluation.frames))
     if figures["frames"] == 0:
         raise InputError(f"{film} and {clip} have no frame in common; give --start.")
-    if how.json:
+    if evaluation.json:
         print(json.dumps(_plain(figures)))
     else:
         _print(figures)

@@ -51,21 +51,21 @@ def pair_up(out: Path, content: Path, style: Path | None) -> list[Trio]:
     return [
         Trio(
             path,
-            _mate(path, content, "content"),
-            None if style is None else _mate(path, style, "styles"),
+            _match(path, content, "content"),
+            None if style is None else _match(path, style, "styles"),
         )
         for path in pictures
     ]
 
 
-def _mate(path: Path, place: Path, kind: str) -> Path:
+def _match(path: Path, place: Path, kind: str) -> Path:
     if not place.is_dir():
         return place
     from impasto.media import find_images
 
     candidates = find_images([str(place)])
-    told = _told(path).get(kind)
-    names = told if isinstance(told, list) else [told]
+    named = _embedded(path).get(kind)
+    names = named if isinstance(named, list) else [named]
     for candidate in candidates:
         if candidate.name in names:
             return candidate
@@ -77,7 +77,7 @@ def _mate(path: Path, place: Path, kind: str) -> Path:
     return max(like, key=lambda c: len(c.stem))
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _embedded(path: Path) -> dict[str, Any]:
     try:
         return carried(path)
     except InputError:
@@ -95,7 +95,7 @@ def measure_files(trios: Sequence[Trio], judge: Backbone, lpips: Path | None = N
         image, content = (read_image(path).to_tensor() for path in (trio.out, trio.content))
         style = None if trio.style is None else read_image(trio.style).to_tensor()
         found.figures.append(measure_against(image, content, style, judge, perceptual))
-        if _told(trio.out).get("options", {}).get("backbone") == judge.name and not found.notes:
+        if _embedded(trio.out).get("options", {}).get("backbone") == judge.name and not found.notes:
             found.notes.append(
                 f"{trio.out.name} was painted with {judge.name}, which also evaluates it; choose another with --judge"
             )
@@ -131,17 +131,17 @@ def table(found: Found) -> str:
     """Formats the metrics as text, one per line, stating which direction is better."""
     from impasto.measure import METRICS
 
-    told = described(found)
+    values = described(found)
     lines = (
         [f"{len(found.figures)} images"]
         if len(found.figures) > 1
         else [printable(found.trios[0].out)]
     )
-    for name, mean in told["means"].items():
+    for name, mean in values["means"].items():
         text = f"{name:<18} {mean['mean']:9.4f}"
         if len(found.figures) > 1:
             text += f"  [{mean['low']:.4f}, {mean['high']:.4f}]"
-        if name in told["over_style"]:
-            text += f"  ({told['over_style'][name]['mean']:.2f} times the style's)"
+        if name in values["over_style"]:
+            text += f"  ({values['over_style'][name]['mean']:.2f} times the style's)"
         lines.append(f"{text}  {ARROWS[METRICS[name].better]}")
     return "\n".join(lines)

@@ -155,13 +155,13 @@ class _Show:
 
     def cell(self, done: Any) -> None:
         """Shows that one run has ended."""
-        told = {
+        event = {
             "event": "run", "case": done.cell.case.name, "content": done.cell.content, "style": done.cell.style,
             "number": done.number, "count": done.count, "known": done.known,
             "seconds_left": round(done.seconds_left, 1), "error": done.values.get("error"),
         }  # fmt: skip
         if self._json:
-            print(json.dumps(told), flush=True)
+            print(json.dumps(event), flush=True)
             return
         self._bar.update(
             self._task,

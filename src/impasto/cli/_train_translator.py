@@ -81,7 +81,7 @@ def train_translator(
         show.say(note)
     counts = f"{len(worlds[0].pictures)} images of A, {len(worlds[1].pictures)} of B"
     hours = training.seconds_a_step() * (training.steps - training.step) / 3600
-    show.say(f"{counts}; this will take about {_told(hours)}")
+    show.say(f"{counts}; this will take about {_duration(hours)}")
     if hours > LONG_HOURS:
         show.say(
             f"to shorten this, use --network small (10 times faster), --crop {settled.crop // 2} (4 times) or a GPU"
@@ -108,7 +108,7 @@ def train_translator(
     return INTERRUPTED if interrupted else 0
 
 
-def _told(hours: float) -> str:
+def _duration(hours: float) -> str:
     if hours > 48:
         return f"{hours / 24:.0f} days"
     return f"{hours:.1f} hours" if hours > 1 else f"{max(1, round(60 * hours))} minutes"
