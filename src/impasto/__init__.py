@@ -1,10 +1,10 @@
-"""impasto: neural style transfer for pictures and films.
+"""impasto: neural style transfer for images and videos.
 
     import impasto
     impasto.stylize("photo.jpg", "painting.jpg").save("out.png")
     impasto.stylize_video("clip.mp4", "painting.jpg", "out.mp4")
 
-Importing this imports nothing heavy: torch comes with the first call.
+Importing this package loads nothing heavy; torch is imported on first use.
 """
 
 from __future__ import annotations

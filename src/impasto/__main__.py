@@ -1,4 +1,4 @@
-"""`python -m impasto`, which `torchrun` needs."""
+"""Entry point of `python -m impasto`, which `torchrun` requires."""
 
 from impasto.cli import main
 

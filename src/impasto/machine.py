@@ -1,4 +1,4 @@
-"""What the work runs on: devices by name, and several processes."""
+"""Compute devices, threads and distributed processes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = [
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turns ``auto`` or a torch name into a device that is there; of several GPUs, that of this process.
+    """Converts ``auto`` or a torch device name to an available device; with several GPUs, the one of this process.
 
     Raises:
-        UsageError: The device is not there, or the name is none.
+        UsageError: The device is not available, or the name is not a device name.
     """
     if not re.fullmatch(DEVICE["pattern"], name, re.ASCII):
-        raise UsageError(f"device got {shown(name)}; allowed: {DEVICE['allowed']}.")
+        raise UsageError(f"device must be {DEVICE['allowed']}; got {shown(name)}.")
     if name == "auto":
         if torch.cuda.is_available():
             local = "LOCAL_RANK" in os.environ
@@ -46,14 +46,16 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {name!r} is not to be had here; use 'auto' or 'cpu'.") from error
+        raise UsageError(
+            f"device {name!r} is not available on this machine; use 'auto' or 'cpu'."
+        ) from error
     return device
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 itself; where it does not, emulation is ruinous.
+    """Whether the hardware supports bfloat16 natively; emulation is too slow to be useful.
 
-    The environment variable ``IMPASTO_BFLOAT16`` overrides the hardware with ``on`` or ``off``.
+    The environment variable ``IMPASTO_BFLOAT16`` overrides the detection with ``on`` or ``off``.
 
     Raises:
         UsageError: The variable has another value.
@@ -72,7 +74,7 @@ def fast_bfloat16(device: torch.device) -> bool:
 
 
 def has_avx512() -> bool:
-    """Whether the processor has AVX-512, whatever torch was told to use of it."""
+    """Whether the processor has AVX-512, even if torch is configured not to use it."""
     probe = getattr(torch.cpu, "_is_avx512_supported", None) or getattr(
         torch.cpu, "_is_cpu_support_avx512", None
     )
@@ -80,7 +82,7 @@ def has_avx512() -> bool:
 
 
 def threads_used() -> str:
-    """How many threads torch computes with on the CPU, and why: ``2 threads (the default)``."""
+    """Describes how many CPU threads torch uses, and why: ``2 threads (the default)``."""
     count = torch.get_num_threads()
     given = os.environ.get("OMP_NUM_THREADS") == str(count)
     reason = "OMP_NUM_THREADS" if given else "the default"
@@ -88,18 +90,18 @@ def threads_used() -> str:
 
 
 def thread_notes(device: torch.device) -> tuple[str, ...]:
-    """What a person should know of the threads on the CPU; see `busy_notes`."""
+    """Returns notes for the user about CPU threads; see `busy_notes`."""
     return busy_notes(torch.get_num_threads()) if device.type == "cpu" else ()
 
 
 def join_processes(folder: Path | None = None) -> bool:
-    """Joins the processes that `torchrun` has started; tells whether this one writes.
+    """Joins the process group started by `torchrun`, if any, and returns whether this process writes the outputs.
 
     Args:
-        folder: For a file that they meet at instead of an address.
+        folder: Folder for a rendezvous file, used instead of a network address.
 
     Raises:
-        UsageError: The environment variables of `torchrun` are not numbers, or the processes cannot meet.
+        UsageError: The environment variables of `torchrun` are not numbers, or the processes cannot connect.
     """
     processes = _count_of("WORLD_SIZE", 1)
     rank = _count_of("RANK", 0 if processes <= 1 else None)
@@ -112,31 +114,31 @@ def join_processes(folder: Path | None = None) -> bool:
             dist.init_process_group(backend, **meeting)
         except (ValueError, RuntimeError) as error:
             raise UsageError(
-                f"WORLD_SIZE is {processes}, but the processes cannot meet "
+                f"WORLD_SIZE is {processes}, but the processes cannot connect "
                 f"({shortened(printable(error), 100)}); start them with torchrun, or unset WORLD_SIZE."
             ) from error
     return rank == 0
 
 
 def _count_of(variable: str, usual: int | None) -> int:
-    """A number that `torchrun` puts into the environment."""
+    """Reads a number that `torchrun` sets in the environment."""
     text = os.environ.get(variable, "" if usual is None else str(usual))
     if not re.fullmatch("[0-9]{1,6}", text):
         raise UsageError(
-            f"the environment variable {variable} got {shown(text)}; allowed is a whole number, which torchrun sets."
+            f"the environment variable {variable} must be an integer set by torchrun; got {shown(text)}."
         )
     return int(text)
 
 
 def process_and_count() -> tuple[int, int]:
-    """This process's number, and how many there are."""
+    """Returns the rank of this process and the number of processes."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
 def share_gradients(weights: Iterable[nn.Parameter]) -> None:
-    """Replaces gradients by their mean over all processes, where there are several."""
+    """Replaces gradients with their mean over all processes, if there are several."""
     count = process_and_count()[1]
     if count == 1:
         return

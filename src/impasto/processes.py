@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent, and work that is shared among some of them."""
+"""Child processes that never outlive their parent, and a pool of worker processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 __all__ = ["Failed", "end_with_parent", "in_processes"]
 
 PR_SET_PDEATHSIG = 1
-"""Of Linux' prctl: the signal that a process gets when its parent dies."""
+"""Linux prctl option that sets the signal a process receives when its parent dies."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,24 +25,25 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Failed:
-    """Stands in place of a result: the work raised an exception, or its process ended.
+    """Result of a call that raised an exception or whose process ended.
 
     Attributes:
-        reason: In words.
+        reason: Description of the failure.
     """
 
     reason: str
 
 
 def end_with_parent() -> None:
-    """Makes this child process of `multiprocessing` end at once when its parent does, by whatever signal.
+    """Makes this `multiprocessing` child process end immediately when its parent ends, even if the parent is killed.
 
-    On Linux the kernel kills it (``PR_SET_PDEATHSIG``, which acts when the thread that started the child ends; start
-    children from a thread that lives as long as they do). Everywhere a thread watches the pipe that
-    `multiprocessing` keeps to the parent. Ctrl-C in the terminal is left to the parent, which ends its children.
+    On Linux, the kernel kills the child (``PR_SET_PDEATHSIG``, which takes effect when the thread that started the
+    child ends, so start children from a thread that lives as long as they do). On all systems, a thread watches the
+    pipe that `multiprocessing` keeps open to the parent. Ctrl-C in the terminal is handled by the parent, which ends
+    its children.
 
     Raises:
-        RuntimeError: This process is no child of `multiprocessing`.
+        RuntimeError: This process is not a child of `multiprocessing`.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -50,7 +51,7 @@ def end_with_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it died before that
+        if os.getppid() != parent.pid:  # the parent died before the prctl call
             os._exit(1)
 
     def watch() -> None:
@@ -67,16 +68,16 @@ def in_processes(
     workers: int,
     prepare: Callable[[], object] | None = None,
 ) -> Generator[tuple[Item, Result | Failed], None, None]:
-    """Calls a function on every item in processes of their own; yields each item with its result as it is done.
+    """Calls a function on every item in worker processes, and yields each item with its result when it is done.
 
-    A process that dies costs its item alone. When the iterator is closed, or an exception such as KeyboardInterrupt
-    passes through it, the processes are killed at once; they also end with this process.
+    If a process dies, only its current item fails. The processes are killed immediately when the iterator is closed or
+    an exception such as KeyboardInterrupt passes through it; they also end with this process.
 
     Args:
-        call: Takes an item; it, the items and the results have to be picklable.
-        items: In the order in which they are begun.
-        workers: Most processes at a time.
-        prepare: Called first in every process.
+        call: Function of one item. The function, the items and the results must be picklable.
+        items: Items, in the order in which they are started.
+        workers: Maximum number of concurrent processes.
+        prepare: Called once at the start of every process.
     """
     waiting = deque(items)
     busy: list[_Worker[Item, Result]] = []
@@ -100,7 +101,7 @@ def in_processes(
 
 
 class _Worker(Generic[Item, Result]):
-    """A process, and the item that it has."""
+    """A worker process and its current item."""
 
     def __init__(
         self, call: Callable[[Item], Result], prepare: Callable[[], object] | None
@@ -114,15 +115,15 @@ class _Worker(Generic[Item, Result]):
         self._items: list[Item] = []
 
     def give(self, item: Item) -> None:
-        """Sends an item; one at a time."""
+        """Sends the next item; only one may be in progress."""
         self._items = [item]
         try:
             self.pipe.send(item)
-        except OSError:  # the process has ended, as `take` finds
+        except OSError:  # the process has ended; `take` handles that
             return
 
     def take(self) -> tuple[Item, Result | Failed]:
-        """Receives the result of the item, or notices that the process has ended."""
+        """Receives the result of the item, or a `Failed` if the process has ended."""
         result: Result | Failed
         try:
             result = self.pipe.recv()
@@ -133,7 +134,7 @@ class _Worker(Generic[Item, Result]):
         return self._items.pop(), result
 
     def end(self) -> None:
-        """Kills the process; it keeps nothing that is not whole on disk."""
+        """Kills the process, which is safe because its files on disk are always complete."""
         self._process.kill()
         self._process.join()
         self.pipe.close()
@@ -152,6 +153,6 @@ def _serve(
             return
         try:
             result = call(item)
-        except Exception as error:  # a result like any other
+        except Exception as error:  # reported as a result
             result = Failed(f"{type(error).__name__}: {error}")
         pipe.send(result)

@@ -1,4 +1,4 @@
-"""Text that is safe to print: control characters escaped, long values shortened."""
+"""Makes text safe to print: escapes control characters and shortens long values."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 __all__ = ["SHOWN_CHARACTERS", "printable", "shortened", "shown"]
 
 SHOWN_CHARACTERS = 60
-"""Longest value that an error message quotes."""
+"""Maximum length of a value quoted in an error message."""
 
 DIGITS = 30
-"""Longest whole number that is written out."""
+"""Maximum number of digits of an integer that is written out."""
 
 ESCAPED = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Unicode categories of control characters, surrogates, and line and paragraph separators."""
 
 BIDIRECTIONAL = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that reorder text, so that a file name reads as another one."""
+"""Characters that reorder text, which can disguise a file name."""
 
 
 def printable(text: object) -> str:
-    r"""Text for a terminal: control characters, line breaks and surrogates as escapes such as ``\x1b``.
+    r"""Escapes control characters, line breaks and surrogates for a terminal, for example as ``\x1b``.
 
-    File names, metadata and messages of libraries go through this before they are printed, so that none of them can
-    move the cursor, change the title of the window, or add a line.
+    File names, metadata and messages from libraries pass through this function before they are printed, so that none
+    of them can move the cursor, change the window title, or add a line.
     """
     plain = str(text)
     if plain.isascii() and plain.isprintable():
@@ -34,20 +34,20 @@ def printable(text: object) -> str:
 
 
 def shortened(text: str, characters: int = SHOWN_CHARACTERS) -> str:
-    """The text, or its beginning with an ellipsis, at most so many characters long."""
+    """Truncates text to a maximum number of characters, with an ellipsis."""
     return text if len(text) <= characters else text[: characters - 3] + "..."
 
 
 def shown(value: Any) -> str:
-    """A value as an error message quotes it: its ``repr``, printable and at most `SHOWN_CHARACTERS` long.
+    """Formats a value for an error message: its ``repr``, printable and at most `SHOWN_CHARACTERS` long.
 
-    Never fails, whatever the nesting, the number of digits, or the size of the value.
+    Never fails, regardless of the nesting, number of digits, or size of the value.
     """
     return shortened(printable(_SHORT.repr(value)))
 
 
 class _Short(reprlib.Repr):
-    """Cuts depth and length before the text is made."""
+    """Limits depth and length before the text is built."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Values that travel between rooms. Nothing here imports torch at run time."""
+"""Data types shared between packages. Nothing here imports torch at run time."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ __all__ = [
 ]
 
 Features = Mapping[str, "Tensor"]
-"""Layer name -> feature map, float ``(B, C, H, W)``."""
+"""Maps layer names to feature maps, float ``(B, C, H, W)``."""
 
 
 @runtime_checkable
 class Backbone(Protocol):
-    """A frozen network that sees.
+    """A frozen feature extractor.
 
     Attributes:
-        name: The registry's name of the network, for example ``"vgg19-lite"``.
-        layer_names: Every layer that can be asked for, shallow to deep.
+        name: Name of the network in the registry, for example ``"vgg19-lite"``.
+        layer_names: All available layers, shallow to deep.
     """
 
     name: str
     layer_names: tuple[str, ...]
 
     def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Maps an image to the feature maps asked for, in one pass that stops at the deepest.
+        """Computes the requested feature maps in one pass that stops at the deepest requested layer.
 
         Args:
             image: float ``(B, 3, H, W)`` RGB, sRGB-encoded, in ``[0, 1]``.
@@ -51,14 +51,14 @@ class Backbone(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A part of the content that takes its style from a part of the style.
+    """A region of the content image and the region of a style image that provides its style.
 
     Attributes:
-        name: For people.
-        content: ``(1, 1, H, W)`` in ``[0, 1]``.
-        style: ``(1, 1, h, w)`` in ``[0, 1]``, of the style it takes after.
-        number: Which style that is.
-        version: Counts up when the style's part of that name becomes another, as in a film's next shot.
+        name: Display name.
+        content: Mask of the content region, ``(1, 1, H, W)`` in ``[0, 1]``.
+        style: Mask of the style region, ``(1, 1, h, w)`` in ``[0, 1]``.
+        number: Index of the style image, from 0.
+        version: Incremented when the style region of this name changes, for example in the next shot of a video.
     """
 
     name: str
@@ -70,23 +70,23 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class Iterate:
-    """One step of the solver, as an event.
+    """Event for one optimizer step.
 
     Attributes:
         step: Step within the scale, from 1.
         steps: Steps planned for the scale.
         scale: Index of the scale, from 0 (coarsest).
-        scales: How many scales there are.
-        total_step: Steps done in the whole run, this one included.
-        total_steps: Steps planned in the whole run.
-        height_px: Height of the picture at this scale.
-        width_px: Width of the picture at this scale.
-        loss: The objective before this step was taken.
-        terms: Each term of the objective by name, weighted; they add up to ``loss``.
-        image: The picture after this step, float ``(1, 3, H, W)`` in ``[0, 1]``, detached. It is
-            the averaged picture where averaging is on.
-        seconds: Since the run began.
-        note: Said when something out of the ordinary happened at this step, else empty.
+        scales: Number of scales.
+        total_step: Steps completed in the whole run, including this one.
+        total_steps: Steps planned for the whole run.
+        height_px: Image height at this scale.
+        width_px: Image width at this scale.
+        loss: Value of the objective before this step.
+        terms: Weighted terms of the objective by name; they add up to ``loss``.
+        image: The image after this step, float ``(1, 3, H, W)`` in ``[0, 1]``, detached. With averaging, the averaged
+            image.
+        seconds: Time since the start of the run.
+        note: Description of anything unusual that happened in this step, or empty.
     """
 
     step: int
@@ -106,13 +106,13 @@ class Iterate:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One picture of a film.
+    """One frame of a video.
 
     Attributes:
         pixels: ``(H, W, 3)`` RGB of uint8 or uint16, upright.
-        pts_seconds: When it is shown, as the source's own rational.
-        duration_seconds: For how long.
-        index: Its number in the source, from 0.
+        pts_seconds: Presentation time, as the exact fraction given by the source.
+        duration_seconds: Display duration.
+        index: Frame number in the source, from 0.
     """
 
     pixels: np.ndarray
@@ -123,14 +123,15 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """A pastiche of another frame, seen from this one.
+    """The pastiche of another frame, warped to the current one.
 
     Attributes:
-        gap: How many frames back it lies; negative for a later frame.
-        warped: That pastiche along the motion, ``(1, 3, H, W)`` in ``[0, 1]``.
-        reliability: How far to trust it, ``(1, 1, H, W)`` in ``[0, 1]``.
-        fits: Where it was painted for what is there now, ``(1, 1, H, W)`` in ``[0, 1]``; None for everywhere. What does
-            not fit, in a dissolve or a changing light, is still begun from, but not held to.
+        gap: Distance in frames to the earlier frame; negative for a later frame.
+        warped: The pastiche warped along the optical flow, ``(1, 3, H, W)`` in ``[0, 1]``.
+        reliability: Reliability of the flow, ``(1, 1, H, W)`` in ``[0, 1]``.
+        fits: Mask of where the pastiche still matches the content, ``(1, 1, H, W)`` in ``[0, 1]``; None for
+            everywhere. Where it does not, as in a dissolve or under changing light, the pastiche initializes the frame
+            but does not constrain it.
     """
 
     gap: int
@@ -141,20 +142,20 @@ class Earlier:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameContext:
-    """What a stylizer is told beside the frame.
+    """Information that a stylizer receives along with each frame.
 
     Attributes:
-        index: The frame's number in the film, from 0.
-        opens_shot: Whether nothing before it counts.
-        blend: Share of each style; empty where the options say it.
-        previous: The previous pastiche as it was, ``(1, 3, H, W)``, or None.
-        earlier: Pastiches along the motion, the closest first; their reliabilities add up to at most 1 where
-            the closest that sees a pixel counts.
-        still: Where nothing moves, ``(1, 1, H, W)`` in ``[0, 1]``, or None.
-        own: This frame's pastiche of the pass before, or None.
-        iterates: The previous frame's pictures step by step, or None.
-        state: What the stylizer said of the previous frame in `Painted.state`; empty when it opens a shot.
-        regions: Parts of the frame with the parts of the styles that they take; none for the whole.
+        index: Frame number in the video, from 0.
+        opens_shot: Whether the frame starts a new shot, so that earlier frames do not affect it.
+        blend: Weight of each style; empty if the options decide.
+        previous: The previous pastiche, unwarped, ``(1, 3, H, W)``, or None.
+        earlier: Earlier pastiches warped along the optical flow, nearest first. Their reliabilities add up to at most 1
+            if each pixel uses only the nearest one in which it is visible.
+        still: Mask of static pixels, ``(1, 1, H, W)`` in ``[0, 1]``, or None.
+        own: This frame's pastiche from the previous pass, or None.
+        iterates: The previous frame's image after each step, or None.
+        state: `Painted.state` of the previous frame; empty at the start of a shot.
+        regions: Regions of the frame and their style regions; empty to treat the frame as a whole.
     """
 
     index: int
@@ -171,14 +172,14 @@ class FrameContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Painted:
-    """A frame's pastiche.
+    """The pastiche of a frame.
 
     Attributes:
         image: ``(1, 3, H, W)`` in ``[0, 1]``.
-        terms: Losses by name, for those who watch.
-        state: Numbers that the next frame of the shot is told.
-        iterates: Pictures step by step, where they were asked for.
-        notes: What was out of the ordinary.
+        terms: Losses by name, for display.
+        state: Numbers passed on to the next frame of the shot.
+        iterates: The image after each step, if requested.
+        notes: Descriptions of anything unusual.
     """
 
     image: Tensor
@@ -189,8 +190,8 @@ class Painted:
 
 
 class Stylizer(Protocol):
-    """Whatever paints frames: the optimizer, a look, a translator. Films do not know which one they hold."""
+    """Stylizes frames. The optimizer, looks and translators implement this protocol, so video code works with each."""
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
-        """Paints one frame, ``(1, 3, H, W)`` in ``[0, 1]``."""
+        """Stylizes one frame, ``(1, 3, H, W)`` in ``[0, 1]``."""
         ...

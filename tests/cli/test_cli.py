@@ -1,4 +1,4 @@
-"""The command in a process of its own: exit codes, exact lines, files written and not written."""
+"""The command in a separate process: exit codes, exact output, and the files written or not written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_help_is_instant_and_imports_nothing_heavy():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "image" in run.stdout
-    assert float(run.stdout.splitlines()[-1]) < 2  # seconds of the processor; it takes 0.3
+    assert float(run.stdout.splitlines()[-1]) < 2  # CPU seconds; usually 0.3
 
 
 def test_every_option_is_in_the_help():
@@ -86,13 +86,13 @@ def test_paints_repeats_and_remembers(tmp_path, pictures):
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
     assert f"painted {first} (64x51 px" in run.stderr
-    assert "the photograph has 80x64; --size 0 keeps that" in run.stderr
+    assert "the content image is 80x64; --size 0 keeps its size" in run.stderr
     with Image.open(first) as image:
         assert image.size == (64, 51)
         settings = json.loads(json.loads("".join(image.text["impasto"]))["impasto"])
     assert settings["options"]["seed"] == 7
     assert settings["content"] == "photo.png"
-    # The picture itself is a config: the same pixels again.
+    # The image itself serves as a config and reproduces the same pixels.
     again = impasto(
         "image",
         pictures / "photo.png",
@@ -206,7 +206,7 @@ def test_sixteen_bits_and_alpha_go_through(tmp_path, pictures):
     assert found.alpha[:, -5].min() > 0.9
 
 
-# --- stopped and resumed ----------------------------------------------------------------------------------
+# --- interrupting and resuming ----------------------------------------------------------------------------
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pictures):
     run = [
@@ -247,25 +247,25 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
         (tmp_path / "c").unlink()
 
 
-# --- refused in one sentence ------------------------------------------------------------------------------
+# --- one-sentence errors ----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
         (["--preset", "standrad"], 2, "Did you mean 'standard'"),
         (["--solver", "lbgfs"], 2, "lbfgs"),
-        (["--strength", "9"], 2, "allowed is from 0 to 4"),
-        (["--steps", "ten"], 2, "whole numbers separated by commas"),
-        (["--style-layers", "relu9_1"], 2, "there is no layer 'relu9_1'"),
-        (["--blend", "1,2"], 2, "--blend must have one weight per style"),
+        (["--strength", "9"], 2, "--strength must be between 0 and 4; got 9"),
+        (["--steps", "ten"], 2, "--steps must be comma-separated integers; got 'ten'"),
+        (["--style-layers", "relu9_1"], 2, "unknown layer 'relu9_1'"),
+        (["--blend", "1,2"], 2, "2 blend weights for 1 styles"),
         (["--backbone", "vgg19"], 5, "--weights FILE"),
         (["--weights", "none.safetensors"], 3, "does not exist; check the path"),
         (["--memory-gib", "0.46", "--size", "2000"], 6, "GiB"),
         (["--config", "none.toml"], 3, "there is no file none.toml"),
         (["--resume"], 2, "give it with --checkpoint"),
         (["--start", "file"], 2, "--start-file"),
-        (["--quality", "101"], 2, "allowed is from 1 to 100"),
+        (["--quality", "101"], 2, "--quality must be between 1 and 100; got 101"),
         (["--timelapse", "t.avi"], 2, ".gif or .mp4"),
-        (["--device", "cuda:7"], 2, "is not to be had"),
+        (["--device", "cuda:7"], 2, "is not available on this machine"),
     ],
 )
 def test_bad_options(tmp_path, pictures, change, code, message):
@@ -318,11 +318,11 @@ def test_regions_are_written_and_given_back(tmp_path, pictures):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--box", "1,2,3"), "allowed is left,top,width,height"),
+        (("--box", "1,2,3"), "--box must be left,top,width,height"),
         (("--box", "0,0,900,9"), "within 80x64 px"),
-        (("--find", "semantic"), "give --segmenter"),
-        (("--count", 40), "allowed is from 2 to 9"),
-        (("--box", "1,1,30,30", "--scribble", "photo.png"), "give one"),
+        (("--find", "semantic"), "give its folder with --segmenter"),
+        (("--count", 40), "--count must be between 2 and 9; got 40"),
+        (("--box", "1,1,30,30", "--scribble", "photo.png"), "are mutually exclusive"),
     ],
 )
 def test_bad_regions(tmp_path, pictures, arguments, message):
@@ -334,7 +334,7 @@ def test_bad_regions(tmp_path, pictures, arguments, message):
 
 
 def test_a_look_of_ones_own_from_the_first_line_to_the_film(tmp_path, pictures):
-    """Train, paint a picture, paint a film, and be told what does not go together."""
+    """Trains a look, paints an image with it, resumes training, and rejects incompatible options."""
     small = (
         "--steps",
         2,

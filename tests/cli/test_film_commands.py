@@ -1,4 +1,4 @@
-"""Films by the command: killed and resumed, interrupted, refused, measured."""
+"""Video commands: killed and resumed, interrupted, rejected, measured."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def painted_frames(folder):
 def start(*arguments):
     return subprocess.Popen(
         [*CODE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # Where the tests run in the background, SIGINT is ignored, and children would inherit that.
+        # SIGINT is ignored when the tests run in the background, and children would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_killed_at_several_points_it_goes_on_to_the_byte(tmp_path, things):
     for count in (1, 4, 7):
         process = start(*command, *(["--resume"] if kept.exists() else []))
         wait_for_frames(process, kept, count)
-        process.kill()  # SIGKILL: nothing can be tidied up
+        process.kill()  # SIGKILL: no cleanup is possible
         process.communicate()
         assert painted_frames(kept) >= count
         assert not out.exists()
@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
         "-o",
         out,
         "--frame-steps",
-        "150",  # long enough that the film cannot be done before the signal comes
+        "150",  # long enough that the video cannot be finished before the signal arrives
         "--opening-steps",
         "3",
     )
@@ -102,7 +102,7 @@ def test_ctrl_c_leaves_a_film_of_what_is_done(tmp_path, things):
     process.send_signal(signal.SIGINT)
     _out, told = process.communicate(timeout=180)
     assert process.returncode == 130, told
-    assert "--resume goes on" in told
+    assert "continue with --resume" in told
     assert 2 <= len(decoded(out)) < 10
     again = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, "--frame-steps", "150",
                     "--opening-steps", "3")  # fmt: skip
@@ -153,16 +153,16 @@ def test_flow_and_measure(tmp_path, things):
     assert 0 < figures["error"]["1"] < 0.1
     assert figures["style"] > 0
     plain = impasto("measure", "video", out, things / "clip.mp4", "--gaps", "1")
-    assert plain.stdout.startswith("4 frames\ngap  1: error 0.")
+    assert plain.stdout.startswith("4 frames\ngap  1: warping error 0.")
 
 
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
     (["none.mp4", "style.png", "-o", "o.mp4"], 3, "none.mp4 does not exist"),
     (["style.png", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
-    (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 does not support prores"),
-    (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "not after --start"),
-    (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "give one"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 cannot hold prores"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "--end must be after --start 2; got 1"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "mutually exclusive"),
     (["clip.mp4", "none.png", "-o", "o.mp4"], 3, "none.png"),
     (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "does not exist; create it"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--flow", "raft"], 2, "--flow-weights"),

@@ -1,4 +1,4 @@
-"""`impasto live` as a command: what it refuses, and how it stops."""
+"""The command `impasto live`: rejected options and stopping."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN = [sys.executable, "-c", "from impasto.cli import main; main()", "live"]
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """A painting and a clip, as arguments."""
+    """A style image and a clip, as arguments."""
     folder = tmp_path_factory.mktemp("live")
     Image.new("RGB", (48, 48), (200, 40, 30)).save(folder / "red.png")
     write_film(folder / "c.mp4", film(12))
@@ -43,7 +43,7 @@ def test_without_the_extra_it_says_how_to_install_it(inputs, capsys, monkeypatch
     monkeypatch.setitem(sys.modules, missing, None)
     assert failure(capsys, *inputs) == (
         2,
-        "impasto: impasto live needs starlette and uvicorn; install them with pip install 'impasto[studio]'.\n",
+        "impasto: impasto live requires starlette and uvicorn; install them with pip install 'impasto[studio]'.\n",
     )
 
 
@@ -99,11 +99,11 @@ def test_signals_stop_it_in_order(inputs, number):
         process.kill()
         process.wait()
     assert (process.returncode, error) == (0, "")
-    assert re.fullmatch(r"painted \d+ frames, [\d.]+ a second, \d+ ms late, \d+ dropped\n", out)
+    assert re.fullmatch(r"painted \d+ frames at [\d.]+ fps, \d+ ms latency, \d+ dropped\n", out)
 
 
 def test_what_others_wait_for_is_released_while_an_operation_goes_on():
-    # One call that takes minutes and cannot be interrupted, as an operation of a large network.
+    # A call that takes minutes and cannot be interrupted, like an operation of a large network.
     code = """
 import hashlib
 from impasto.cli._signals import stopping_on_signal

@@ -1,4 +1,4 @@
-"""The command line: arguments of any kind, closed and full outputs, noise of libraries, errors of our own."""
+"""The command line: invalid arguments, closed and full outputs, library messages, internal errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def process(words, **places):
 
 
 def raising(monkeypatch, error):
-    """The command, with its work replaced by something that raises."""
+    """Runs the command with its work replaced by a function that raises."""
 
     def work(_tokens):
         raise error
@@ -56,30 +56,30 @@ def raising(monkeypatch, error):
     [
         (["image"], "CONTENT is missing; see impasto image --help."),
         (["image", "a", "b"], "--out is missing; see impasto image --help."),
-        (["image", "a", "b", "-o"], "-o needs a value; see impasto image --help."),
+        (["image", "a", "b", "-o"], "-o requires a value; see impasto image --help."),
         (["imagee"], "Did you mean"),
         (["image", "a", "b", "-o", "x.png", "--sice", "3"], "Did you mean --size?"),
         (["image", "a", "b", "-o", "x.png", "--size", "ten"], 'unable to convert "ten" into int'),
         (["image", "a", "b", "-o", "x.png", "--size", "1" * 5000], "unable to convert"),
         (["image", "a", "b", "-o", "x.png", "--size", "\x1b[31m"], r"\x1b[31m"),
         (["image", "a", "b", "-o", "x.png", "--steps", ""], "--steps is empty"),
-        (["image", "a", "b", "-o", "x.png", "--steps", "1e9"], "whole numbers separated by commas"),
-        (["image", "a", "b", "-o", "x.png", "--seed", str(2**64)], "--seed got"),
+        (["image", "a", "b", "-o", "x.png", "--steps", "1e9"], "--steps must be comma-separated integers"),
+        (["image", "a", "b", "-o", "x.png", "--seed", str(2**64)], "--seed must be between 0 and"),
         (["image", "a", "b", "-o", "x.png", "--seed", "2^64"], "unable to convert"),
-        (["image", "a", "b", "-o", "x.png", "--device", "meta"], "allowed: auto, cpu, cuda, cuda:N, mps"),
-        (["image", "a", "b", "-o", "x.png", "--regions", "auto", "--assign", "white=²"], "like white=1"),
-        (["image", "a", "b", "-o", "x.png", "--style-weight", "inf"], "--style-weight got inf"),
-        (["image", "a", "b", "-o", "x.png", "--memory-gib", "inf"], "--memory-gib got inf"),
-        (["image", "a", "b", "-o", "x.png", "--blend", "nan"], "--blend got nan"),
-        (["video", "a", "b", "-o", "x.mp4", "--end", "inf"], "--end got inf"),
-        (["flow", "a", "-o", "x", "--start", "nan"], "--start got nan"),
-        (["measure", "video", "a", "b", "--gaps", ""], "--gaps got ''"),
-        (["measure", "video", "a", "b", "--gaps", "0"], "--gaps got '0'"),
-        (["measure", "video", "a", "b", "--every", "0"], "--every got 0"),
-        (["study", "losses", "-o", "x", "--workers", "0"], "--workers got 0"),
-        (["train", "a", "-o", "x.look", "--learning-rate", "nan"], "--learning-rate got nan"),
-        (["image", "a\0", "b", "-o", "x.png"], "argument 2 got 'a\\x00'"),
-        (["image", "a", "b", "-o", "o\udcff.mp4"], "argument 5 got 'o\\udcff.mp4', which is not UTF-8"),
+        (["image", "a", "b", "-o", "x.png", "--device", "meta"], "must be auto, cpu, cuda, cuda:N or mps; got 'meta'"),
+        (["image", "a", "b", "-o", "x.png", "--regions", "auto", "--assign", "white=²"], "such as white=1"),
+        (["image", "a", "b", "-o", "x.png", "--style-weight", "inf"], "--style-weight must be between 0 and"),
+        (["image", "a", "b", "-o", "x.png", "--memory-gib", "inf"], "--memory-gib must be between 0.05 and 1000000000"),
+        (["image", "a", "b", "-o", "x.png", "--blend", "nan"], "--blend must be between 0 and 1000000000; got nan"),
+        (["video", "a", "b", "-o", "x.mp4", "--end", "inf"], "--end must be between 0 and 1000000000; got inf"),
+        (["flow", "a", "-o", "x", "--start", "nan"], "--start must be between 0 and 1000000000; got nan"),
+        (["measure", "video", "a", "b", "--gaps", ""], "--gaps must be numbers of frames between 1 and 500; got ''"),
+        (["measure", "video", "a", "b", "--gaps", "0"], "--gaps must be numbers of frames between 1 and 500; got '0'"),
+        (["measure", "video", "a", "b", "--every", "0"], "--every must be between 1 and 2147483647; got 0"),
+        (["study", "losses", "-o", "x", "--workers", "0"], "--workers must be between 1 and 1024; got 0"),
+        (["train", "a", "-o", "x.look", "--learning-rate", "nan"], "must be between 1e-07 and 1; got nan"),
+        (["image", "a\0", "b", "-o", "x.png"], "argument 2, 'a\\x00', has a NUL byte"),
+        (["image", "a", "b", "-o", "o\udcff.mp4"], "argument 5, 'o\\udcff.mp4', is not UTF-8"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
@@ -102,7 +102,7 @@ def test_names_that_are_not_utf8_are_refused_by_the_process(tmp_path):
         cwd=tmp_path,
     )
     assert run.returncode == 2
-    assert run.stderr.endswith(b"which is not UTF-8; rename the file, or set a UTF-8 locale.\n")
+    assert run.stderr.endswith(b"is not UTF-8; rename the file, or set a UTF-8 locale.\n")
 
 
 def test_names_cannot_move_the_cursor(pictures, capsys):
@@ -125,7 +125,7 @@ def test_names_cannot_move_the_cursor(pictures, capsys):
 def test_an_environment_that_torchrun_did_not_set(pictures, monkeypatch, capsys, variable, value):
     monkeypatch.setenv(variable, value)
     assert command("train", pictures / "painting.png", "-o", pictures / "x.look") == 2
-    assert f"the environment variable {variable} got" in capsys.readouterr().err
+    assert f"the environment variable {variable} must be an integer" in capsys.readouterr().err
 
 
 # --- outputs ----------------------------------------------------------------------------------------------
@@ -160,17 +160,17 @@ def test_closed_descriptors_are_written_to_by_nobody(pictures):
         image.verify()
 
 
-# --- errors that are not ours -----------------------------------------------------------------------------
+# --- unexpected exceptions --------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (ZeroDivisionError("a\nb\x1b"), 70, "an internal error: ZeroDivisionError: a b\\x1b; run again"),
-        (RecursionError("x" * 10_000), 70, "an internal error: RecursionError: xxx"),
-        (MemoryError(), 6, "memory ran out"),
+        (ZeroDivisionError("a\nb\x1b"), 70, "internal error: ZeroDivisionError: a b\\x1b; run again"),
+        (RecursionError("x" * 10_000), 70, "internal error: RecursionError: xxx"),
+        (MemoryError(), 6, "out of memory"),
         (PermissionError(errno.EACCES, "Permission denied", "folder\x1b"), 3, "cannot be read or written"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), 3, "file name too long"),
         (KeyboardInterrupt(), 130, "interrupted."),
-        (OSError("strange"), 70, "an internal error: OSError: strange"),
+        (OSError("strange"), 70, "internal error: OSError: strange"),
     ],
 )  # fmt: skip
 def test_every_exception_is_one_sentence(monkeypatch, capsys, error, code, sentence):
@@ -190,12 +190,12 @@ def test_debug_shows_the_traceback_and_keeps_the_code(monkeypatch, capsys):
     assert command("image", "--debug") == 70
     told = capsys.readouterr().err
     assert "Traceback" in told
-    assert told.rstrip().endswith("run again with --debug and report it.")
+    assert told.rstrip().endswith("run again with --debug, and report the traceback.")
 
 
-# --- noise ------------------------------------------------------------------------------------------------
+# --- library messages -------------------------------------------------------------------------------------
 def noisy(_tokens):
-    """What libraries do, and one sentence of ours."""
+    """Emits messages in all the ways that libraries do, and one message of our own."""
     os.write(2, b"libpng: noise\n")
     warnings.warn("noise", stacklevel=1)
     logging.getLogger("tifffile").error("noise")

@@ -1,4 +1,4 @@
-"""Attacks on the live page: other sites, other hosts, guessed tokens, clients that hold on."""
+"""Attacks on the live page: other sites, other hosts, guessed tokens, slow clients."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def port(page):
 
 @pytest.fixture(scope="module")
 def key(page):
-    """The header that holds the token."""
+    """The header with the token."""
     return bearer(place(page.address)[1])
 
 
 @pytest.fixture
 def small():
-    """Makes pages with limits of their own, and closes them."""
+    """Creates pages with custom limits and closes them after the test."""
     made = []
 
     def make(streams=8, **limits):
@@ -134,7 +134,9 @@ def test_without_the_token_nothing_is_shown_or_changed(port, page, stage):
             assert "Set-Cookie" not in answer.headers
         assert ask(port, "/look?name=red", headers, method="POST").status == 401
     assert ask(port, "/?token=wrong").status == 401
-    assert ask(port, f"/figures?token={token}").status == 401  # only the first visit is by address
+    assert (
+        ask(port, f"/figures?token={token}").status == 401
+    )  # the token is accepted in the address of / only
     assert stage.chosen == []
 
 
@@ -225,7 +227,7 @@ def test_every_answer_has_the_security_headers(port, key):
 def test_the_page_has_no_inline_script_or_style(port, key):
     for text in (ask(port, "/", key).body.decode(), ask(port, "/").body.decode()):
         assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)", text)
-        assert "://" not in text  # nothing from elsewhere
+        assert "://" not in text  # nothing is loaded from other sites
 
 
 def test_large_requests_are_refused(port, key):
@@ -240,7 +242,7 @@ def test_large_requests_are_refused(port, key):
 
 @pytest.fixture
 def upload():
-    """Makes services that tell the size of a body, and closes them: gives port and request."""
+    """Creates services that return the size of a request body, and closes them; returns the port and headers."""
     made = []
 
     async def answer(request):
@@ -281,7 +283,7 @@ def test_bodies_are_bounded_in_time(upload):
 
 
 def _drips_unanswered(client):
-    """Sends a byte, and waits a little for an answer."""
+    """Sends a byte and briefly waits for a response; returns whether none came."""
     client.sendall(b"x")
     return not select.select([client], [], [], 0.1)[0]
 
@@ -323,7 +325,7 @@ def _status(port, token):
     try:
         return ask(port, "/figures", bearer(token)).status
     except OSError:
-        return 0  # it was refused before it had asked
+        return 0  # the connection was refused
 
 
 def test_streams_are_capped_and_end_with_their_client(small):
@@ -401,7 +403,7 @@ def test_closing_ends_streams_and_frees_the_port(small):
     page.close()
     page.close()
     assert time.monotonic() - began < 2
-    page.show(frame(9))  # nobody is there, and nothing happens
+    page.show(frame(9))  # without viewers this does nothing
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=30)
     for one in (silent, connection, response):

@@ -131,8 +131,8 @@ def test_the_command_exports_and_says_what_is_wrong(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "exported my.onnx" in done.stdout
     for more, message in (
-        (["-o", "my.pt"], "written to a .onnx"),
-        (["-o", "b.onnx", "--style", "s.png"], "has a style of its own"),
+        (["-o", "my.pt"], "must be a .onnx file"),
+        (["-o", "b.onnx", "--style", "s.png"], "has a style of its own; remove --style"),
     ):
         failed = run(*more)
         assert failed.returncode != 0

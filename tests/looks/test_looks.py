@@ -129,7 +129,7 @@ def test_strength_mixes_and_zero_is_the_photograph():
         pastiche = LookPainter(own(), strength=strength).picture(image)
         if strength == 0:
             torch.testing.assert_close(pastiche, image)
-    with pytest.raises(UsageError, match="allowed with --look is from 0 to 1"):
+    with pytest.raises(UsageError, match="--strength must be between 0 and 1 with --look"):
         options(look="x.look", strength=1.5)
 
 

@@ -119,11 +119,11 @@ def test_the_command_measures_one_picture_and_folders(tmp_path):
 
     one = run("made/one-dots.png", "--content", "contents/one.png", "--style", "styles/dots.png")
     assert one.returncode == 0, one.stderr
-    assert "less is better" in one.stdout
+    assert "lower is better" in one.stdout
     assert re.search(
-        r"^speckle +[0-9.]+  \([0-9.]+ times the style's\)  near", one.stdout, re.MULTILINE
+        r"^speckle +[0-9.]+  \([0-9.]+ times the style's\)  best near", one.stdout, re.MULTILINE
     )
-    assert re.search(r"^style_independent +[0-9.]+  less is better$", one.stdout, re.MULTILINE)
+    assert re.search(r"^style_independent +[0-9.]+  lower is better$", one.stdout, re.MULTILINE)
     many = run("made", "--content", "contents", "--style", "styles", "--json")
     assert many.returncode == 0, many.stderr
     told = json.loads(many.stdout)
@@ -138,4 +138,4 @@ def test_the_command_measures_one_picture_and_folders(tmp_path):
     save(photograph(), tmp_path / "made" / "stranger.png")
     lost = run("made", "--content", "contents", "--style", "styles")
     assert lost.returncode != 0
-    assert "names no picture of contents" in lost.stderr
+    assert "matches no image in contents" in lost.stderr

@@ -73,7 +73,7 @@ def test_pictures_that_cannot_be_painted(content, message):
 def test_options_that_cannot_be():
     with pytest.raises(UnknownNameError, match="Did you mean 'strength'"):
         impasto.stylize(waves(1), waves(4), strenght=0.5)
-    with pytest.raises(UsageError, match="allowed is from 0 to 4"):
+    with pytest.raises(UsageError, match="must be between 0 and 4; got"):
         impasto.stylize(waves(1), waves(4), strength=5)
 
 
@@ -192,16 +192,16 @@ def test_regions_are_found_without_masks():
     ("given", "message"),
     [
         ({"style_regions": "m.png"}, "give both"),
-        ({"content_regions": "m.png"}, "regions come in pairs"),
+        ({"content_regions": "m.png"}, "--content-regions requires --style-regions"),
         (
             {"content_regions": "m.png", "style_regions": "m.png", "regions": "auto"},
-            "leave one of them away",
+            "are mutually exclusive",
         ),
-        ({"regions": "semantic"}, "give --segmenter"),
-        ({"only": ["white"]}, "--assign, --only and --background are of regions"),
-        ({"regions": "auto", "style_loss": "sliced"}, "sliced knows no regions"),
-        ({"regions": "auto", "assign": ["white"]}, "like white=1"),
-        ({"regions": "auto", "assign": ["white=2"]}, "exceeds the number of styles, 1"),
+        ({"regions": "semantic"}, "give its folder with --segmenter"),
+        ({"only": ["white"]}, "--assign, --only and --background keep require regions"),
+        ({"regions": "auto", "style_loss": "sliced"}, "sliced does not support regions"),
+        ({"regions": "auto", "assign": ["white"]}, "such as white=1"),
+        ({"regions": "auto", "assign": ["white=2"]}, "beyond the 1 styles given"),
         ({"regions": "auto", "only": ["puce"]}, "puce"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The live page: what it shows and switches, alone and in a real browser."""
+"""The live page: its contents and buttons, over HTTP and in a real browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from impasto.server import Page
 
 
 class Tint:
-    """A painter that leaves one channel."""
+    """A painter that sets one color channel and clears the others."""
 
     def __init__(self, channel):
         self.channel = channel
@@ -32,7 +32,7 @@ class Tint:
 
 @pytest.fixture
 def served():
-    """Makes pages, and closes them."""
+    """Creates pages and closes them after the test."""
     made = []
 
     def make(live, port=0):
@@ -74,7 +74,7 @@ def test_the_stream_shows_the_newest_frame_at_once(served):
             assert response.readline() == b"\r\n"
         assert (
             response.readline() == b"--frame\r\n"
-        )  # a browser shows a frame when it has seen the next border
+        )  # browsers show a frame only after the next boundary
     finally:
         connection.close()
         response.close()

@@ -198,9 +198,9 @@ def test_the_page_needs_nothing_else(things):
     [
         ("[options]\nsiez = 3\n[grid]\nsize = [32]", "siez"),
         ("color = 1\n[grid]\nsize = [32]", "color"),
-        ("[grid]\nsize = 32", "must be a list"),
-        ("kind = 'song'\n[grid]\nsize = [32]", "allowed: picture, film"),
-        ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'", "give each its own name"),
+        ("[grid]\nsize = 32", "allowed is a list"),
+        ("kind = 'song'\n[grid]\nsize = [32]", "must be one of picture, film"),
+        ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'", "give each its own"),
     ],
 )
 def test_what_a_study_does_not_know_is_refused(things, text, message):
@@ -243,7 +243,7 @@ def test_the_command_runs_a_study_of_ones_own(things):
     (things / "long.toml").write_text("[options]\nsize = 2048\n[grid]\nsteps = [[90000], [80000]]")
     long = run("long.toml", "-o", "long", "--contents", "photo.png", "--styles", "styles")
     assert long.returncode != 0
-    assert "give --yes to begin" in long.stderr
+    assert "give --yes to start" in long.stderr
 
 
 def test_a_choice_is_made_and_painted_with(things, monkeypatch):

@@ -305,9 +305,9 @@ def test_worlds_that_teach_nothing_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"crop": 64, "size": 32}, "at most as large as the picture"),
-        ({"crop": 30}, "multiples of 4"),
-        ({"network": "unet", "blocks": 5, "crop": 48, "size": 48}, "multiples of 32"),
+        ({"crop": 64, "size": 32}, "must not be larger than --size; got 64 and 32"),
+        ({"crop": 30}, "must be a multiple of 4"),
+        ({"network": "unet", "blocks": 5, "crop": 48, "size": 48}, "must be a multiple of 32"),
     ],
 )
 def test_crops_that_do_not_fit_are_refused(changes, message):

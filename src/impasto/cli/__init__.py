@@ -1,4 +1,4 @@
-"""The command line: it parses arguments, calls the library, and shows what happens."""
+"""The command line. It only parses arguments and displays results."""
 
 from impasto.cli._main import app, main
 

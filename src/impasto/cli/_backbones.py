@@ -1,4 +1,4 @@
-"""`impasto backbones`: which networks there are, and where their weights come from."""
+"""`impasto backbones`: the available feature extractors and the sources of their weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["backbones"]
 
 
 def backbones() -> int:
-    """List the networks that can see for the optimizer, their weights and licenses."""
+    """List feature extractors with their weights and licenses."""
     from impasto.backbones import describe
 
     print(describe())

@@ -1,4 +1,4 @@
-"""The progress bar of every command."""
+"""The progress bar shared by all commands."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["make_bar", "make_console", "say"]
 
 
 def make_console() -> Console:
-    """Prints to standard error, so that standard output is for programs."""
+    """Creates a console on standard error, which leaves standard output to machine-readable output."""
     from rich.console import Console
 
     return Console(file=sys.stderr, highlight=False, width=_width())
 
 
 def _width() -> int | None:
-    """Columns of the terminal that standard error alone leads to, which rich does not ask; else None."""
+    """Returns the terminal width if only standard error is a terminal, which rich does not query, else None."""
     asked = [stream for stream in (sys.stdin, sys.stdout) if stream is not None]
     if any(stream.isatty() for stream in asked) or not sys.stderr.isatty():
         return None
@@ -31,12 +31,12 @@ def _width() -> int | None:
 
 
 def say(console: Console, text: str) -> None:
-    """Prints a line, with the control characters of file names and metadata escaped."""
+    """Prints a line, escaping control characters from file names and metadata."""
     console.print(printable(text), markup=False, soft_wrap=True)
 
 
 def make_bar(console: Console) -> Progress:
-    """A bar with what is done, losses and time left; its tasks have a field ``losses``."""
+    """Creates a bar with progress, losses and time left; its tasks have a ``losses`` field."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(

@@ -1,4 +1,4 @@
-"""`impasto doctor`: what this machine has, and how fast a step is on it."""
+"""`impasto doctor`: a report on this machine's hardware, software and speed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIBRARIES = (
 def doctor(
     *, json_lines: Annotated[bool, Parameter(name="--json", help="Print JSON.")] = False
 ) -> int:
-    """Tell of the machine, versions, devices, weights found, and the speed of one step."""
+    """Report hardware, versions, devices, installed weights, and the time per optimizer step."""
     report = examine()
     if json_lines:
         print(json.dumps(report, indent=1))
@@ -39,7 +39,7 @@ def doctor(
 
 
 def examine() -> dict[str, dict[str, Any]]:
-    """Measures and looks up what the report says."""
+    """Collects the values of the report."""
     import psutil
     import torch
 
@@ -63,7 +63,7 @@ def examine() -> dict[str, dict[str, Any]]:
             "mps": torch.backends.mps.is_available(),
             "fast bfloat16": fast_bfloat16(device),
         },
-        "weights": {name: find_weights(name) or "not here" for name in backbone_names()},
+        "weights": {name: find_weights(name) or "not found" for name in backbone_names()},
         "one step at 512x384": _speed(str(device)),
     }
 

@@ -1,4 +1,4 @@
-"""`impasto export`: a look or a translator for other runtimes."""
+"""`impasto export`: convert a look or a translator for other runtimes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 AGREES = 1e-3
-"""Largest difference of a channel, of 1, between the graph and torch."""
+"""Maximum difference between the exported graph and torch (image range 0 to 1)."""
 
 MOST_SIZE_PX = 32768
 
@@ -28,33 +28,39 @@ def export(
     look: Annotated[
         Path,
         Parameter(
-            help="A .look, a checkpoint of fast_neural_style, instant with --style, or a translator."
+            help="A .look, a fast_neural_style checkpoint, instant (with --style), or a translator."
         ),
     ],
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Model to write: my.onnx.")],
-    to: Annotated[Literal["onnx"], Parameter(help="Format.")] = "onnx",
+    out: Annotated[
+        Path, Parameter(name=["--out", "-o"], help="Model file to write, such as my.onnx.")
+    ],
+    to: Annotated[Literal["onnx"], Parameter(help="Output format.")] = "onnx",
     style: Annotated[
-        Path | None, Parameter(help="Painting, for a look that takes any style.")
+        Path | None, Parameter(help="Style image, for a look that accepts any style.")
     ] = None,
     size: Annotated[
         int,
         Parameter(
-            help="Long edge of the pictures it is for, which decides how large the style is seen."
+            help="Long edge of the intended input images in pixels, which sets the scale of the style."
         ),
     ] = 512,
     direction: Annotated[
         Literal["ab", "ba"] | None,
-        Parameter(help="Of a translator: from world A to B, which is the default, or back."),
+        Parameter(
+            help="Direction of a translator: from domain A to B (the default), or from B to A."
+        ),
     ] = None,
-    overwrite: Annotated[bool, Parameter(help="Replace a file that impasto did not make.")] = False,
+    overwrite: Annotated[
+        bool, Parameter(help="Replace a file that impasto did not write.")
+    ] = False,
 ) -> int:
-    """Write LOOK as an ONNX model for pictures of any size.
+    """Export LOOK as an ONNX model for images of any size.
 
-    Its input `image` and output `pastiche` are RGB, (1, 3, H, W) from 0 to 1; H and W are multiples of 8, and at least
-    32; of a unet of eight levels, multiples of 256. It is compared with torch before it is kept, and --look my.onnx
-    paints with it.
+    The input `image` and the output `pastiche` are RGB, (1, 3, H, W), from 0 to 1. H and W must be multiples of 8 and
+    at least 32; for a unet with eight levels, multiples of 256. The model is compared with torch before it is written.
+    Use it with --look my.onnx.
     """
     import torch
 
@@ -63,39 +69,43 @@ def export(
     from impasto.translate import is_translator
 
     if not 16 <= size <= MOST_SIZE_PX:
-        raise UsageError(f"--size got {size}; allowed is from 16 to {MOST_SIZE_PX}.")
+        raise UsageError(f"--size must be between 16 and {MOST_SIZE_PX}; got {size}.")
     if out.suffix != f".{to}":
-        raise UsageError(f"a model is written to a .{to}, not to {out.name}; change --out.")
+        raise UsageError(f"--out must be a .{to} file; got {out.name}.")
     check_place(out, "model")
     check_outputs([out], [look, style], overwrite=overwrite)
     if is_translator(look):
         if style is not None:
-            raise UsageError("a translator has no style; leave --style away.")
+            raise UsageError("--style cannot be used with a translator; remove it.")
         network, graph, multiple = _translator(look, direction or "ab")
     else:
         if direction is not None:
-            raise UsageError("a look has no direction; leave --direction away.")
+            raise UsageError("--direction can only be used with a translator; remove it.")
         network, graph, multiple = _look(look, style, size)
     sides = (multiple * max(2, -(-side // multiple)) for side in CHECKED_PX)
     image = torch.rand(1, 3, *sides, generator=torch.Generator().manual_seed(0))
     apart = largest_difference(network, graph, image)
     if not apart <= AGREES:
         raise DivergedError(
-            f"the model differs from torch by {apart:.2g}; allowed is {AGREES:g}. It was not written."
+            f"the model was not written because it differs from torch by {apart:.2g}; the limit is {AGREES:g}."
         )
     write_graph(out, graph)
-    print(printable(f"exported {out} ({len(graph) / 1e6:.1f} MB, at most {apart:.1g} from torch)"))
+    print(
+        printable(
+            f"exported {out} ({len(graph) / 1e6:.1f} MB, maximum difference from torch {apart:.1g})"
+        )
+    )
     return 0
 
 
 def _translator(path: Path, direction: str) -> tuple[nn.Module, bytes, int]:
-    """Its network, the graph of it, and what its sides are multiples of."""
+    """Returns the network, its graph, and the number that image sides must be multiples of."""
     from impasto.translate import WholeTranslator, graph_of_translator, load_translator
 
     found = load_translator(path)
     multiple = found.generator(direction).shape.multiple
     whole = WholeTranslator(found, direction)
-    _say_it_takes_time()
+    _print_notice()
     return whole, graph_of_translator(found, direction), multiple
 
 
@@ -108,7 +118,7 @@ def _look(path: Path, style: Path | None, size: int) -> tuple[nn.Module, bytes, 
 
     found = load_look(path)
     if style is not None and not found.takes_styles:
-        raise UsageError(f"the look {path} has a style of its own; leave --style away.")
+        raise UsageError(f"the look {path} has a style of its own; remove --style.")
     if found.takes_styles and style is not None:
         painter = look_painter(options(look=path), [read_image(style).to_tensor()], found)
         assert isinstance(painter, AnyStylePainter)
@@ -116,9 +126,9 @@ def _look(path: Path, style: Path | None, size: int) -> tuple[nn.Module, bytes, 
         about = {**found.about, "style": style.name}
         found = Look(found.painter, about=about, manner=manner)
     whole = WholeLook(found)
-    _say_it_takes_time()
+    _print_notice()
     return whole, graph_of(found), MULTIPLE
 
 
-def _say_it_takes_time() -> None:
-    print("making the model, which takes up to half a minute", file=sys.stderr)
+def _print_notice() -> None:
+    print("exporting the model, which takes up to 30 seconds", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`impasto flow`: motion as pictures."""
+"""`impasto flow`: optical flow as images."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ __all__ = ["flow"]
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What is shown, and how motion is found."""
+    """Options of `impasto flow`."""
 
     flow: Literal["dis", "dis-half", "farneback", "raft"] = "dis"
-    """How motion is found."""
+    """Optical flow method."""
     flow_weights: Path | None = None
-    """Checkpoint of RAFT."""
+    """RAFT checkpoint for --flow raft."""
     start: float = field(default=0.0, metadata={"low": 0})
-    """Second at which to begin."""
+    """Start time in seconds."""
     end: float | None = field(default=None, metadata={"low": 0})
-    """Second at which to stop."""
+    """End time in seconds."""
     size: int = field(default=0, metadata={"low": 0, "high": 32768})
-    """Long edge in pixels; 0 for the clip's own."""
+    """Long edge in pixels; 0 keeps the clip's size."""
     longest: float | None = field(default=None, metadata={"low": 0.01})
-    """Length in pixels that is shown in full color; each field's own when not given."""
+    """Flow length in pixels that is shown at full saturation; the maximum of each frame if not given."""
     fields: Literal["none", "flo", "png"] = "none"
-    """Write the fields too: .flo, or KITTI's .png."""
+    """Also write the flow fields, as .flo or in KITTI's .png format."""
     overwrite: bool = False
-    """Replace files that impasto did not make; fields of motion have no place for its mark, and count as such."""
+    """Replace files that impasto did not write. Also required to replace flow fields, which cannot be marked."""
 
 
 def _names(view: View) -> tuple[str, ...]:
-    """Of what is written, with places for the numbers of frames."""
+    """Returns the names of the output files, with placeholders for frame numbers."""
     fields = f"from_%06d_to_%06d.{view.fields}"
     pictures = ("%06d_flow.png", "%06d_reliability.png")
     return pictures if view.fields == "none" else (*pictures, fields)
 
 
 def flow(
-    clip: Annotated[Path, Parameter(help="Film, or folder of pictures.")],
+    clip: Annotated[Path, Parameter(help="Video, or folder of images.")],
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder to write to.")],
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Output folder.")],
     view: View | None = None,
 ) -> int:
-    """Write the motion of CLIP as colors and its reliability as pictures.
+    """Write the optical flow of CLIP and its reliability as images.
 
-    For each frame after the first: 000001_flow.png (hue is direction, saturation length, to the frame before) and
-    000001_reliability.png (white is trusted). With --fields, from_000001_to_000000.flo and back, for --flow files.
+    For each frame after the first, writes 000001_flow.png (flow to the previous frame; hue is direction, saturation is
+    length) and 000001_reliability.png (white is reliable). With --fields, also writes from_000001_to_000000.flo and the
+    reverse flow, for --flow files.
     """
     from impasto.errors import InputError
     from impasto.media import (
@@ -98,6 +99,8 @@ def flow(
             count += 1
         before = frame
     if count == 0:
-        raise InputError(f"{clip} has fewer than two frames there; choose a longer excerpt.")
-    print(printable(f"{count} fields of motion are in {out}"))
+        raise InputError(
+            f"{clip} has fewer than two frames in this range; choose a longer one with --start and --end."
+        )
+    print(printable(f"wrote the flow of {count} frames to {out}"))
     return 0

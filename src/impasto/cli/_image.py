@@ -1,4 +1,4 @@
-"""`impasto image`: paint pictures."""
+"""`impasto image`: stylize images."""
 
 from __future__ import annotations
 
@@ -30,43 +30,43 @@ INTERRUPTED = 130
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How the run is kept and shown."""
+    """Options for inputs, outputs and progress of a run."""
 
     preset: Annotated[str | None, Parameter(name=["--preset", "-p"])] = field(
-        default=None, metadata={"help": f"Where the options start from: {preset_names()}."}
+        default=None, metadata={"help": f"Preset that sets the defaults: {preset_names()}."}
     )
-    """Where the options start from: draft, standard, fine or faithful-gatys."""
+    """Preset that sets the defaults: draft, standard, fine or faithful-gatys."""
     config: Path | None = None
-    """Options from a TOML file, or from a picture that impasto painted."""
+    """Read options from a TOML file, or from an image made by impasto."""
     save_config: Path | None = None
-    """Write the settled options to this TOML file."""
+    """Write the final options to this TOML file."""
     save_every: int = 0
-    """Also write the picture every so many steps, as OUT.step00010.png."""
+    """Also write the image every N steps, as OUT.step00010.png; 0 disables it."""
     timelapse: Path | None = None
-    """Write a film of the painting: .gif, or .mp4 with the extra `video`."""
+    """Write a video of the optimization: .gif, or .mp4 with the extra `video`."""
     checkpoint: Path | None = None
-    """Keep the run in this file, so that --resume can go on after it was stopped."""
+    """Save checkpoints to this file, for --resume."""
     checkpoint_every: int = 25
-    """Steps between two checkpoints."""
+    """Steps between checkpoints."""
     resume: bool = False
-    """Go on from --checkpoint."""
+    """Resume from the file given with --checkpoint."""
     json: bool = False
-    """Print one JSON object a step instead of a progress bar."""
+    """Print one JSON object per step instead of a progress bar."""
     quiet: bool = False
-    """Print nothing but errors."""
+    """Print only errors."""
     overwrite: bool | None = None
-    """Replace files that impasto did not make, too; --no-overwrite leaves pictures that are there and goes on."""
+    """Also replace files that impasto did not write; --no-overwrite skips images that already exist."""
     quality: int = 92
-    """Quality of JPEG, WebP and AVIF, 1 to 100."""
+    """JPEG, WebP and AVIF quality, 1 to 100."""
     subsampling: str = "4:4:4"
-    """Chroma subsampling of JPEG: 4:4:4, 4:2:2 or 4:2:0."""
+    """JPEG chroma subsampling: 4:4:4, 4:2:2 or 4:2:0."""
     bits: int | None = None
-    """Bits a channel of PNG and TIFF, 8 or 16; the content's own when not given."""
+    """Bits per channel of PNG and TIFF, 8 or 16; as in the content image if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One pastiche to make: paths in and out."""
+    """Input and output paths of one pastiche."""
 
     content: Path
     styles: tuple[Path, ...]
@@ -74,31 +74,35 @@ class Task:
 
 
 def image(
-    content: Annotated[str, Parameter(help="Photograph, a folder of them, or a glob in quotes.")],
-    style: Annotated[str | None, Parameter(help="Painting; none with --look.")] = None,
+    content: Annotated[
+        str, Parameter(help="Content image, folder of images, or quoted glob pattern.")
+    ],
+    style: Annotated[
+        str | None, Parameter(help="Style image; not needed with a --look that has its own style.")
+    ] = None,
     /,
-    *more_styles: Annotated[str, Parameter(help="Further paintings.")],
+    *more_styles: Annotated[str, Parameter(help="Additional style images.")],
     out: Annotated[
         Path,
         Parameter(
             name=["--out", "-o"],
-            help="Picture to write; a folder for every content with every style.",
+            help="Output image, or a folder to pair every content image with every style.",
         ),
     ],
     run: Run | None = None,
     options: Annotated[Overrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
-    """Paint CONTENT in the manner of STYLE.
+    """Paint CONTENT in the style of STYLE.
 
-    With a picture as OUT, several styles are blended (see --blend). With a folder as OUT, every content is painted in
-    every style, or in the blend of all when --blend is given.
+    If OUT is an image, several styles are blended (see --blend). If OUT is a folder, every content image is painted in
+    every style, or in a blend of all styles with --blend.
     """
     run = run or Run()
     paint = settle(run.preset, run.config, options)
     show = make_show(json_lines=run.json, quiet=run.quiet)
     styles = (style, *more_styles) if style is not None else ()
     if not styles and not paint.paints_at_once:
-        raise UsageError("no style was given; give a painting, or a look with --look.")
+        raise UsageError("no style was given; give a style image, or a look with --look.")
     tasks = plan_tasks(content, styles, out, blended=bool(paint.blend))
     check_run(run, tasks)
     check_targets(run, tasks, paint)
@@ -111,10 +115,10 @@ def image(
 
 
 def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: bool) -> list[Task]:
-    """Pairs contents with styles and names the pictures to be made.
+    """Pairs content images with styles and chooses the output names.
 
     Raises:
-        UsageError: Several pictures and one file to write, or two with one name.
+        UsageError: Several results would be written to the same file.
     """
     from impasto.media import check_output, find_images, make_folder
 
@@ -123,7 +127,7 @@ def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: boo
     if not _is_folder(out):
         if len(contents) > 1:
             raise UsageError(
-                f"{len(contents)} contents and one picture to write, {out}; give a folder with --out."
+                f"{len(contents)} content images cannot be written to one file, {out}; give a folder with --out."
             )
         check_output(out)
         return [Task(content=contents[0], styles=paintings, out=out)]
@@ -139,7 +143,7 @@ def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: boo
     names = [task.out for task in tasks]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f"two pictures would be written to {twice}; rename one of the inputs.")
+        raise UsageError(f"two images would be written to {twice}; rename one of the inputs.")
     check_output(names[0])
     return tasks
 
@@ -149,24 +153,24 @@ def _is_folder(out: Path) -> bool:
 
 
 def check_run(run: Run, tasks: list[Task]) -> None:
-    """Refuses what cannot work before anything is painted."""
+    """Rejects invalid options before anything is painted."""
     check_fields(run)
     if not 1 <= run.quality <= 100:
-        raise UsageError(f"--quality got {run.quality}; allowed is from 1 to 100.")
+        raise UsageError(f"--quality must be between 1 and 100; got {run.quality}.")
     if run.bits not in (None, 8, 16):
-        raise UsageError(f"--bits got {run.bits}; allowed are 8 and 16.")
+        raise UsageError(f"--bits must be 8 or 16; got {run.bits}.")
     if run.save_every < 0 or run.checkpoint_every < 1:
         raise UsageError("--save-every must be at least 0 and --checkpoint-every at least 1.")
     if run.resume and run.checkpoint is None:
-        raise UsageError("--resume needs the file to go on from; give it with --checkpoint.")
+        raise UsageError("--resume requires a checkpoint; give it with --checkpoint.")
     if run.checkpoint is not None and len(tasks) > 1:
         raise UsageError(
-            "--checkpoint holds one run and several were asked for; paint them one by one."
+            "--checkpoint supports only one output image; run the command once per image."
         )
     if run.timelapse is not None:
         if len(tasks) > 1:
             raise UsageError(
-                "--timelapse shows one run and several were asked for; paint them one by one."
+                "--timelapse supports only one output image; run the command once per image."
             )
         from impasto.media.timelapse import check_timelapse
 
@@ -174,11 +178,11 @@ def check_run(run: Run, tasks: list[Task]) -> None:
 
 
 def check_targets(run: Run, tasks: list[Task], paint: PaintOptions) -> None:
-    """Refuses to write over what is read, or over what impasto did not make.
+    """Refuses to overwrite inputs, or files that impasto did not write.
 
     Raises:
-        UsageError: An output is an input.
-        OutputError: A file is somebody else's.
+        UsageError: An output is also an input.
+        OutputError: An existing file was not written by impasto.
     """
     from impasto.media import check_outputs
     from impasto.pipeline import files_read
@@ -198,7 +202,7 @@ def _step_path(out: Path, number: str) -> Path:
 
 
 def check_at_once(run: Run) -> None:
-    """Refuses what a look, which has no steps, cannot do."""
+    """Rejects options that require optimization steps, which a look does not have."""
     asked = {
         "--save-every": run.save_every > 0,
         "--timelapse": run.timelapse is not None,
@@ -207,12 +211,12 @@ def check_at_once(run: Run) -> None:
     for flag, given in asked.items():
         if given:
             raise UsageError(
-                f"{flag} is of painting step by step, and a look paints at once; leave it away."
+                f"{flag} requires the optimizer and cannot be used with a look; remove it."
             )
 
 
 def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> int:
-    """Paints one after another with one loaded backbone."""
+    """Paints all tasks in turn, loading the backbone once."""
     from impasto.pipeline import backbone_for
 
     if run.overwrite is False:
@@ -228,7 +232,7 @@ def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> i
 
 
 def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> int:
-    """Paints one after another with one loaded look."""
+    """Paints all tasks in turn, loading the look once."""
     from impasto.media import read_image
     from impasto.pipeline import look_of, paint_at_once
 
@@ -247,7 +251,7 @@ def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) ->
 
 
 def paint_one(task: Task, paint: PaintOptions, run: Run, show: Show, backbone: Backbone) -> bool:
-    """Paints one picture and writes it; False when it was interrupted."""
+    """Paints and writes one image; returns False if it was interrupted."""
     from impasto.media import read_image
     from impasto.pipeline import prepare
 
@@ -273,7 +277,7 @@ def paint_one(task: Task, paint: PaintOptions, run: Run, show: Show, backbone: B
 
 
 class Keeper:
-    """What of a run goes to disk, and when."""
+    """Writes a run's images, timelapse and checkpoints."""
 
     def __init__(self, job: Job, task: Task, run: Run) -> None:
         from impasto.media import OutputLock, hash_files
@@ -293,19 +297,19 @@ class Keeper:
             self._frames = Timelapse(run.timelapse)
 
     def resume(self) -> None:
-        """Takes up the checkpoint when that was asked for."""
+        """Loads the checkpoint if --resume was given."""
         if self.run.resume and self.run.checkpoint is not None:
             from impasto.errors import MissingFileError
             from impasto.optimize import load_checkpoint
 
             if not self.run.checkpoint.exists():
                 raise MissingFileError(
-                    f"there is no checkpoint {self.run.checkpoint}; leave --resume away to start anew."
+                    f"there is no checkpoint {self.run.checkpoint}; remove --resume to start a new run."
                 )
             self.job.optimization.load_state_dict(load_checkpoint(self.run.checkpoint, self._mark))
 
     def iterate(self, step: int) -> None:
-        """Keeps what is due at this step."""
+        """Writes the files that are due at this step."""
         run = self.run
         if self._frames is not None:
             self._frames.add(self.job.finish())
@@ -315,18 +319,18 @@ class Keeper:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Writes the run's state where that was asked for."""
+        """Writes a checkpoint if --checkpoint was given."""
         if self.run.checkpoint is not None:
             from impasto.optimize import save_checkpoint
 
             save_checkpoint(self.run.checkpoint, self.job.optimization.state_dict(), self._mark)
 
     def write(self, path: Path, picture: Picture) -> None:
-        """Writes a picture with the settings inside."""
+        """Writes an image with embedded settings."""
         write_picture(path, picture, self.task, self.job.options, self.run)
 
     def close(self) -> None:
-        """Ends the film; a checkpoint of a finished run stays until it is overwritten."""
+        """Finishes the timelapse. The checkpoint of a finished run is kept until it is overwritten."""
         if self._frames is not None:
             with contextlib.suppress(KeyboardInterrupt):
                 self._frames.close()
@@ -335,7 +339,7 @@ class Keeper:
 
 
 def write_picture(path: Path, picture: Picture, task: Task, paint: PaintOptions, run: Run) -> None:
-    """Writes a picture with the settings inside."""
+    """Writes an image with embedded settings."""
     import torch
 
     from impasto._version import __version__

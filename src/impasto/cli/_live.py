@@ -1,4 +1,4 @@
-"""`impasto live`: paint a camera while it runs."""
+"""`impasto live`: paint a camera stream in real time."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ __all__ = ["live"]
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class LiveRun:
-    """Where frames come from, how they are painted, and where they are shown."""
+    """Options of `impasto live`."""
 
     camera: int | None = None
-    """Number of the camera, from 0."""
+    """Camera number, from 0."""
     input: Path | None = None
-    """A film in place of a camera."""
+    """Video file to use instead of a camera."""
     size: int = 480
     """Long edge of the painted frames in pixels."""
     strength: float = 1.0
-    """How much of the pastiche, 0 to 1."""
+    """Stylization strength, from 0 to 1."""
     runtime: Literal["torch", "onnx", "openvino", "openvino-bfloat16"] = "torch"
-    """Runtime for the network; all but torch need the extra fast, and openvino-bfloat16 trades accuracy for speed."""
+    """Runtime for the network. All but torch require the extra `fast`; openvino-bfloat16 trades accuracy for speed."""
     port: int = 8642
-    """Port of the page; 0 picks a free one."""
+    """Port of the web page; 0 picks a free port."""
     browser: bool = True
-    """Open the page in a browser."""
+    """Open the page in the browser."""
     seconds: float | None = None
     """Stop after this many seconds."""
 
 
 def live(
-    look: Annotated[Path, Parameter(help="A look, or a painting.")],
+    look: Annotated[Path, Parameter(help="Look, or style image.")],
     /,
-    *more_looks: Annotated[Path, Parameter(help="Further ones to switch to.")],
+    *more_looks: Annotated[Path, Parameter(help="Further looks or style images to switch to.")],
     run: LiveRun | None = None,
 ) -> int:
-    """Paint a camera or a film while it runs, on a web page that only this machine can reach.
+    """Paint a camera stream or a video in real time, on a web page that only this machine can reach.
 
-    Needs the extra studio. A painting becomes the style of the look `instant`. The page switches between looks and
-    shows frames per second, latency, and how many frames were dropped because a newer one had arrived.
+    Requires the extra `studio`. A style image is applied with the look `instant`. The page switches between looks and
+    shows the frame rate, the latency, and how many frames were dropped because a newer one had arrived.
     """
     from impasto.config import options
     from impasto.pipeline.live import Camera, ClipSource, Live, painters_for
@@ -75,14 +75,14 @@ def live(
     last = _paint(running, page, run)
     if last is not None:
         print(
-            f"painted {last.number} frames, {last.rate:.1f} a second, {1000 * last.latency_seconds:.0f} ms late, "
+            f"painted {last.number} frames at {last.rate:.1f} fps, {1000 * last.latency_seconds:.0f} ms latency, "
             f"{last.dropped} dropped"
         )
     return 0
 
 
 def _page_maker() -> type[Page]:
-    """The page's class.
+    """Imports the page class.
 
     Raises:
         UsageError: The extra ``studio`` is not installed.
@@ -91,13 +91,13 @@ def _page_maker() -> type[Page]:
         from impasto.server import Page
     except ImportError as error:
         raise UsageError(
-            "impasto live needs starlette and uvicorn; install them with pip install 'impasto[studio]'."
+            "impasto live requires starlette and uvicorn; install them with pip install 'impasto[studio]'."
         ) from error
     return Page
 
 
 def _paint(running: Live, page: Page, run: LiveRun) -> LiveFrame | None:
-    """Paints until the source ends, the time is up, or Ctrl-C or SIGTERM; gives the last frame."""
+    """Paints until the source or --seconds ends, or until Ctrl-C or SIGTERM; returns the last frame."""
 
     def stop() -> None:
         page.close()
@@ -107,7 +107,7 @@ def _paint(running: Live, page: Page, run: LiveRun) -> LiveFrame | None:
     frame = None
     try:
         with stopping_on_signal(stop):
-            print(f"painting on {page.address} (Ctrl-C stops)", flush=True)
+            print(f"painting on {page.address} (press Ctrl-C to stop)", flush=True)
             if run.browser:
                 webbrowser.open(page.address)
             for frame in running:

@@ -1,4 +1,4 @@
-"""The entry point: commands by name, and the one place that catches and prints."""
+"""The entry point: registers the commands, and catches and prints all errors."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from impasto.threads import spin_briefly
 __all__ = ["app", "check_arguments", "explain", "main", "run_command"]
 
 INTERNAL = 70
-"""Exit code of a defect of impasto's own."""
+"""Exit code for an internal error."""
 
 SENTENCE = 300
-"""Longest message of a library that a sentence quotes."""
+"""Maximum length of a library's message that is quoted in an error."""
 
 app = App(
     name="impasto",
-    help="Turn a photograph or a film into a painting: impasto image photo.jpg painting.jpg -o out.png. Nothing leaves "
-    "this machine.",
+    help="Paint images and videos in the style of any painting, for example: impasto image photo.jpg painting.jpg "
+    "-o out.png. Everything runs on this machine.",
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
@@ -56,7 +56,7 @@ app.command("impasto.cli._doctor:doctor", name="doctor")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command and exits with 0, the error's own code, 70 after an internal error, or 130 when interrupted."""
+    """Runs the command and exits with 0, the error's exit code, 70 for an internal error, or 130 if interrupted."""
     open_missing()
     spin_briefly()
     tokens = list(sys.argv[1:] if arguments is None else arguments)
@@ -69,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(tokens: list[str], *, debug: bool) -> int:
-    """Runs the command; whatever is raised becomes one sentence and an exit code."""
+    """Runs the command and turns any exception into a one-sentence message and an exit code."""
     try:
         check_arguments(tokens)
         with standard_output():
             return run_command(tokens)
     except BrokenPipeError:
-        return 1  # whoever read the output has gone
+        return 1  # the reader of the output has exited
     except BaseException as error:
         if isinstance(error, SystemExit | GeneratorExit):
             raise
@@ -88,36 +88,36 @@ def _run(tokens: list[str], *, debug: bool) -> int:
 
 
 def run_command(tokens: list[str]) -> int:
-    """Parses the arguments and runs their command; returns its exit code."""
+    """Parses the arguments, runs the command, and returns its exit code."""
     if HELP_ALL in tokens:
         show_every_option()
         tokens = ["--help" if token == HELP_ALL else token for token in tokens]
     if not tokens or tokens[0] in app.help_flags:
         for name in app:
-            app[name]  # imported only so that the list of commands can say what each is for
+            app[name]  # imports the command, so that the list shows its description
     code = app(tokens, result_action="return_value", exit_on_error=False, print_error=False)
     return code or 0
 
 
 def check_arguments(tokens: Sequence[str]) -> None:
-    """Refuses arguments that no file system and no text of ours can take.
+    """Rejects arguments that can be neither a path nor printable text.
 
     Raises:
-        UsageError: An argument is not UTF-8, or holds a NUL byte.
+        UsageError: An argument is not UTF-8, or contains a NUL byte.
     """
     for number, token in enumerate(tokens, 1):
         if "\0" in token:
-            raise UsageError(f"argument {number} got {shown(token)}; allowed is text without NUL.")
+            raise UsageError(f"argument {number}, {shown(token)}, has a NUL byte; remove it.")
         try:
             token.encode()
         except UnicodeEncodeError as error:
             raise UsageError(
-                f"argument {number} got {shown(token)}, which is not UTF-8; rename the file, or set a UTF-8 locale."
+                f"argument {number}, {shown(token)}, is not UTF-8; rename the file, or set a UTF-8 locale."
             ) from error
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """One sentence about an error, and the exit code."""
+    """Returns a one-sentence message for an error, and its exit code."""
     match error:
         case ImpastoError():
             return str(error), error.exit_code
@@ -126,38 +126,38 @@ def explain(error: BaseException) -> tuple[str, int]:
         case CycloptsError():
             return _explain_arguments(error), UsageError.exit_code
         case MemoryError():
-            return "memory ran out; choose a smaller --size.", OutOfMemoryError.exit_code
+            return "out of memory; choose a smaller --size.", OutOfMemoryError.exit_code
         case OSError() if error.strerror:
             return _explain_system(error)
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return (
-        f"an internal error: {shortened(what, SENTENCE)}; run again with --debug and report it.",
+        f"internal error: {shortened(what, SENTENCE)}; run again with --debug, and report the traceback.",
         INTERNAL,
     )
 
 
 def _explain_arguments(error: CycloptsError) -> str:
-    """What the parser says, in our form."""
+    """Reformats an error message of the argument parser."""
     error.verbose = False
     command = " ".join(["impasto", *(error.command_chain or ())])
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.keyword or error.argument.name
-        missing = f"{name} needs a value" if error.keyword else f"{name} is missing"
+        missing = f"{name} requires a value" if error.keyword else f"{name} is missing"
         return f"{missing}; see {command} --help."
     text = shortened(" ".join(str(error).split()), SENTENCE)
     return text if text.endswith((".", "?", "!")) else f"{text}; see {command} --help."
 
 
 def _explain_system(error: OSError) -> tuple[str, int]:
-    """What the system says of a file."""
+    """Returns the message and exit code for an operating system error."""
     reason = str(error.strerror).lower()
     if error.filename is None:
         return (
-            f"a file or the output cannot be written or read ({reason}); check the disk and permissions.",
+            f"a file or the output cannot be read or written ({reason}); check the disk and permissions.",
             OutputError.exit_code,
         )
     name = shown(os.fsdecode(error.filename) if not isinstance(error.filename, int) else "")
     return (
-        f"{name} cannot be read or written ({reason}); check the name and its permissions.",
+        f"{name} cannot be read or written ({reason}); check the path and its permissions.",
         InputError.exit_code,
     )

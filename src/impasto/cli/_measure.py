@@ -1,4 +1,4 @@
-"""`impasto measure`: figures of what was painted."""
+"""`impasto measure`: evaluate results."""
 
 from __future__ import annotations
 
@@ -22,83 +22,85 @@ __all__ = ["measure"]
 
 MOST_GAP = 500
 
-measure = App(name="measure", help="Figures of what was painted.")
+measure = App(name="measure", help="Evaluate results.")
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Judging:
-    """Who judges, and how it is told."""
+class ImageEvaluation:
+    """Options of `impasto measure image`."""
 
     judge: str = "vgg19-lite"
-    """Network for style, content and things; preferably not the one that painted."""
+    """Feature extractor for the style, content and semantic metrics; preferably not the one used for painting."""
     judge_weights: Path | None = None
-    """File of its weights."""
+    """File with the weights of --judge."""
     lpips: Path | None = None
-    """Published weights of LPIPS for --judge alexnet or vgg16."""
+    """Published LPIPS weights for --judge alexnet or vgg16."""
     json: bool = False
     """Print JSON."""
 
 
 @measure.command
 def image(
-    out: Annotated[Path, Parameter(help="The pastiche, or a folder of them.")],
+    out: Annotated[Path, Parameter(help="Pastiche, or folder of pastiches.")],
     /,
     *,
-    content: Annotated[Path, Parameter(help="Its photograph, or a folder with the photographs.")],
-    style: Annotated[Path | None, Parameter(help="Its style, or a folder with the styles.")] = None,
-    how: Judging | None = None,
+    content: Annotated[Path, Parameter(help="Content image, or folder of content images.")],
+    style: Annotated[Path | None, Parameter(help="Style image, or folder of style images.")] = None,
+    evaluation: ImageEvaluation | None = None,
 ) -> int:
     """Measure style, content, structure, palette and texture of OUT.
 
-    Figures by metric-net, a network that never paints, are always included; --judge chooses the network behind style,
-    content and things. In folders, each picture's photograph and style are those that its own settings name, or those
-    whose names are in its own; the means come with bootstrap intervals.
+    Metrics by metric-net, a network that is never used for painting, are always included; --judge selects the network
+    for the style, content and semantic metrics. In folders, each pastiche is matched with the content and style images
+    that its embedded settings name, or whose names are part of its own; means are given with 95% bootstrap confidence
+    intervals.
     """
     from impasto.backbones import load_backbone
     from impasto.cli._measured import described, measure_files, pair_up, table
 
-    how = how or Judging()
-    judge = load_backbone(how.judge, weights=how.judge_weights)
-    found = measure_files(pair_up(out, content, style), judge, how.lpips)
+    evaluation = evaluation or ImageEvaluation()
+    judge = load_backbone(evaluation.judge, weights=evaluation.judge_weights)
+    found = measure_files(pair_up(out, content, style), judge, evaluation.lpips)
     for note in found.notes:
         print(printable(f"note: {note}"), file=sys.stderr)
-    print(json.dumps(_plain(described(found))) if how.json else table(found))
+    print(json.dumps(_plain(described(found))) if evaluation.json else table(found))
     return 0
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class How:
-    """What is compared, and how motion is found."""
+class VideoEvaluation:
+    """Options of `impasto measure video`."""
 
     start: float | None = field(default=None, metadata={"low": 0})
-    """Second of CLIP at which FILM begins; what FILM's own settings say when not given."""
+    """Time in CLIP at which FILM begins, in seconds; read from FILM's embedded settings if not given."""
     gaps: str = "1,2,4,10"
-    """Frames between the two that are compared."""
+    """Distances in frames between the compared frames. Comma-separated."""
     frames: int | None = field(default=None, metadata={"low": 1})
-    """Measure so many frames; all when not given."""
+    """Maximum number of frames to measure; all if not given."""
     every: int = field(default=4, metadata={"low": 1})
-    """Measure style, content and features on every so many frames."""
+    """Measure style, content and features on every Nth frame."""
     flow: Literal["dis", "dis-half", "farneback", "raft"] = "dis"
-    """How motion is found."""
+    """Optical flow method."""
     flow_weights: Path | None = None
-    """Checkpoint of RAFT."""
+    """RAFT checkpoint for --flow raft."""
     json: bool = False
     """Print JSON."""
 
 
 @measure.command
 def video(
-    film: Annotated[Path, Parameter(help="The painted film.")],
-    clip: Annotated[Path, Parameter(help="The clip it was painted from.")],
+    film: Annotated[Path, Parameter(help="Stylized video.")],
+    clip: Annotated[Path, Parameter(help="Source video.")],
     /,
-    *styles: Annotated[Path, Parameter(help="The styles, for the style loss.")],
-    how: How | None = None,
+    *styles: Annotated[Path, Parameter(help="Style images, for the style loss.")],
+    evaluation: VideoEvaluation | None = None,
 ) -> int:
-    """Measure steadiness, drift, style and content of FILM, beside the clip's own unsteadiness, which is the floor.
+    """Measure temporal consistency, drift, style and content of FILM, with CLIP's own warping error as a lower bound.
 
-    Errors are mean squares of values of 0 to 1 along the motion, where it is reliable, within shots.
+    The warping error is the mean squared difference (image range 0 to 1) along the optical flow, where the flow is
+    reliable, within shots.
     """
     from impasto.backbones import load_backbone
     from impasto.measure import FilmMeter, measure_film, same_frames
@@ -106,11 +108,11 @@ def video(
     from impasto.media.video import open_clip, read_film_metadata
     from impasto.motion import make_estimator
 
-    how = how or How()
-    check_fields(how)
-    gaps = _gaps(how.gaps)
+    evaluation = evaluation or VideoEvaluation()
+    check_fields(evaluation)
+    gaps = _gaps(evaluation.gaps)
     painted, source = open_clip(film), open_clip(clip)
-    start = how.start
+    start = evaluation.start
     if start is None:
         start = _start_of({} if film.is_dir() else read_film_metadata(film))
     size = (painted.info.height_px, painted.info.width_px)
@@ -119,14 +121,14 @@ def video(
         load_backbone(),
         pictures,
         gaps=gaps,
-        estimator=make_estimator(how.flow, weights=how.flow_weights),
-        every=how.every,
+        estimator=make_estimator(evaluation.flow, weights=evaluation.flow_weights),
+        every=evaluation.every,
     )
     pairs = same_frames(painted.frames(size), source.frames(size), start)
-    figures = dataclasses.asdict(measure_film(pairs, meter, how.frames))
+    figures = dataclasses.asdict(measure_film(pairs, meter, evaluation.frames))
     if figures["frames"] == 0:
-        raise InputError(f"{film} and {clip} share no frame; give --start.")
-    if how.json:
+        raise InputError(f"{film} and {clip} have no frame in common; give --start.")
+    if evaluation.json:
         print(json.dumps(_plain(figures)))
     else:
         _print(figures)
@@ -137,13 +139,13 @@ def _gaps(text: str) -> tuple[int, ...]:
     gaps: tuple[int, ...] = split_list("gaps", text, int)
     if not gaps or not all(1 <= gap <= MOST_GAP for gap in gaps):
         raise UsageError(
-            f"--gaps got {shown(text)}; allowed are numbers of frames from 1 to {MOST_GAP}."
+            f"--gaps must be numbers of frames between 1 and {MOST_GAP}; got {shown(text)}."
         )
     return gaps
 
 
 def _start_of(known: Mapping[str, Any]) -> float:
-    """Second of the clip at which a film's own settings say that it begins; 0 where they say nothing usable."""
+    """Returns the start time in the clip from a video's embedded settings, or 0 if they do not contain a valid one."""
     try:
         return FilmOptions(start=known["film"]["start"]).start
     except (LookupError, TypeError, UsageError):
@@ -151,7 +153,7 @@ def _start_of(known: Mapping[str, Any]) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Values for JSON, which knows no nan."""
+    """Converts values for JSON, which cannot represent NaN."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -163,11 +165,11 @@ def _print(figures: dict[str, Any]) -> None:
     print(f"{figures['frames']} frames")
     for gap, error in figures["error"].items():
         text = (
-            f"gap {gap:>2}: error {error:.6f} (the clip's own {figures['error_of_clip'][gap]:.6f})"
+            f"gap {gap:>2}: warping error {error:.6f} (clip: {figures['error_of_clip'][gap]:.6f})"
         )
         if gap in figures["perceptual"]:
             own = figures["perceptual_of_clip"][gap]
-            text += f", features {figures['perceptual'][gap]:.4f} ({own:.4f})"
+            text += f", features {figures['perceptual'][gap]:.4f} (clip: {own:.4f})"
         print(text)
     if figures["style"] is not None:
         print(f"style {figures['style']:.5f}")
@@ -175,4 +177,4 @@ def _print(figures: dict[str, Any]) -> None:
     for name in ("brightness", "sharpness"):
         values = [value for value in figures[name] if math.isfinite(value)]
         if values:
-            print(f"{name} of what stands still: first {values[0]:.4f}, last {values[-1]:.4f}")
+            print(f"{name} of static areas: first {values[0]:.4f}, last {values[-1]:.4f}")

@@ -1,4 +1,4 @@
-"""Which pastiche belongs to which photograph and style, and how their figures are told."""
+"""Matches pastiches with their content and style images, and formats their metrics."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Trio", "described", "measure_files", "pair_up", "table"]
 
-ARROWS = {"lower": "less is better", "higher": "more is better", "near": "near the style's own"}
+ARROWS = {"lower": "lower is better", "higher": "higher is better", "near": "best near the style's"}
 
 
 @dataclass(frozen=True)
 class Trio:
-    """A pastiche with what it was painted from."""
+    """A pastiche with its content and style images."""
 
     out: Path
     content: Path
@@ -32,7 +32,7 @@ class Trio:
 
 @dataclass
 class Found:
-    """Figures of pictures, in order."""
+    """Metrics of images, in order."""
 
     trios: list[Trio]
     figures: list[PictureFigures]
@@ -40,10 +40,10 @@ class Found:
 
 
 def pair_up(out: Path, content: Path, style: Path | None) -> list[Trio]:
-    """Finds the photograph and style of each picture.
+    """Finds the content and style image of each pastiche.
 
     Raises:
-        InputError: One has none.
+        InputError: No match was found for a pastiche.
     """
     from impasto.media import find_images
 
@@ -51,33 +51,33 @@ def pair_up(out: Path, content: Path, style: Path | None) -> list[Trio]:
     return [
         Trio(
             path,
-            _mate(path, content, "content"),
-            None if style is None else _mate(path, style, "styles"),
+            _match(path, content, "content"),
+            None if style is None else _match(path, style, "styles"),
         )
         for path in pictures
     ]
 
 
-def _mate(path: Path, place: Path, kind: str) -> Path:
+def _match(path: Path, place: Path, kind: str) -> Path:
     if not place.is_dir():
         return place
     from impasto.media import find_images
 
     candidates = find_images([str(place)])
-    told = _told(path).get(kind)
-    names = told if isinstance(told, list) else [told]
+    named = _embedded(path).get(kind)
+    names = named if isinstance(named, list) else [named]
     for candidate in candidates:
         if candidate.name in names:
             return candidate
     like = [c for c in candidates if path.stem.startswith(c.stem) or path.stem.endswith(c.stem)]
     if not like:
         raise InputError(
-            f"{path} names no picture of {place}; give its own file, or name it like its photograph."
+            f"{path} matches no image in {place}; give the file itself, or use matching file names."
         )
     return max(like, key=lambda c: len(c.stem))
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _embedded(path: Path) -> dict[str, Any]:
     try:
         return carried(path)
     except InputError:
@@ -85,7 +85,7 @@ def _told(path: Path) -> dict[str, Any]:
 
 
 def measure_files(trios: Sequence[Trio], judge: Backbone, lpips: Path | None = None) -> Found:
-    """Measures pictures at their own size, with their style seen at the same long edge."""
+    """Measures images at their own size, with the style resized to the same long edge."""
     from impasto.measure import Lpips, measure_against
     from impasto.media import read_image
 
@@ -95,15 +95,15 @@ def measure_files(trios: Sequence[Trio], judge: Backbone, lpips: Path | None = N
         image, content = (read_image(path).to_tensor() for path in (trio.out, trio.content))
         style = None if trio.style is None else read_image(trio.style).to_tensor()
         found.figures.append(measure_against(image, content, style, judge, perceptual))
-        if _told(trio.out).get("options", {}).get("backbone") == judge.name and not found.notes:
+        if _embedded(trio.out).get("options", {}).get("backbone") == judge.name and not found.notes:
             found.notes.append(
-                f"{trio.out.name} was painted by {judge.name}, which judges it now; --judge gives another"
+                f"{trio.out.name} was painted with {judge.name}, which also evaluates it; choose another with --judge"
             )
     return found
 
 
 def described(found: Found) -> dict[str, Any]:
-    """Plain values: figures of each picture, their means, and means of the ratios to the style, with intervals."""
+    """Returns plain values: metrics of each image, their means, and mean ratios to the style's, with intervals."""
     from impasto.measure import METRICS, bootstrap
 
     rows = [
@@ -128,20 +128,20 @@ def described(found: Found) -> dict[str, Any]:
 
 
 def table(found: Found) -> str:
-    """For people: a line a figure, with what better means."""
+    """Formats the metrics as text, one per line, stating which direction is better."""
     from impasto.measure import METRICS
 
-    told = described(found)
+    values = described(found)
     lines = (
-        [f"{len(found.figures)} pictures"]
+        [f"{len(found.figures)} images"]
         if len(found.figures) > 1
         else [printable(found.trios[0].out)]
     )
-    for name, mean in told["means"].items():
+    for name, mean in values["means"].items():
         text = f"{name:<18} {mean['mean']:9.4f}"
         if len(found.figures) > 1:
             text += f"  [{mean['low']:.4f}, {mean['high']:.4f}]"
-        if name in told["over_style"]:
-            text += f"  ({told['over_style'][name]['mean']:.2f} times the style's)"
+        if name in values["over_style"]:
+            text += f"  ({values['over_style'][name]['mean']:.2f} times the style's)"
         lines.append(f"{text}  {ARROWS[METRICS[name].better]}")
     return "\n".join(lines)

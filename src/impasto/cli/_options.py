@@ -1,4 +1,4 @@
-"""Options of the command, made from the fields of `PaintOptions`, so that a default exists once."""
+"""Command-line options, generated from the fields of `PaintOptions` so that each default is defined only once."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ __all__ = [
 
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 MARK = "# Settings written by impasto."
-"""First line of a settings file; a file without it is never replaced."""
+"""First line of a settings file; a file without this line is never replaced."""
 
 NO_SETTINGS = (
-    "{} carries no settings of impasto; give a TOML file, or a picture or film made by impasto."
+    "{} contains no impasto settings; give a TOML file, or an image or video made by impasto."
 )
 _GROUPS: dict[str, Group] = {}
 
@@ -67,11 +67,11 @@ def _said(value: Any) -> str:
 def _field(
     spec: dataclasses.Field[Any], hint: Any, usual: str, *, common: bool
 ) -> tuple[str, Any, Any]:
-    """The same option, empty unless given; a list is one word with commas."""
+    """Returns an optional command-line version of a field; lists become one comma-separated word."""
     listed = get_origin(hint) is tuple
     text = f"{spec.metadata['help']} [default: {usual}]"
     if listed:
-        text = text.replace(" [default", " Separated by commas. [default")
+        text = text.replace(" [default", " Comma-separated. [default")
     kind = str if listed else hint
     parameter = Parameter(
         help=text,
@@ -89,14 +89,14 @@ def make_overrides(
     usual: Mapping[str, str] | None = None,
     common: Collection[str] | None = None,
 ) -> type:
-    """A dataclass with the fields of a class of options, all empty unless given.
+    """Creates a dataclass with the fields of an option class, all None unless given.
 
     Args:
-        name: Of the class.
-        options: The class of options.
-        without: Fields that are left away.
-        usual: What help says of defaults that are other than the options' own.
-        common: Fields that --help shows; all when None.
+        name: Name of the new class.
+        options: The option class.
+        without: Fields to omit.
+        usual: Default values to show in the help instead of the fields' own.
+        common: Fields that --help shows; all if None.
     """
     hints, said = get_type_hints(options), usual or {}
     fields = [
@@ -110,7 +110,7 @@ def make_overrides(
         if spec.name not in without
     ]
     made = dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True)
-    made.__module__ = __name__  # else it passes for a builtin of `types`
+    made.__module__ = __name__  # otherwise it would be `types`
     return made
 
 
@@ -118,7 +118,7 @@ Overrides = make_overrides("Overrides", PaintOptions, common=COMMON)
 
 
 def given(overrides: Any, options: type = PaintOptions) -> dict[str, Any]:
-    """What was given on the command line, as values of the fields."""
+    """Returns the options given on the command line, as field values."""
     values: dict[str, Any] = {}
     hints = get_type_hints(options)
     for spec in dataclasses.fields(overrides) if overrides is not None else ():
@@ -134,30 +134,29 @@ def given(overrides: Any, options: type = PaintOptions) -> dict[str, Any]:
 
 
 def split_list(name: str, text: str, kind: type) -> tuple[Any, ...]:
-    """Takes a list apart that was given as one word with commas."""
+    """Splits a comma-separated list."""
     try:
         return tuple(kind(item) for item in text.replace(",", " ").split())
     except ValueError as error:
         flag = "--" + name.replace("_", "-")
-        what = {int: "whole numbers", float: "numbers"}.get(kind, "names")
-        raise UsageError(
-            f"{flag} got {shown(text)}; allowed are {what} separated by commas."
-        ) from error
+        what = {int: "integers", float: "numbers"}.get(kind, "names")
+        raise UsageError(f"{flag} must be comma-separated {what}; got {shown(text)}.") from error
 
 
 def read_config(path: Path) -> Settings:
-    """Reads settings from a TOML file, or from a picture or film that impasto painted.
+    """Reads settings from a TOML file, or from an image or video made by impasto.
 
-    What a picture or film says may only decide how to paint; the keys that were ignored are printed to standard error.
+    Settings embedded in an image or video cannot name files or allow downloads; ignored keys are printed to standard
+    error.
 
     Raises:
         MissingFileError: The file does not exist.
-        InputError: It holds no settings that can be read.
-        UsageError: A setting is not allowed; the message gives the file and the key's path.
+        InputError: The file contains no readable settings.
+        UsageError: A setting is not allowed; the message contains the file and the key's path.
     """
     if not path.exists():
         raise MissingFileError(
-            f"there is no file {path}; give a TOML file, or a picture or film made by impasto."
+            f"there is no file {path}; give a TOML file, or an image or video made by impasto."
         )
     if path.suffix.lower() == ".toml":
         return _settings_in(path, read_toml(path, "settings file"))
@@ -166,14 +165,14 @@ def read_config(path: Path) -> Settings:
         names = ", ".join(dropped)
         more = "; give the look with --look" if "look" in dropped else ""
         print(
-            printable(f"note: ignored settings of {path.name} that name files or fetch: {names}{more}"),
+            printable(f"note: ignored settings in {path.name} that name files or allow downloads: {names}{more}"),
             file=sys.stderr,
         )  # fmt: skip
     return kept
 
 
 def _settings_in(path: Path, values: object) -> Settings:
-    """Settings, or an error that says which file they are in."""
+    """Validates settings and adds the file name to any error."""
     try:
         return read_settings(values)
     except UsageError as error:
@@ -181,10 +180,10 @@ def _settings_in(path: Path, values: object) -> Settings:
 
 
 def _carried(path: Path) -> object:
-    """The settings inside a picture or film.
+    """Reads the settings embedded in an image or video.
 
     Raises:
-        InputError: There are none.
+        InputError: The file contains none.
     """
     try:
         values = carried(path)
@@ -194,14 +193,14 @@ def _carried(path: Path) -> object:
 
 
 def carried(path: Path) -> dict[str, Any]:
-    """All that impasto wrote into a picture or film about how it was made.
+    """Reads all metadata that impasto embedded in an image or video.
 
     Raises:
-        InputError: There is nothing, or it is damaged.
+        InputError: The metadata is missing or damaged.
     """
     try:
         values = _film_metadata(path) if path.suffix.lower() in FILMS else _metadata(path)
-    except Exception as error:  # the file may be anything, and readers fail in any way
+    except Exception as error:  # the file is untrusted, and readers raise arbitrary errors
         raise InputError(NO_SETTINGS.format(path)) from error
     if not isinstance(values, dict):
         raise InputError(NO_SETTINGS.format(path))
@@ -221,7 +220,7 @@ def _metadata(path: Path) -> Any:
 
 
 def check_config_place(path: Path) -> None:
-    """Refuses a place for settings that is no .toml, or that holds a file of another origin.
+    """Rejects a settings path that is not a .toml file or would replace a file that impasto did not write.
 
     Raises:
         UsageError: The name does not end in .toml.
@@ -231,7 +230,7 @@ def check_config_place(path: Path) -> None:
 
     if path.suffix.lower() != ".toml":
         raise UsageError(
-            f"settings are written to a .toml file, not to {path.name}; change the name."
+            f"settings must be written to a .toml file, not to {path.name}; change the name."
         )
     check_place(path, "settings file")
     if path.exists() and not _is_ours(path):
@@ -251,11 +250,11 @@ def _is_ours(path: Path) -> bool:
 
 
 def write_config(path: Path, values: dict[str, Any]) -> None:
-    """Writes settled options to a TOML file, for `read_config`.
+    """Writes options to a TOML file, for `read_config`.
 
     Raises:
         UsageError: The name does not end in .toml.
-        OutputError: It cannot be written, or would replace a file that impasto did not write.
+        OutputError: The file cannot be written, or would replace one that impasto did not write.
     """
     import tomli_w
 
@@ -267,12 +266,12 @@ def write_config(path: Path, values: dict[str, Any]) -> None:
 
 
 def settle(preset: str | None, config: Path | None, overrides: Any) -> PaintOptions:
-    """Preset, then the config's values, then those of the command line."""
+    """Combines the preset, the config file and the command line; later ones take precedence."""
     settings = read_config(config) if config is not None else Settings()
     base = preset or settings.preset or "standard"
     return options(base, **{**settings.paint, **given(overrides)})
 
 
 def preset_names() -> str:
-    """For the help text."""
+    """Returns the preset names for the help text."""
     return ", ".join(PRESETS)

@@ -1,4 +1,4 @@
-"""`impasto regions`: show parts of pictures, and write their masks."""
+"""`impasto regions`: find regions of images and write their masks."""
 
 from __future__ import annotations
 
@@ -21,39 +21,40 @@ if TYPE_CHECKING:
 __all__ = ["regions"]
 
 COLORED = 0.55
-"""Share of a region's color in the overlay."""
+"""Opacity of the region colors in the overlay."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """How regions are found."""
+    """Options of `impasto regions`."""
 
     find: Literal["auto", "semantic"] = "auto"
-    """What looks alike in both pictures, or what the network in --segmenter says things are."""
+    """Method: auto groups similar areas of both images; semantic segments both with the network in --segmenter."""
     count: int = field(default=4, metadata={"low": 2, "high": 9})
-    """Most regions that auto finds."""
+    """Maximum number of regions for --find auto."""
     segmenter: Path | None = None
-    """Folder of a network of transformers, such as SegFormer's."""
+    """Folder of a transformers segmentation model, such as SegFormer."""
     box: str | None = None
-    """Cut one thing from its background: left,top,width,height in pixels of CONTENT."""
+    """Separate an object in this box from its background: left,top,width,height in pixels of CONTENT."""
     scribble: Path | None = None
-    """The same from strokes: a gray picture with the thing marked in white and the background in black."""
+    """Separate an object by scribbles: a gray image with strokes, white on the object and black on the background."""
     overwrite: bool = False
-    """Replace files that impasto did not make, such as masks that were edited."""
+    """Replace files that impasto did not write, such as edited masks."""
 
 
 def regions(
-    content: Annotated[Path, Parameter(help="Photograph.")],
-    style: Annotated[Path | None, Parameter(help="Painting, or another photograph.")] = None,
+    content: Annotated[Path, Parameter(help="Content image.")],
+    style: Annotated[Path | None, Parameter(help="Style image.")] = None,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder to write to.")],
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Output folder.")],
     finding: Finding | None = None,
 ) -> int:
-    """Find regions of CONTENT and STYLE, and write them as masks that can be edited and given back.
+    """Find regions of CONTENT and STYLE, and write them as masks that can be edited.
 
-    Writes content_regions.png and style_regions.png, one color a region, and overlay.png to look at.
+    Writes content_regions.png and style_regions.png, with one color per region, for --content-regions and
+    --style-regions, and overlay.png as a preview.
     """
     from impasto.media import (
         check_outputs,
@@ -75,7 +76,7 @@ def regions(
     write_image(out / "overlay.png", _overlay(pictures, found, colors))
     for name in names:
         areas = ", ".join(
-            f"{100 * float(masks[name].mean()):.0f} % of the {role}"
+            f"{100 * float(masks[name].mean()):.0f}% of the {role}"
             for role, masks in zip(("content", "style"), found, strict=False)
             if name in masks
         )
@@ -87,22 +88,24 @@ def regions(
 
 
 def _find(pictures: list[Picture], finding: Finding) -> list[Mapping[str, Any]]:
-    """Masks of the content, and of the style when there is one."""
+    """Returns the masks of the content image, and of the style image if there is one."""
     from impasto.backbones import load_backbone
     from impasto.regions import Segmenter, cut_by_box, cut_by_scribble, group_jointly
 
     images = [picture.to_tensor() for picture in pictures]
     if finding.box is not None or finding.scribble is not None:
         if finding.box is not None and finding.scribble is not None:
-            raise UsageError("--box and --scribble are two ways of the same; give one.")
+            raise UsageError("--box and --scribble are mutually exclusive; remove one of them.")
         if len(images) > 1:
-            raise UsageError("--box and --scribble are of one picture; give the content alone.")
+            raise UsageError("--box and --scribble apply to a single image; remove the style.")
         if finding.scribble is not None:
             return [cut_by_scribble(images[0], finding.scribble)]
         return [cut_by_box(images[0], _box(finding.box or ""))]
     if finding.find == "semantic":
         if finding.segmenter is None:
-            raise UsageError("--find semantic needs the folder of a network; give --segmenter.")
+            raise UsageError(
+                "--find semantic requires a segmentation model; give its folder with --segmenter."
+            )
         network = Segmenter(finding.segmenter)
         return [network.masks(image) for image in images]
     backbone = load_backbone()
@@ -115,13 +118,13 @@ def _find(pictures: list[Picture], finding: Finding) -> list[Mapping[str, Any]]:
 def _box(text: str) -> tuple[float, float, float, float]:
     numbers = split_list("box", text, float)
     if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers):
-        raise UsageError(f"--box got {shown(text)}; allowed is left,top,width,height in pixels.")
+        raise UsageError(f"--box must be left,top,width,height in pixels; got {shown(text)}.")
     left, top, width, height = numbers
     return left, top, width, height
 
 
 def _write(out: Path, found: list[Mapping[str, Any]], names: tuple[str, ...]) -> dict[str, str]:
-    """Writes the masks with the same colors on both sides; gives the color of each region."""
+    """Writes the masks with the same colors for content and style, and returns the color of each region."""
     import torch
 
     from impasto.regions import write_masks
@@ -137,7 +140,7 @@ def _write(out: Path, found: list[Mapping[str, Any]], names: tuple[str, ...]) ->
 def _overlay(
     pictures: list[Picture], found: list[Mapping[str, Any]], colors: Mapping[str, str]
 ) -> Picture:
-    """The pictures beside each other, tinted by region."""
+    """Returns the images side by side, tinted by region."""
     import torch
 
     from impasto.media import Picture, resize

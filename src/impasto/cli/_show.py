@@ -1,4 +1,4 @@
-"""What a person, or a program, sees of a run."""
+"""Progress display of a run, for a terminal or as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Show", "make_show", "where"]
 
 
 class Show(Protocol):
-    """Told of everything that happens; used as a context."""
+    """Receives the events of a run; used as a context manager."""
 
     def __enter__(self) -> Show: ...
     def __exit__(
@@ -37,7 +37,7 @@ class Show(Protocol):
 
 
 def make_show(*, json_lines: bool, quiet: bool) -> Show:
-    """A progress bar, JSON lines, or nothing."""
+    """Creates a display: a progress bar, JSON lines, or nothing."""
     if json_lines:
         return JsonShow()
     return QuietShow() if quiet else BarShow()
@@ -58,55 +58,55 @@ class QuietShow:
         pass
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
-        """Bytes of weights fetched."""
+        """Reports the download progress of weights."""
 
     def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None:
-        """The next picture."""
+        """Reports that the next image is starting."""
 
     def header(self, job: Job, content: Picture) -> None:
-        """What is about to be done."""
+        """Describes the run before it starts."""
 
     def iterate(self, iterate: Iterate) -> None:
-        """One step."""
+        """Reports one optimizer step."""
 
     def say(self, text: str) -> None:
-        """Something that a person should know."""
+        """Shows a note to the user."""
 
     def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
-        """The picture is written."""
+        """Reports that the image was written."""
 
 
 class JsonShow(QuietShow):
-    """One JSON object a line on standard output."""
+    """Prints one JSON object per line to standard output."""
 
     @staticmethod
     def _say(event: str, **values: Any) -> None:
         print(json.dumps({"event": event, **values}), flush=True)
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
-        """Bytes of weights fetched."""
+        """Reports the download progress of weights."""
         self._say("download", done_bytes=done_bytes, total_bytes=total_bytes)
 
     def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None:
-        """The next picture."""
+        """Reports that the next image is starting."""
         names = [str(style) for style in styles]
         self._say("task", number=number, count=count, content=str(content), styles=names)
 
     def header(self, job: Job, content: Picture) -> None:
-        """What is about to be done."""
+        """Describes the run before it starts."""
         self._say("start", **described(job, content))
 
     def iterate(self, iterate: Iterate) -> None:
-        """One step."""
+        """Reports one optimizer step."""
         values = {k: v for k, v in vars(iterate).items() if k != "image"}
         self._say("iterate", **(values | {"terms": dict(iterate.terms)}))
 
     def say(self, text: str) -> None:
-        """Something that a person should know."""
+        """Shows a note to the user."""
         self._say("note", text=text)
 
     def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
-        """The picture is written."""
+        """Reports that the image was written."""
         self._say(
             "done", output=str(out), width_px=picture.width_px, height_px=picture.height_px,
             seconds=round(seconds, 3), interrupted=interrupted,
@@ -114,7 +114,7 @@ class JsonShow(QuietShow):
 
 
 class BarShow(QuietShow):
-    """A header, a bar with scale, step, losses and time left, and where the picture is."""
+    """Prints a header, a bar with scale, step, losses and time left, and the path of the result."""
 
     def __init__(self) -> None:
         self._console = make_console()
@@ -137,27 +137,27 @@ class BarShow(QuietShow):
         say(self._console, text)
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
-        """Bytes of weights fetched."""
+        """Reports the download progress of weights."""
         if self._task is None:
-            self._task = self._bar.add_task("fetching weights", total=total_bytes, losses="")
+            self._task = self._bar.add_task("downloading weights", total=total_bytes, losses="")
         self._bar.update(self._task, completed=done_bytes)
 
     def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None:
-        """The next picture."""
+        """Reports that the next image is starting."""
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
         place = f"{number}/{count} " if count > 1 else ""
-        manner = f" in the manner of {', '.join(s.name for s in styles)}" if styles else ""
-        self._print(f"{place}{content.name}{manner}")
+        styled = f" in the style of {', '.join(s.name for s in styles)}" if styles else ""
+        self._print(f"{place}{content.name}{styled}")
 
     def header(self, job: Job, content: Picture) -> None:
-        """What is about to be done."""
+        """Describes the run before it starts."""
         about = described(job, content)
         size = f"{about['width_px']}x{about['height_px']} px"
         own = f"{content.width_px}x{content.height_px}"
         if own != size.removesuffix(" px"):
-            size += f" (the photograph has {own}; --size 0 keeps that)"
+            size += f" (the content image is {own}; --size 0 keeps its size)"
         self._print(
             f"{size}, {about['backbone']}, {about['precision']}, {where(about)}; about "
             f"{about['seconds_foretold']:.0f} s and {about['memory_gib_foretold']:.1f} GiB"
@@ -168,7 +168,7 @@ class BarShow(QuietShow):
         self._task = self._bar.add_task("starting", total=total, losses="")
 
     def iterate(self, iterate: Iterate) -> None:
-        """One step."""
+        """Reports one optimizer step."""
         if iterate.note:
             self._print(f"step {iterate.total_step}: {iterate.note}")
         terms = "  ".join(f"{name} {value:.3f}" for name, value in iterate.terms.items())
@@ -181,22 +181,22 @@ class BarShow(QuietShow):
         )
 
     def say(self, text: str) -> None:
-        """Something that a person should know."""
+        """Shows a note to the user."""
         self._print(f"note: {text}")
 
     def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None:
-        """The picture is written."""
-        how = "interrupted; the picture so far is" if interrupted else "painted"
+        """Reports that the image was written."""
+        how = "interrupted; wrote the current image to" if interrupted else "painted"
         self._print(f"{how} {out} ({picture.width_px}x{picture.height_px} px, {seconds:.1f} s)")
 
 
 def where(about: Mapping[str, Any]) -> str:
-    """The device, with its threads where it is the CPU."""
+    """Describes the device, with the number of threads for the CPU."""
     return f"cpu, {about['threads']}" if about["device"] == "cpu" else str(about["device"])
 
 
 def described(job: Job, content: Picture) -> dict[str, Any]:
-    """What is about to be done, as plain values."""
+    """Describes a job as plain values."""
     from impasto.machine import thread_notes, threads_used
 
     optimization = job.optimization

@@ -1,4 +1,4 @@
-"""What a person, or a program, sees of a film being painted."""
+"""Progress display of a video run, for a terminal or as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FilmShow", "make_film_show"]
 
 
 class FilmShow(Protocol):
-    """Told of everything that happens; `close` ends the display."""
+    """Receives the events of a run; `close` ends the display."""
 
     def header(self, job: FilmJob) -> None: ...
     def frame(self, event: FrameDone) -> None: ...
@@ -26,7 +26,7 @@ class FilmShow(Protocol):
 
 
 def make_film_show(*, json_lines: bool, quiet: bool) -> FilmShow:
-    """A progress bar, JSON lines, or nothing."""
+    """Creates a display: a progress bar, JSON lines, or nothing."""
     if json_lines:
         return JsonFilmShow()
     return QuietFilmShow() if quiet else BarFilmShow()
@@ -36,43 +36,43 @@ class QuietFilmShow:
     """Shows nothing."""
 
     def header(self, job: FilmJob) -> None:
-        """What is about to be done."""
+        """Describes the run before it starts."""
 
     def frame(self, event: FrameDone) -> None:
-        """One frame was painted."""
+        """Reports a painted frame."""
 
     def say(self, text: str) -> None:
-        """Something that a person should know."""
+        """Shows a note to the user."""
 
     def done(self, out: Path, frames: int, seconds: float, *, interrupted: bool) -> None:
-        """The film is written."""
+        """Reports that the video was written."""
 
     def close(self) -> None:
-        """The display ends."""
+        """Ends the display."""
 
 
 class JsonFilmShow(QuietFilmShow):
-    """One JSON object a line on standard output."""
+    """Prints one JSON object per line to standard output."""
 
     @staticmethod
     def _say(event: str, **values: Any) -> None:
         print(json.dumps({"event": event, **values}), flush=True)
 
     def header(self, job: FilmJob) -> None:
-        """What is about to be done."""
+        """Describes the run before it starts."""
         self._say("start", **described(job))
 
     def frame(self, event: FrameDone) -> None:
-        """One frame was painted."""
+        """Reports a painted frame."""
         values = {k: v for k, v in vars(event).items() if k != "pixels"}
         self._say("frame", **(values | {"terms": dict(event.terms)}))
 
     def say(self, text: str) -> None:
-        """Something that a person should know."""
+        """Shows a note to the user."""
         self._say("note", text=text)
 
     def done(self, out: Path, frames: int, seconds: float, *, interrupted: bool) -> None:
-        """The film is written."""
+        """Reports that the video was written."""
         self._say(
             "done",
             output=str(out),
@@ -83,7 +83,7 @@ class JsonFilmShow(QuietFilmShow):
 
 
 class BarFilmShow(QuietFilmShow):
-    """A header, a bar with frame, losses and time left, and where the film is."""
+    """Prints a header, a bar with frame, losses and time left, and the path of the result."""
 
     def __init__(self) -> None:
         self._console = make_console()
@@ -95,14 +95,14 @@ class BarFilmShow(QuietFilmShow):
         say(self._console, text)
 
     def header(self, job: FilmJob) -> None:
-        """What is about to be done."""
+        """Describes the run before it starts."""
         about = described(job)
         frames = "" if about["frames"] is None else f", {about['frames']} frames"
         text = f"{about['width_px']}x{about['height_px']} px{frames}, {about['method']}"
         if "backbone" in about:
             text += (
                 f", {about['backbone']}, {about['precision']}, {where(about)}; about "
-                f"{about['seconds_a_frame_foretold']:.1f} s a frame and {about['memory_gib_foretold']:.1f} GiB"
+                f"{about['seconds_a_frame_foretold']:.1f} s per frame and {about['memory_gib_foretold']:.1f} GiB"
             )
         self._print(text)
         for name, path in about["writes"].items():
@@ -110,13 +110,13 @@ class BarFilmShow(QuietFilmShow):
         for note in about["notes"]:
             self._print(f"note: {note}")
         if about["done"]:
-            self._print(f"going on after {about['done']} frames that are painted already")
+            self._print(f"resuming after {about['done']} frames that are already painted")
         turns = job.film.passes
         total = None if about["frames"] is None else about["frames"] * turns
         self._bar.update(self._task, total=total, completed=about["done"])
 
     def frame(self, event: FrameDone) -> None:
-        """One frame was painted."""
+        """Reports a painted frame."""
         for note in event.notes:
             self._print(f"frame {event.index}: {note}")
         terms = "  ".join(f"{name} {value:.3f}" for name, value in event.terms.items())
@@ -131,22 +131,22 @@ class BarFilmShow(QuietFilmShow):
         )
 
     def say(self, text: str) -> None:
-        """Something that a person should know."""
+        """Shows a note to the user."""
         self._print(text)
 
     def done(self, out: Path, frames: int, seconds: float, *, interrupted: bool) -> None:
-        """The film is written."""
-        how = "interrupted; so far" if interrupted else "painted"
-        more = "; --resume goes on" if interrupted else ""
+        """Reports that the video was written."""
+        how = "interrupted; wrote" if interrupted else "painted"
+        more = "; continue with --resume" if interrupted else ""
         self._print(f"{how} {out} ({frames} frames, {seconds:.1f} s){more}")
 
     def close(self) -> None:
-        """The display ends."""
+        """Ends the display."""
         self._bar.stop()
 
 
 def described(job: FilmJob) -> dict[str, Any]:
-    """What is about to be done, as plain values."""
+    """Describes a job as plain values."""
     from impasto.config import METHODS
     from impasto.machine import thread_notes, threads_used
 
@@ -158,7 +158,9 @@ def described(job: FilmJob) -> dict[str, Any]:
     pixels = sum(scale.pixels * scale.steps for scale in trial.scales)
     steps = job.film.frame_steps
     following = first * sum(steps) * height * width / max(1, pixels) if steps else first
-    method = next((name for name, film in METHODS.items() if _like(film, job.film)), "own method")
+    method = next(
+        (name for name, film in METHODS.items() if _like(film, job.film)), "custom method"
+    )
     return {
         "width_px": width,
         "height_px": height,
@@ -190,7 +192,7 @@ def _described_look(job: FilmJob) -> dict[str, Any]:
 
 
 def _writes(job: FilmJob) -> dict[str, str]:
-    """Paths besides the film that its settings have it write to, by field."""
+    """Returns the additional paths that the settings write to, by field."""
     from impasto.config import path_fields
 
     given = {name: getattr(job.film, name) for name in path_fields(type(job.film), "write")}
@@ -198,7 +200,7 @@ def _writes(job: FilmJob) -> dict[str, str]:
 
 
 def _like(method: Any, film: Any) -> bool:
-    """Whether a film is of a method, whatever its excerpt and file."""
+    """Whether a video's options match a method, apart from its time range and output."""
     decides = (
         "frame_start", "frame_steps", "flow_weight", "gaps", "still_weight", "previous_weight", "iterate_weight",
         "change_weight", "passes", "hold", "anchor",

@@ -1,4 +1,4 @@
-"""How a training is shown."""
+"""Progress display and resuming of training runs."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ class _Resumable(Protocol):
 
 
 def take_up(training: _Resumable, path: Path, mark: str) -> None:
-    """Goes on from a checkpoint.
+    """Resumes a training run from a checkpoint.
 
     Args:
-        training: Where to.
+        training: Training that receives the state.
         path: The checkpoint.
-        mark: The kind of training that it has to be of.
+        mark: Required kind of training, stored in the checkpoint.
 
     Raises:
-        MissingFileError: There is none.
-        CheckpointError: It is damaged, or of another kind.
+        MissingFileError: The checkpoint does not exist.
+        CheckpointError: The checkpoint is damaged or of another kind.
     """
     from impasto.optimize import load_checkpoint
 
     if not path.exists():
-        raise MissingFileError(f"there is no checkpoint {path}; leave --resume away to start anew.")
+        raise MissingFileError(
+            f"there is no checkpoint {path}; remove --resume to start a new run."
+        )
     training.load_state_dict(load_checkpoint(path, mark))
 
 
 class TrainingShow:
-    """A bar, JSON lines, or nothing."""
+    """Shows a progress bar, JSON lines, or nothing."""
 
     def __init__(self, *, json_lines: bool, quiet: bool, steps: int) -> None:
         self._json, self._quiet = json_lines, quiet
@@ -48,17 +50,17 @@ class TrainingShow:
             self._bar.start()
 
     def say(self, text: str) -> None:
-        """Something that a person should know."""
+        """Shows a note to the user."""
         if self._json:
             print(json.dumps({"event": "note", "text": text}), flush=True)
         elif not self._quiet:
             say(self._console, text)
 
     def step(self, step: Any) -> None:
-        """One step was taken.
+        """Shows one training step.
 
         Args:
-            step: Of a training, with ``step``, ``steps``, ``terms``, and perhaps ``validation``.
+            step: Event with ``step``, ``steps``, ``terms``, and optionally ``validation``.
         """
         if self._json:
             print(json.dumps({"event": "step", **vars(step)}), flush=True)
@@ -75,7 +77,7 @@ class TrainingShow:
                 say(self._console, f"step {step.step}: {found}")
 
     def done(self, out: Path, steps: int, seconds: float, *, interrupted: bool) -> None:
-        """What was trained is written."""
+        """Shows that the model was written."""
         if self._json:
             print(
                 json.dumps(
@@ -88,10 +90,10 @@ class TrainingShow:
                 )
             )
         elif not self._quiet:
-            how = "interrupted; so far" if interrupted else "trained"
+            how = "interrupted; wrote" if interrupted else "trained"
             say(self._console, f"{how} {out} ({steps} steps, {seconds:.0f} s)")
 
     def close(self) -> None:
-        """Leaves the terminal as it was."""
+        """Restores the terminal."""
         if self._bar is not None:
             self._bar.stop()

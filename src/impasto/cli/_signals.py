@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a command that holds a camera, a port or the like."""
+"""Handling of Ctrl-C and SIGTERM in commands that hold a resource such as a camera or a port."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def stopping_on_signal(stop: Callable[[], None]) -> Iterator[None]:
     """Calls `stop` as soon as SIGINT or SIGTERM arrives, and raises KeyboardInterrupt inside the block.
 
-    Python runs signal handlers between two operations of the main thread, and one operation of a network may take
-    seconds. `stop` runs on a thread of its own, which does not wait for that.
+    Python runs signal handlers only between operations of the main thread, and one network operation can take seconds.
+    `stop` therefore runs on a separate thread, without waiting for the main thread.
 
     Args:
-        stop: Releases what others may wait for; it must be safe to call from any thread.
+        stop: Releases resources that other programs may wait for; it must be safe to call from any thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals

@@ -1,4 +1,4 @@
-"""`impasto study` and `impasto tune`: grids of runs, and a first choice."""
+"""`impasto study` and `impasto tune`: run grids of settings, and find good initial settings."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ __all__ = ["study", "tune"]
 INTERRUPTED = 130
 FAILED = 1
 LONG_HOURS = 1.0
-"""A study that would take longer is begun with --yes only."""
+"""Longer studies require --yes."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class StudyRun:
-    """What is painted, by how many, and how it is shown."""
+    """Options of `impasto study`."""
 
     contents: str | None = None
-    """Photographs, or folders of them, in place of the study's own; clips for a study of films. Commas between."""
+    """Content images or folders, or clips for a video study, instead of the study's own. Comma-separated."""
     styles: str | None = None
-    """Styles, or folders of them, in place of the study's own. Commas between."""
+    """Style images or folders, instead of the study's own. Comma-separated."""
     size: int | None = None
-    """Long edge in pixels, in place of the study's own."""
+    """Long edge in pixels, instead of the study's own."""
     judge: str | None = None
-    """Network that judges."""
+    """Feature extractor for the metrics."""
     judge_weights: Path | None = None
-    """File of its weights."""
+    """File with the weights of --judge."""
     workers: int = field(default=1, metadata={"low": 1, "high": 1024})
-    """Processes that share the cores."""
+    """Number of processes, which share the CPU cores."""
     yes: bool = False
-    """Begin even where it takes hours."""
+    """Skip the confirmation for long runs."""
     json: bool = False
-    """Print one JSON object a run."""
+    """Print one JSON object per run."""
 
 
 def study(
     name: Annotated[
-        str, Parameter(help="A bundled study, or a .toml of your own; `list` names them.")
+        str, Parameter(help="Bundled study or .toml file; `list` shows the bundled studies.")
     ],
     /,
     *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder to write to.")] = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"], help="Output folder.")] = None,
     run: StudyRun | None = None,
 ) -> int:
-    """Run a grid of paintings and write a table, a sheet, a film of the sweep and a page.
+    """Run a grid of settings and write a table, a contact sheet, a video of the sweep and an HTML page.
 
-    What is finished is never run again; a run that fails is told and the others go on. Ctrl-C stops within seconds and
-    gives up the runs in progress; the same command goes on.
+    Finished runs are never repeated. If a run fails, it is reported and the others continue. Ctrl-C stops within
+    seconds and discards the runs in progress; repeat the command to continue.
     """
     from impasto.study import (
         bundled,
@@ -79,7 +79,7 @@ def study(
         print("\n".join(f"{one:<12} {load_plan(one).title}" for one in bundled()))
         return 0
     if out is None:
-        raise UsageError("a study is written to a folder; give one with --out.")
+        raise UsageError("no output folder was given; give one with --out.")
     plan = load_plan(
         name,
         contents=_listed(run.contents), styles=_listed(run.styles),
@@ -87,21 +87,21 @@ def study(
         judge=run.judge, judge_weights=run.judge_weights,
     )  # fmt: skip
     if not plan.contents:
-        raise UsageError("this study has no contents of its own; give some with --contents.")
+        raise UsageError("this study has no content images; give some with --contents.")
     check_folder(out, plan)
     count = sum(1 for _cell in plan.cells())
     missing = count - sum("error" not in values for _cell, values in read_results(out, plan))
     hours = estimated_hours(plan, missing) if missing else 0.0
     if hours > LONG_HOURS and not run.yes:
         raise UsageError(
-            f"{missing} runs would take about {hours:.1f} hours; give --yes to begin, or a smaller --size."
+            f"{missing} runs would take about {hours:.1f} hours; give --yes to start, or a smaller --size."
         )
     with open_folder(out, plan):
         return _run_and_report(plan, out, run, count, hours)
 
 
 def _run_and_report(plan: Plan, out: Path, run: StudyRun, count: int, hours: float) -> int:
-    """Runs what is missing, shows it, and writes the report."""
+    """Executes the missing runs, shows progress, and writes the report."""
     from impasto.study import read_results, run_study, write_report
 
     show = _Show(plan, count, hours, json_lines=run.json)
@@ -115,7 +115,7 @@ def _run_and_report(plan: Plan, out: Path, run: StudyRun, count: int, hours: flo
     except KeyboardInterrupt:
         show.close()
         show.say(
-            f"interrupted; {finished} of {count} runs are finished and kept in {out}, and the same command goes on"
+            f"interrupted; {finished} of {count} runs are finished and kept in {out}; repeat the command to continue"
         )
         return INTERRUPTED
     finally:
@@ -124,7 +124,7 @@ def _run_and_report(plan: Plan, out: Path, run: StudyRun, count: int, hours: flo
         show.say(f"wrote {path}")
     if failed:
         show.say(
-            f"{failed} of {count} runs failed; the page says why, and the same command tries them again"
+            f"{failed} of {count} runs failed; the page shows why, and repeating the command retries them"
         )
     return FAILED if failed else 0
 
@@ -134,7 +134,7 @@ def _listed(text: str | None) -> list[str]:
 
 
 class _Show:
-    """A bar, or JSON lines."""
+    """Shows a progress bar or JSON lines."""
 
     def __init__(self, plan: Plan, count: int, hours: float, *, json_lines: bool) -> None:
         self._json = json_lines
@@ -147,21 +147,21 @@ class _Show:
             self._bar.start()
 
     def say(self, text: str) -> None:
-        """Something that a person should know."""
+        """Shows a note to the user."""
         if self._json:
             print(json.dumps({"event": "note", "text": text}), flush=True)
         else:
             say(self._console, text)
 
     def cell(self, done: Any) -> None:
-        """One run ended."""
-        told = {
+        """Shows that one run has ended."""
+        event = {
             "event": "run", "case": done.cell.case.name, "content": done.cell.content, "style": done.cell.style,
             "number": done.number, "count": done.count, "known": done.known,
             "seconds_left": round(done.seconds_left, 1), "error": done.values.get("error"),
         }  # fmt: skip
         if self._json:
-            print(json.dumps(told), flush=True)
+            print(json.dumps(event), flush=True)
             return
         self._bar.update(
             self._task,
@@ -173,32 +173,35 @@ class _Show:
             say(self._console, f"{done.cell.case.name} failed: {done.values['error']}")
 
     def close(self) -> None:
-        """Leaves the terminal as it was."""
+        """Restores the terminal."""
         if self._bar is not None:
             self._bar.stop()
 
 
 def tune(
-    content: Annotated[Path, Parameter(help="Photograph.")],
-    style: Annotated[Path, Parameter(help="Painting.")],
+    content: Annotated[Path, Parameter(help="Content image.")],
+    style: Annotated[Path, Parameter(help="Style image.")],
     /,
-    *more_styles: Annotated[Path, Parameter(help="Further paintings.")],
+    *more_styles: Annotated[Path, Parameter(help="Additional style images.")],
     out: Annotated[
         Path,
-        Parameter(name=["--out", "-o"], help="TOML to write; the sheet goes beside it."),
+        Parameter(
+            name=["--out", "-o"], help="TOML file to write; the contact sheet is written beside it."
+        ),
     ],
     preset: Annotated[
-        str | None, Parameter(name=["--preset", "-p"], help="Where the tries start from.")
+        str | None, Parameter(name=["--preset", "-p"], help="Preset that sets the defaults.")
     ] = None,
     overwrite: Annotated[
-        bool, Parameter(help="Replace a sheet that impasto did not make.")
+        bool, Parameter(help="Replace an image that is not a contact sheet by tune.")
     ] = False,
     options: Annotated[Overrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
-    """Try strengths and sizes of strokes at 224 px, show them on a sheet, and choose; --size is for OUT.
+    """Try several strengths and stroke sizes at 224 px, and write the best settings to OUT.
 
-    OUT holds the best by the measured scores; impasto image takes it with --config. The sheet, OUT with .png in place
-    of .toml, shows all with their values, and you may choose another.
+    OUT contains the settings with the best score, for impasto image --config. --size does not affect the trials; it is
+    stored in OUT. The contact sheet, named like OUT with the extension .png, shows all trials with their values, so
+    that you can choose another.
     """
     from impasto.media import check_not_input, check_replaceable, read_image, write_image
     from impasto.study import suggest
@@ -211,7 +214,7 @@ def tune(
         _check_sheet(sheet_path)
     paint = settle(preset, None, options)
     if paint.paints_at_once:
-        raise UsageError("tune is of the optimizer; leave --look away.")
+        raise UsageError("tune requires the optimizer; remove --look.")
     pictures = [read_image(path) for path in (content, style, *more_styles)]
     console = make_console()
     with make_bar(console) as bar:
@@ -234,10 +237,10 @@ def tune(
 
 
 def _check_sheet(path: Path) -> None:
-    """Refuses to replace a picture that is no sheet of `tune`.
+    """Refuses to replace an image that is not a contact sheet by `tune`.
 
     Raises:
-        OutputError: There is one.
+        OutputError: The path holds such an image.
     """
     if not path.exists():
         return
@@ -247,5 +250,5 @@ def _check_sheet(path: Path) -> None:
         ours = False
     if not ours:
         raise OutputError(
-            f"the sheet would replace {path}, which tune did not write; choose another --out."
+            f"the contact sheet would replace {path}, which tune did not write; choose another --out."
         )

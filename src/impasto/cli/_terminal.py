@@ -1,4 +1,4 @@
-"""The descriptors of the process while a command runs: sentences reach the terminal, messages of libraries do not."""
+"""Standard streams and signals while a command runs: only impasto's own messages reach the terminal."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ STDERR = 2
 
 
 def open_missing() -> None:
-    """Opens /dev/null in place of a standard descriptor that is closed.
+    """Opens /dev/null for each closed standard descriptor.
 
-    Else the next file that is opened would get its number, and what a library prints would be written into it.
+    Otherwise the next opened file would get its number, and the output of libraries would be written to that file.
     """
     for descriptor in (0, 1, STDERR):
         try:
@@ -33,19 +33,19 @@ def open_missing() -> None:
                 os.dup2(null, descriptor)
                 os.close(null)
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # then print() and rich would take the other one
+        if getattr(sys, name) is None:  # otherwise print() and rich would use the other stream
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 @contextlib.contextmanager
 def only_our_words(*, debug: bool) -> Iterator[None]:
-    """Keeps messages of libraries off the terminal: of C code, Python warnings, logging, and threads that failed.
+    """Suppresses messages from libraries: from C code, Python warnings, logging, and failed threads.
 
-    `sys.stderr` goes on to the real standard error by a descriptor of its own, with its colors and its width.
-    Descriptor 2, which C code writes to, leads nowhere. All is put back at the end.
+    `sys.stderr` still writes to the real standard error through its own descriptor, with its colors and width.
+    Descriptor 2, which C code writes to, is redirected to /dev/null. Everything is restored at the end.
 
     Args:
-        debug: Change nothing.
+        debug: Do nothing.
     """
     if debug:
         yield
@@ -104,7 +104,7 @@ def _quiet_descriptor() -> Iterator[None]:
 def _descriptor(stream: TextIO | None) -> int | None:
     try:
         return None if stream is None else stream.fileno()
-    except (OSError, ValueError, AttributeError):  # a stream in memory
+    except (OSError, ValueError, AttributeError):  # an in-memory stream
         return None
 
 
@@ -116,10 +116,10 @@ def _flush(stream: TextIO | None) -> None:
 
 @contextlib.contextmanager
 def standard_output() -> Iterator[None]:
-    """Writes out what is printed before the end, so that a full disk or a closed pipe is an error and not a message.
+    """Flushes standard output before exit, so that a full disk or closed pipe raises an error we can report.
 
     Raises:
-        OSError: Standard output cannot be written; what was left of it is thrown away.
+        OSError: Standard output cannot be written; the remaining output is discarded.
     """
     try:
         yield
@@ -133,7 +133,7 @@ def standard_output() -> Iterator[None]:
 
 
 def _throw_away_output() -> None:
-    """Leads standard output nowhere; else Python would complain again when it ends."""
+    """Redirects standard output to /dev/null; otherwise Python would report the error again at exit."""
     if _descriptor(sys.stdout) == 1:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
@@ -142,9 +142,9 @@ def _throw_away_output() -> None:
 
 @contextlib.contextmanager
 def interrupts_once() -> Iterator[None]:
-    """Has the first Ctrl-C raise KeyboardInterrupt, and the second end the process at once.
+    """Makes the first Ctrl-C raise KeyboardInterrupt, and the second one end the process immediately.
 
-    Where SIGINT is ignored or handled by somebody else, or in another thread than the main one, nothing is changed.
+    Does nothing if SIGINT is ignored or already handled, or outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -167,6 +167,6 @@ def _first_interrupt(_number: int, _frame: FrameType | None) -> None:
 def _second_interrupt(_number: int, _frame: FrameType | None) -> None:
     stream = sys.stderr
     if stream is not None and stream.isatty():
-        stream.write("\x1b[?25h\n")  # a progress bar has hidden the cursor
+        stream.write("\x1b[?25h\n")  # show the cursor that a progress bar has hidden
         stream.flush()
     os._exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""`impasto train`: teach a network a style of your own."""
+"""`impasto train`: train a look, a feed-forward network for one style."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["train"]
 
 INTERRUPTED = 130
 MARK = "look"
-"""Tells a training's checkpoint from a picture's; whether the options fit, `Training` sees itself."""
+"""Distinguishes a training checkpoint from an image checkpoint; `Training` itself checks that the options match."""
 
 TrainOverrides = make_overrides("TrainOverrides", TrainOptions)
 
@@ -30,34 +30,38 @@ TrainOverrides = make_overrides("TrainOverrides", TrainOptions)
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class TrainRun:
-    """What is learned from, and how the run is kept and shown."""
+    """Options for training data, outputs and progress of a run."""
 
     photos: str | None = None
-    """Photographs, or folders of them, separated by commas; some that come with scikit-image when nothing is given."""
+    """Training images or folders, comma-separated; without these and --clips, scikit-image's sample photographs."""
     clips: str | None = None
-    """Films, or folders of them, separated by commas: for steadiness, and their frames as photographs."""
+    """Videos or folders for the temporal losses, comma-separated; their frames also serve as training images."""
     resume: bool = False
-    """Go on from OUT.checkpoint."""
+    """Resume from OUT.checkpoint."""
     overwrite: bool = False
-    """Replace files that impasto did not make."""
+    """Replace files that impasto did not write."""
     json: bool = False
-    """Print one JSON object a step instead of a progress bar."""
+    """Print one JSON object per step instead of a progress bar."""
     quiet: bool = False
-    """Print nothing but errors."""
+    """Print only errors."""
 
 
 def train(
-    style: Annotated[Path, Parameter(help="Painting.")],
+    style: Annotated[Path, Parameter(help="Style image.")],
     /,
-    *more_styles: Annotated[Path, Parameter(help="Further paintings; the look is their blend.")],
-    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Look to write: my.look.")],
+    *more_styles: Annotated[
+        Path, Parameter(help="Additional style images; the look blends all of them.")
+    ],
+    out: Annotated[
+        Path, Parameter(name=["--out", "-o"], help="Look file to write, such as my.look.")
+    ],
     run: TrainRun | None = None,
     options: Annotated[TrainOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
-    """Teach a network to paint in the manner of STYLE at once, for --look.
+    """Train a feed-forward network to paint in the style of STYLE, for --look.
 
-    Beside OUT are kept OUT.checkpoint, OUT.samples.png (photographs and pastiches) and OUT.curves.png (losses), anew at
-    every validation. Start it with torchrun to use several GPUs.
+    OUT.checkpoint, OUT.samples.png (images and pastiches) and OUT.curves.png (losses) are updated at every validation.
+    Start the command with torchrun to use several GPUs.
     """
     from impasto.looks.lessons import gather_lessons
     from impasto.looks.train import Training
@@ -73,7 +77,7 @@ def train(
     run = run or TrainRun()
     settled = train_options(**given(options, TrainOptions))
     if out.suffix != ".look":
-        raise UsageError(f"a look is written to a .look, not to {out.name}; change --out.")
+        raise UsageError(f"--out must be a .look file; got {out.name}.")
     check_place(out, "look")
     photos, clips = _paths(run.photos), _paths(run.clips)
     outs = [out, _checkpoint(out), _samples(out), _curves(out)]
@@ -128,7 +132,7 @@ def _curves(out: Path) -> Path:
 
 
 def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
-    """Writes look and checkpoint, each beside and moved into place."""
+    """Writes the look and the checkpoint atomically."""
     from impasto.looks import save_look
     from impasto.optimize import save_checkpoint
 
@@ -137,7 +141,7 @@ def _keep(training: Training, out: Path, styles: Sequence[Path]) -> None:
 
 
 def _show_progress(training: Training, out: Path) -> None:
-    """Writes samples and curves, which takes too long after Ctrl-C."""
+    """Writes samples and curves; skipped after Ctrl-C because it takes too long."""
     from impasto.media import draw_curves, draw_rows, write_image
 
     write_image(_samples(out), draw_rows(training.samples()))

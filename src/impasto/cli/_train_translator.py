@@ -1,4 +1,4 @@
-"""`impasto train-translator`: learn to translate between two heaps of pictures."""
+"""`impasto train-translator`: train image-to-image translation between two sets of images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 MARK = "translator"
 WRITTEN = ("model.translator", "checkpoint", "samples.png", "curves.png")
 LONG_HOURS = 6.0
-"""A training that would take longer is warned of."""
+"""Longer trainings print a warning."""
 
 TranslateOverrides = make_overrides("TranslateOverrides", TranslateOptions)
 
@@ -31,30 +31,31 @@ TranslateOverrides = make_overrides("TranslateOverrides", TranslateOptions)
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class TranslateRun:
-    """How the run is kept and shown."""
+    """Options for outputs and progress of a run."""
 
     resume: bool = False
-    """Go on from OUT/checkpoint."""
+    """Resume from OUT/checkpoint."""
     overwrite: bool = False
-    """Replace files that impasto did not make."""
+    """Replace files that impasto did not write."""
     json: bool = False
-    """Print one JSON object a step instead of a progress bar."""
+    """Print one JSON object per step instead of a progress bar."""
     quiet: bool = False
-    """Print nothing but errors."""
+    """Print only errors."""
 
 
 def train_translator(
     *,
-    a: Annotated[Path, Parameter(help="Folder of pictures and films, or one film.")],
-    b: Annotated[Path, Parameter(help="Another; unpaired unless --paired.")],
-    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Folder to write to.")],
+    a: Annotated[Path, Parameter(help="Domain A: folder of images and videos, or one video.")],
+    b: Annotated[Path, Parameter(help="Domain B, in the same form; unpaired unless --paired.")],
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Output folder.")],
     run: TranslateRun | None = None,
     options: Annotated[TranslateOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
-    """Learn to translate pictures of world A into world B and back (CycleGAN; with --paired, pix2pix).
+    """Train a model that translates images from domain A to B and back (CycleGAN; with --paired, pix2pix).
 
-    Into OUT go model.translator, for impasto translate, checkpoint, samples.png (held-out pictures, translated, and
-    back again) and curves.png, anew at every sample. Start it with torchrun to use several GPUs.
+    OUT contains model.translator (for impasto translate), checkpoint, samples.png (held-out images, their translations
+    and reconstructions) and curves.png, all updated at every sample. Start the command with torchrun to use several
+    GPUs.
     """
     from impasto.machine import join_processes
     from impasto.media import OutputLock, check_outputs, make_folder
@@ -65,7 +66,7 @@ def train_translator(
     run = run or TranslateRun()
     settled = translate_options(**given(options, TranslateOptions))
     if out.suffix and not out.is_dir():
-        raise UsageError(f"a translator is written into a folder, not to {out.name}; change --out.")
+        raise UsageError(f"--out must be a folder; got {out.name}.")
     check_outputs([out / name for name in WRITTEN], [a, b], overwrite=run.overwrite)
     check_checkpoint_place(out / "checkpoint")
     writes = join_processes()
@@ -78,12 +79,12 @@ def train_translator(
     show = TrainingShow(json_lines=run.json, quiet=run.quiet or not writes, steps=training.steps)
     for note in [note for world in worlds for note in world.notes]:
         show.say(note)
-    counts = f"{len(worlds[0].pictures)} pictures of A, {len(worlds[1].pictures)} of B"
+    counts = f"{len(worlds[0].pictures)} images of A, {len(worlds[1].pictures)} of B"
     hours = training.seconds_a_step() * (training.steps - training.step) / 3600
-    show.say(f"{counts}; this will take about {_told(hours)}")
+    show.say(f"{counts}; this will take about {_duration(hours)}")
     if hours > LONG_HOURS:
         show.say(
-            f"that is long: --network small is ten times as fast, --crop {settled.crop // 2} four times; or use a GPU"
+            f"to shorten this, use --network small (10 times faster), --crop {settled.crop // 2} (4 times) or a GPU"
         )
     interrupted = False
     began = time.monotonic()
@@ -107,14 +108,14 @@ def train_translator(
     return INTERRUPTED if interrupted else 0
 
 
-def _told(hours: float) -> str:
+def _duration(hours: float) -> str:
     if hours > 48:
         return f"{hours / 24:.0f} days"
     return f"{hours:.1f} hours" if hours > 1 else f"{max(1, round(60 * hours))} minutes"
 
 
 def _keep(training: TranslatorTraining, out: Path, a: Path, b: Path) -> None:
-    """Writes model and checkpoint, each beside and moved into place."""
+    """Writes the model and the checkpoint atomically."""
     from impasto.optimize import save_checkpoint
     from impasto.translate import save_translator
 
@@ -123,7 +124,7 @@ def _keep(training: TranslatorTraining, out: Path, a: Path, b: Path) -> None:
 
 
 def _show_progress(training: TranslatorTraining, out: Path) -> None:
-    """Writes samples and curves, which takes too long after Ctrl-C."""
+    """Writes samples and curves; skipped after Ctrl-C because it takes too long."""
     from impasto.media import draw_curves, draw_rows, write_image
 
     write_image(out / "samples.png", draw_rows(training.samples()))

@@ -1,4 +1,4 @@
-"""`impasto translate`: pictures and films from one world into another."""
+"""`impasto translate`: translate images and videos from one domain to another."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ MORE_FILMS = (".gif",)
 
 def translate(
     source: Annotated[
-        str, Parameter(help="Photograph, a folder of them, a glob in quotes, or a film.")
+        str, Parameter(help="Image, folder of images, quoted glob pattern, or video.")
     ],
     /,
     *,
     model: Annotated[
         Path, Parameter(help="A .translator, or a published generator such as latest_net_G_A.pth.")
     ],
-    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Picture, folder or film to write.")],
-    direction: Annotated[Literal["ab", "ba"], Parameter(help="From world A to B, or back.")] = "ab",
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Output image, folder or video.")],
+    direction: Annotated[Literal["ab", "ba"], Parameter(help="Domain A to B, or B to A.")] = "ab",
     run: FilmRun | None = None,
     film: Annotated[FilmOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
     paint: Annotated[FrameOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
-    """Translate SOURCE with a model of train-translator, or a published one.
+    """Translate SOURCE with a model from train-translator, or a published one.
 
-    Pictures keep their own size unless --size says otherwise. Films keep their sound; they are held along the motion,
-    which --method frame-by-frame leaves away.
+    Images keep their size unless --size is given. Videos keep their sound and are stabilized along the optical flow;
+    --method frame-by-frame disables this.
     """
     from impasto.translate import is_translator, load_translator
 
     run = run or FilmRun()
     if not is_translator(model):
-        load_translator(model)  # says what is wrong with it
+        load_translator(model)  # raises an error that says what is wrong
     painting, filming = settle_film(run, film, paint)
     painting = dataclasses.replace(painting, look=model, direction=direction)
     if _is_film(source):
@@ -63,7 +63,7 @@ def translate(
         finally:
             show.close()
     if run.resume or run.preview:
-        raise UsageError("--resume and --preview are of films; leave them away.")
+        raise UsageError("--resume and --preview require a video; remove them.")
     tasks = plan_tasks(source, (), out, blended=False)
     kept = Run(json=run.json, quiet=run.quiet, config=run.config, overwrite=run.overwrite or None)
     check_targets(kept, tasks, painting)

@@ -1,4 +1,4 @@
-"""`impasto video`: paint a film."""
+"""`impasto video`: stylize a video."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FrameOverrides = make_overrides(
     "FrameOverrides",
     PaintOptions,
     without=("start", "start_file", "deliver"),
-    usual={"size": "its own"},
+    usual={"size": "the clip's size"},
     common=COMMON,
 )
 
@@ -53,57 +53,59 @@ FrameOverrides = make_overrides(
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class FilmRun:
-    """How the run is kept and shown."""
+    """Options for inputs, outputs and progress of a run."""
 
     preset: Annotated[str | None, Parameter(name=["--preset", "-p"])] = field(
-        default=None, metadata={"help": f"How a frame is painted: {preset_names()}."}
+        default=None, metadata={"help": f"Preset for painting each frame: {preset_names()}."}
     )
-    """How a frame is painted: draft, standard, fine or faithful-gatys."""
+    """Preset for painting each frame: draft, standard, fine or faithful-gatys."""
     method: Annotated[str | None, Parameter(name=["--method", "-m"])] = None
-    """How the film is steadied: steady, ruder, frame-by-frame, seed-previous, -iterates, -change or -still."""
+    """Temporal consistency: steady, ruder, frame-by-frame, seed-previous, seed-iterates, seed-change or seed-still."""
     config: Path | None = None
-    """Options from a TOML file, or from a film that impasto painted."""
+    """Read options from a TOML file, or from a video made by impasto."""
     save_config: Path | None = None
-    """Write the settled options to this TOML file."""
+    """Write the final options to this TOML file."""
     resume: bool = False
-    """Go on with a film that was interrupted, at the frame it had."""
+    """Resume an interrupted run from its last painted frame."""
     fresh: bool = False
-    """Throw away the paint of an earlier run."""
+    """Discard the painted frames of an earlier run."""
     preview: bool = False
-    """Paint a second and a half, small, to OUT.preview, and stop."""
+    """Paint only 1.5 seconds at a small size, written to OUT.preview."""
     keep_frames: bool = False
-    """Keep the folder OUT.frames with every pastiche as PNG."""
+    """Keep the folder OUT.frames with every painted frame as PNG."""
     overwrite: bool = False
-    """Replace files that impasto did not make."""
+    """Replace files that impasto did not write."""
     json: bool = False
-    """Print one JSON object a frame instead of a progress bar."""
+    """Print one JSON object per frame instead of a progress bar."""
     quiet: bool = False
-    """Print nothing but errors."""
+    """Print only errors."""
 
 
 def video(
     clip: Annotated[
-        Path, Parameter(help="Film, folder of pictures, or a name like frames_%05d.png.")
+        Path, Parameter(help="Video, folder of images, or a pattern such as frames_%05d.png.")
     ],
-    style: Annotated[Path | None, Parameter(help="Painting; none with --look.")] = None,
+    style: Annotated[
+        Path | None, Parameter(help="Style image; not needed with a --look that has its own style.")
+    ] = None,
     /,
-    *more_styles: Annotated[Path, Parameter(help="Further paintings.")],
+    *more_styles: Annotated[Path, Parameter(help="Additional style images.")],
     out: Annotated[
         Path,
         Parameter(
             name=["--out", "-o"],
-            help="Film to write: .mp4, .mov, .mkv, .webm, .gif, or pictures: frames_%05d.png.",
+            help="Output video (.mp4, .mov, .mkv, .webm or .gif), or images such as frames_%05d.png.",
         ),
     ],
     run: FilmRun | None = None,
     film: Annotated[FilmOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
     paint: Annotated[FrameOverrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
-    """Paint CLIP in the manner of STYLE, steadily, with its sound.
+    """Paint CLIP in the style of STYLE with temporal consistency, and keep its sound.
 
-    The film has the clip's own size unless --size says otherwise. Several styles are blended, or follow one another
-    with --schedule. What is painted is kept in OUT.frames until the film is whole, so that --resume can go on after any
-    interruption.
+    The output has the clip's size unless --size, --preset or --config sets another. Several styles are blended, or
+    shown one after another with --schedule. Painted frames are kept in OUT.frames until the video is complete, so that
+    --resume can continue after any interruption.
     """
     run = run or FilmRun()
     painting, filming = settle_film(run, film, paint)
@@ -120,7 +122,7 @@ def video(
 
 
 def settle_film(run: FilmRun, film: Any, paint: Any) -> tuple[PaintOptions, FilmOptions]:
-    """Preset and method, then the config's values, then those of the command line."""
+    """Combines preset and method, the config file and the command line; later ones take precedence."""
     settings = read_config(run.config) if run.config is not None else Settings()
     base = run.preset or settings.preset
     own_size = {} if base is not None else {"size": 0}
@@ -134,7 +136,7 @@ def settle_film(run: FilmRun, film: Any, paint: Any) -> tuple[PaintOptions, Film
 def preview_of(
     painting: PaintOptions, filming: FilmOptions, out: Path
 ) -> tuple[PaintOptions, FilmOptions, Path]:
-    """A short and small excerpt, written beside."""
+    """Returns options and output path for a short, small preview."""
     size = min(painting.size or PREVIEW_PX, PREVIEW_PX)
     end = filming.start + PREVIEW_SECONDS
     end = end if filming.end is None else min(end, filming.end)
@@ -154,14 +156,12 @@ def paint_film(
     run: FilmRun,
     show: FilmShow,
 ) -> int:
-    """Paints, writes the film, and tidies up; what is painted is kept when anything goes wrong."""
+    """Paints the frames, writes the video, and cleans up; on failure, painted frames are kept."""
     from impasto.media import check_replaceable, read_image
     from impasto.pipeline import check_film_inputs, prepare_film
 
     if run.resume and run.fresh:
-        raise UsageError(
-            "--resume goes on with what is painted and --fresh throws it away; give one."
-        )
+        raise UsageError("--resume and --fresh are mutually exclusive; remove one of them.")
     check_film_inputs(out, clip, (*styles, run.config), painting, filming)
     check_replaceable(out, overwrite=run.overwrite)
     began = time.monotonic()
@@ -206,8 +206,6 @@ def paint_film(
 def _say_kept(job: FilmJob, show: FilmShow) -> None:
     frames = len(job.store.painted())
     if frames:
-        show.say(
-            f"{frames} painted frames are kept in {job.store.folder}; --resume goes on with them"
-        )
+        show.say(f"{frames} painted frames are kept in {job.store.folder}; continue with --resume")
     else:
         job.store.remove()

@@ -1,4 +1,4 @@
-"""Options as frozen values: the command line, the page and the docs are made from these fields.
+"""Options as frozen dataclasses, from which the command line and the docs are generated.
 
 Nothing here imports torch, so that ``impasto --help`` is instant.
 """

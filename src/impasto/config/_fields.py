@@ -1,4 +1,4 @@
-"""What every class of options shares: fields with help and range, one validator, and plain values for TOML."""
+"""Shared code of all option classes: fields with help and range, one validator, and plain values for TOML."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 PathUse = Literal["read", "write"]
 
 MOST_SEED = 2**63 - 1
-"""Largest seed; torch and NumPy both take it."""
+"""Largest seed that both torch and NumPy accept."""
 
 MOST_INTEGER = 2**31 - 1
 MOST_NUMBER = 1e9
@@ -45,9 +45,9 @@ MOST_CHARACTERS = 1000
 MOST_PATH_CHARACTERS = 4096
 
 DEVICE: Mapping[str, Any] = types.MappingProxyType(
-    {"pattern": r"auto|cpu|cuda|cuda:\d{1,3}|mps", "allowed": "auto, cpu, cuda, cuda:N, mps"}
+    {"pattern": r"auto|cpu|cuda|cuda:\d{1,3}|mps", "allowed": "auto, cpu, cuda, cuda:N or mps"}
 )
-"""Arguments of `option` for a field that names a device."""
+"""Arguments to `option` for a field that names a device."""
 
 
 def option(
@@ -59,17 +59,18 @@ def option(
     high: float | None = None,
     **more: Any,
 ) -> Any:
-    """A field with what the command line and the docs say of it, and what it allows.
+    """Defines a dataclass field with its help text and allowed values.
 
     Args:
-        default: Its value when not given.
-        text: Help.
+        default: Default value.
+        text: Help text.
         group: Heading in the help.
-        low: Smallest number allowed.
-        high: Largest number allowed; `MOST_INTEGER` or `MOST_NUMBER` when not given.
-        **more: ``path`` says whether a path is read or written (`PathUse`; every path has to say it); ``builtin`` names
-            that a path may also be; ``pattern`` and ``allowed`` restrict text to a regular expression, in words;
-            ``from_media`` whether settings found in a picture or film may set it (not paths, by default).
+        low: Minimum of a number.
+        high: Maximum of a number; `MOST_INTEGER` or `MOST_NUMBER` if not given.
+        **more: ``path`` states whether a path is read or written (`PathUse`; required for every path). ``builtin``
+            lists names that are allowed in place of a path. ``pattern`` is a regular expression that text must match,
+            and ``allowed`` describes it in words. ``from_media`` states whether settings embedded in an image or video
+            may set the field (by default all but paths).
     """
     usual = {"path": None, "builtin": (), "pattern": None, "allowed": "", "from_media": None}
     if more.keys() - usual.keys():
@@ -82,10 +83,10 @@ def option(
 
 
 def check_fields(values: Any) -> None:
-    """Holds every field of a frozen dataclass against its type, choices and range.
+    """Validates every field of a frozen dataclass against its type, choices and range.
 
-    Lists become tuples, whole numbers floats, and texts paths where the field says so. A number whose field gives no
-    ``low`` and ``high`` is at most `MOST_NUMBER` or `MOST_INTEGER` from 0.
+    Lists become tuples, integers become floats, and strings become paths, as the field requires. The magnitude of a
+    number without ``low`` and ``high`` is limited to `MOST_NUMBER` or `MOST_INTEGER`.
 
     Raises:
         UsageError: A value is not allowed.
@@ -102,20 +103,20 @@ def check_fields(values: Any) -> None:
 def check_mapping(
     kind: type, values: Mapping[str, Any], prefix: str = "", more: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Checks a table of settings against the fields of a class of options.
+    """Validates a table of settings against the fields of an option class.
 
     Args:
-        kind: The class of options.
-        values: Its fields by name, from TOML, JSON or a caller.
-        prefix: Path of the table, for messages: ``"film."``.
-        more: Keys that are also allowed, and left as they are.
+        kind: The option class.
+        values: Field values by name, from TOML, JSON or a caller.
+        prefix: Path of the table, for error messages: ``"film."``.
+        more: Further allowed keys, which are returned unchanged.
 
     Returns:
-        The values in the types of the fields.
+        The values, converted to the types of the fields.
 
     Raises:
-        UnknownNameError: There is no such field.
-        UsageError: A value is of another type or out of its range; the message gives the key's path.
+        UnknownNameError: A key is not a field.
+        UsageError: A value has the wrong type or is out of range; the message contains the key's path.
     """
     specs = {spec.name: spec for spec in dataclasses.fields(kind)}
     hints = _hints(kind)
@@ -132,21 +133,21 @@ def check_mapping(
 
 
 def check_table(value: object, path: str) -> dict[str, Any]:
-    """A table of settings.
+    """Returns a settings table as a dictionary.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The value is not a table.
     """
     if not isinstance(value, Mapping):
-        raise UsageError(f"{path} got {shown(value)}; allowed is a table of options.")
+        raise UsageError(f"{path} must be a table of options; got {shown(value)}.")
     return dict(value)
 
 
 def check_name(kind: str, value: object, allowed: Iterable[str]) -> str:
-    """A name that exists.
+    """Returns the name if it is one of the allowed names.
 
     Raises:
-        UnknownNameError: It does not, or is no text.
+        UnknownNameError: It is not, or it is not a string.
     """
     names = list(allowed)
     if not isinstance(value, str) or value not in names:
@@ -155,11 +156,11 @@ def check_name(kind: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def change_fields(base: Any, overrides: Mapping[str, Any]) -> Any:
-    """A copy of options with fields changed.
+    """Returns a copy of the options with some fields replaced.
 
     Raises:
-        UnknownNameError: There is no such field.
-        UsageError: A value is of another type or out of its range.
+        UnknownNameError: A field does not exist.
+        UsageError: A value has the wrong type or is out of range.
     """
     names = [spec.name for spec in dataclasses.fields(base)]
     for name in overrides:
@@ -168,23 +169,23 @@ def change_fields(base: Any, overrides: Mapping[str, Any]) -> Any:
 
 
 def path_fields(kind: type, use: PathUse | None = None) -> tuple[str, ...]:
-    """Names of the fields that are paths: all, or those that are read or written."""
+    """Returns the names of path fields: all of them, or only those that are read or written."""
     uses = {spec.name: spec.metadata["path"] for spec in dataclasses.fields(kind)}
     return tuple(name for name, own in uses.items() if own is not None and use in (None, own))
 
 
 def derived_seed(number: int) -> int:
-    """A seed computed from another, brought back into the range from 0 to `MOST_SEED`."""
+    """Wraps a computed seed into the range from 0 to `MOST_SEED`."""
     return number % (MOST_SEED + 1)
 
 
 def flag(name: str) -> str:
-    """The option of the command that goes with a field."""
+    """Returns the command-line option for a field."""
     return "--" + name.replace("_", "-")
 
 
 def to_mapping(options: Any) -> dict[str, Any]:
-    """Plain values for TOML and JSON: tuples as lists, paths as text, fields that are None left out."""
+    """Converts options to plain values for TOML and JSON: tuples to lists, paths to strings, without None fields."""
     plain: dict[str, Any] = {}
     for spec in dataclasses.fields(options):
         value = getattr(options, spec.name)
@@ -204,7 +205,7 @@ Spec = dataclasses.Field[Any]
 
 
 def _check(spec: Spec, hint: Any, value: Any, name: str) -> Any:
-    """The value in the type of the field, or an error that begins with ``name``."""
+    """Converts the value to the type of the field, or raises an error that starts with ``name``."""
     if get_origin(hint) is tuple:
         return _check_items(spec, get_args(hint)[0], value, name)
     kinds = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
@@ -219,7 +220,7 @@ def _check(spec: Spec, hint: Any, value: Any, name: str) -> Any:
 def _check_items(spec: Spec, hint: Any, value: Any, name: str) -> tuple[Any, ...]:
     items = value if isinstance(value, (list, tuple)) else (value,)
     if len(items) > MOST_ITEMS:
-        raise UsageError(f"{name} got {len(items)} values; allowed are at most {MOST_ITEMS}.")
+        raise UsageError(f"{name} must have at most {MOST_ITEMS} values; got {len(items)}.")
     checked = tuple(
         _check(spec, hint, item, name if name.startswith("--") else f"{name}[{number}]")
         for number, item in enumerate(items)
@@ -235,11 +236,11 @@ def _check_choice(allowed: tuple[str, ...], value: Any, name: str) -> Any:
         isinstance(value, str)
     ) else []  # fmt: skip
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"{name} got {shown(value)}; allowed: {', '.join(allowed)}.{hint}")
+    raise UsageError(f"{name} must be one of {', '.join(allowed)}; got {shown(value)}.{hint}")
 
 
 def _refuse(name: str, value: Any, allowed: str) -> typing.NoReturn:
-    raise UsageError(f"{name} got {shown(value)}; allowed is {allowed}.")
+    raise UsageError(f"{name} must be {allowed}; got {shown(value)}.")
 
 
 def _check_bool(_spec: Spec, value: Any, name: str) -> bool:
@@ -250,7 +251,7 @@ def _check_bool(_spec: Spec, value: Any, name: str) -> bool:
 
 def _check_integer(spec: Spec, value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        _refuse(name, value, "a whole number")
+        _refuse(name, value, "an integer")
     _check_range(spec, value, name, MOST_INTEGER)
     return int(value)
 
@@ -265,8 +266,8 @@ def _check_number(spec: Spec, value: Any, name: str) -> float:
 def _check_range(spec: Spec, value: Any, name: str, most: float) -> None:
     low, high = spec.metadata.get("low"), spec.metadata.get("high")
     low, high = -most if low is None else low, most if high is None else high
-    if not low <= value <= high:  # also true of what is not a number
-        _refuse(name, value, f"from {_number(low)} to {_number(high)}")
+    if not low <= value <= high:  # also true for NaN
+        _refuse(name, value, f"between {_number(low)} and {_number(high)}")
 
 
 def _number(value: float) -> str:
@@ -275,12 +276,12 @@ def _number(value: float) -> str:
 
 def _check_text(spec: Spec, value: Any, name: str) -> str:
     if not isinstance(value, str):
-        _refuse(name, value, "text")
+        _refuse(name, value, "a string")
     if len(value) > MOST_CHARACTERS or printable(value) != value:
-        _refuse(name, value, f"text of at most {MOST_CHARACTERS} printable characters")
+        _refuse(name, value, f"a string of at most {MOST_CHARACTERS} printable characters")
     pattern = spec.metadata.get("pattern")
     if pattern is not None and not re.fullmatch(pattern, value, re.ASCII):
-        raise UsageError(f"{name} got {shown(value)}; allowed: {spec.metadata['allowed']}.")
+        _refuse(name, value, spec.metadata["allowed"])
     return value
 
 

@@ -1,4 +1,4 @@
-"""Options of a film, beside those of its pictures."""
+"""Options for stylizing a video, in addition to those for each frame."""
 
 from __future__ import annotations
 
@@ -20,141 +20,145 @@ FlowName = Literal["dis", "dis-half", "farneback", "raft", "files"]
 
 @dataclass(frozen=True, kw_only=True)
 class FilmOptions:
-    """Everything that decides a film, apart from the clip, the styles and `PaintOptions`.
+    """All settings that determine a stylized video, apart from the clip, the styles and `PaintOptions`.
 
-    Weights of terms mean the same at every picture size. Values out of range raise `impasto.errors.UsageError`.
+    Loss weights have the same effect at every image size. Out-of-range values raise `impasto.errors.UsageError`.
     """
 
-    start: float = option(0.0, "Second of the clip at which to begin.", group="Excerpt", low=0)
+    start: float = option(0.0, "Start time in the clip, in seconds.", group="Clip", low=0)
     end: float | None = option(
-        None, "Second of the clip at which to stop; its end when not given.", group="Excerpt", low=0
+        None, "End time in the clip, in seconds; the clip's end if not given.", group="Clip", low=0
     )
     fps: float | None = option(
-        None, "At most so many frames a second, by leaving some out; the clip's own when not given. Of a sequence of "
-        "pictures, its rate.",
-        group="Excerpt", low=0.01, high=1000,
+        None, "Maximum frame rate; extra frames are dropped. The clip's own rate if not given. For an image sequence, "
+        "its frame rate.",
+        group="Clip", low=0.01, high=1000,
     )  # fmt: skip
     every: int = option(
-        1, "Paint every so many frames; each is shown for that much longer.", group="Excerpt", low=1
+        1, "Paint every Nth frame only, and show each N times as long.", group="Clip", low=1
     )
     loop: bool = option(
-        False, "Lead the last frames back to the first pastiche, for films that are shown in a circle.",
-        group="Excerpt",
+        False, "Make the video loop seamlessly by leading its last frames back to the first pastiche.",
+        group="Clip",
     )  # fmt: skip
 
     frame_start: FrameStart = option(
-        "warped", "What a frame begins with: the previous pastiche warped along the motion (Ruder 2016), the same "
-        "unwarped, the initial image of a single picture, or noise.", group="Steadiness",
+        "warped", "Initial image of each frame: the previous pastiche warped along the optical flow (Ruder 2016) or "
+        "unwarped, the initial image as for a single image (content), or noise.", group="Temporal consistency",
     )  # fmt: skip
     opening_steps: tuple[int, ...] = option(
-        (160, 60, 40), "Steps at each scale of a shot's first frame, which the others live on; those of --steps when "
-        "none.", group="Steadiness", low=0, high=100_000,
+        (160, 60, 40), "Steps at each scale for the first frame of a shot, which later frames build on; if none, as "
+        "--steps.", group="Temporal consistency", low=0, high=100_000,
     )  # fmt: skip
     frame_steps: tuple[int, ...] = option(
-        (11,), "Steps of every frame after a shot's first; none for the whole schedule of --steps at every frame.",
-        group="Steadiness", low=0, high=100_000,
+        (11,), "Steps for each later frame of a shot; if none, every frame uses the whole schedule of --steps.",
+        group="Temporal consistency", low=0, high=100_000,
     )  # fmt: skip
     frame_tolerance: float = option(
-        0.0, "Leave a frame when its loss fell by less than this share over ten steps; 0 never.",
-        group="Steadiness", low=0, high=1,
+        0.0, "Finish a frame early when its loss fell by less than this fraction over ten steps; 0 never does.",
+        group="Temporal consistency", low=0, high=1,
     )  # fmt: skip
     flow_weight: float = option(
-        60.0, "Weight of the squared difference from earlier pastiches warped along the motion, where the motion "
-        "is reliable (Ruder 2016, eqs. 7 to 9).", group="Steadiness", low=0,
+        60.0, "Weight of the temporal consistency loss: the squared difference from earlier pastiches warped along the "
+        "optical flow, where the flow is reliable (Ruder 2016, eqs. 7 to 9).", group="Temporal consistency", low=0,
     )  # fmt: skip
     gaps: tuple[int, ...] = option(
-        (1,), "How many frames back those pastiches lie; the closest that sees a pixel counts.",
-        group="Steadiness", low=1, high=500,
+        (1,), "Distances in frames to the earlier pastiches of --flow-weight; each pixel uses the nearest one in which "
+        "it is visible.", group="Temporal consistency", low=1, high=500,
     )  # fmt: skip
     still_weight: float = option(
         0.0, "Weight of the squared difference from the previous pastiche where nothing moves.",
-        group="Steadiness", low=0,
+        group="Temporal consistency", low=0,
     )  # fmt: skip
     previous_weight: float = option(
-        0.0, "Weight of the squared difference from the previous pastiche, unwarped, everywhere.",
-        group="Steadiness", low=0,
+        0.0, "Weight of the squared difference from the previous pastiche, unwarped, over the whole frame.",
+        group="Temporal consistency", low=0,
     )  # fmt: skip
     iterate_weight: float = option(
-        0.0, "Weight of the squared difference from the previous frame's picture after as many steps.",
-        group="Steadiness", low=0,
+        0.0, "Weight of the squared difference from the previous frame's iterate at the same step.",
+        group="Temporal consistency", low=0,
     )  # fmt: skip
     change_weight: float = option(
-        0.0, "Weight of the change of content features and of Gram matrices since the previous pastiche.",
-        group="Steadiness", low=0,
+        0.0, "Weight of the change in content features and Gram matrices since the previous pastiche.",
+        group="Temporal consistency", low=0,
     )  # fmt: skip
     passes: int = option(
-        1, "Passes over each shot, forward and backward in turn (Ruder 2016, section 4.4).",
-        group="Steadiness", low=1, high=50,
+        1, "Passes over each shot, alternating forward and backward (Ruder 2016, section 4.4).",
+        group="Temporal consistency", low=1, high=50,
     )  # fmt: skip
     hold: bool = option(
-        True, "Hold texture, brightness and contrast against drift: undo what resampling blurs, keep the tones of what "
-        "stands still.", group="Steadiness",
+        True, "Prevent drift of texture, brightness and contrast: undo the blur of resampling, and keep the tones of "
+        "static areas.", group="Temporal consistency",
     )  # fmt: skip
     anchor: bool = option(
-        True, "Check the way of each pixel against a frame ten back, at twice the searches for motion. Looks do "
-        "without, whose paint is never old.", group="Steadiness",
+        True, "Check the motion of each pixel against a frame ten frames back, which doubles the optical flow "
+        "computation. Not used with looks.", group="Temporal consistency",
     )  # fmt: skip
 
-    flow: FlowName = option("dis", "How motion is found; files reads --flow-files.", group="Motion")
+    flow: FlowName = option(
+        "dis", "Optical flow method; files reads --flow-files.", group="Optical flow"
+    )
     flow_weights: Path | None = option(
         None,
-        "Checkpoint of RAFT, small or large, for --flow raft.",
-        group="Motion",
+        "RAFT checkpoint (small or large) for --flow raft.",
+        group="Optical flow",
         path="read",
     )
     flow_files: Path | None = option(
-        None, "Folder of fields for --flow files: from_000012_to_000011.flo (or .png as KITTI's), counted "
-        "from the excerpt's first frame.", group="Motion", path="read",
+        None, "Folder of flow fields for --flow files, named from_000012_to_000011.flo (or .png, in KITTI's format); "
+        "frames are numbered from --start.", group="Optical flow", path="read",
     )  # fmt: skip
     flow_cache: Path | None = option(
         None,
-        "Folder that keeps the fields found, for the next run over the same clip.",
-        group="Motion",
+        "Folder that caches flow fields for later runs on the same clip.",
+        group="Optical flow",
         path="write",
     )
     cut_threshold: float = option(
-        27.0, "Mean change of hue, saturation and brightness that makes a cut; 0 looks for none.",
-        group="Motion", low=0, high=255,
+        27.0, "Mean change in hue, saturation and brightness that counts as a cut; 0 disables cut detection.",
+        group="Optical flow", low=0, high=255,
     )  # fmt: skip
 
     schedule: tuple[float, ...] = option(
         (),
-        "Second of the film at which each style begins; all are blended when empty.",
+        "Start time of each style in the output, in seconds; if empty, all styles are blended.",
         group="Styles",
         low=0,
     )
-    fade: float = option(1.0, "Seconds of cross-fade from style to style.", group="Styles", low=0)
+    fade: float = option(1.0, "Crossfade between styles, in seconds.", group="Styles", low=0)
 
     codec: str | None = option(
-        None, "Video codec: h264, hevc, vp9, av1, prores, ffv1, mjpeg; what the file's name asks for when not given.",
-        group="File",
+        None, "Video codec: h264, hevc, vp9, av1, prores, ffv1 or mjpeg; if not given, chosen by the output file name.",
+        group="Output",
     )  # fmt: skip
     crf: int | None = option(
-        None, "Constant quality of the codec, lower is better; 17 for h264, 28 for vp9 and av1 when not given.",
-        group="File", low=0, high=63,
+        None, "Constant rate factor of the codec, lower is better; if not given, 17 for h264, and 28 for vp9 and av1.",
+        group="Output", low=0, high=63,
     )  # fmt: skip
     pixel_format: str | None = option(
         None,
-        "Pixel format, for example yuv420p10le; as deep as the clip when not given.",
-        group="File",
+        "Pixel format, such as yuv420p10le; if not given, matches the clip's bit depth.",
+        group="Output",
     )
     sound: Literal["copy", "none"] = option(
-        "copy", "Copy sound, subtitles and chapters as they are, or leave them out.", group="File"
+        "copy", "Copy sound, subtitles and chapters unchanged, or omit them.", group="Output"
     )
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.end is not None and self.end <= self.start:
-            raise UsageError(
-                f"--end got {self.end:g}, which is not after --start {self.start:g}; give a later second."
-            )
+            raise UsageError(f"--end must be after --start {self.start:g}; got {self.end:g}.")
         if self.flow == "files" and self.flow_files is None:
-            raise UsageError("--flow files needs the folder of fields; give it with --flow-files.")
+            raise UsageError(
+                "--flow files requires a folder of flow fields; give it with --flow-files."
+            )
         if list(self.schedule) != sorted(self.schedule):
-            raise UsageError(f"--schedule got {self.schedule}; allowed are seconds that rise.")
+            raise UsageError(
+                f"--schedule must be in ascending order; got {', '.join(f'{s:g}' for s in self.schedule)}."
+            )
 
     def for_look(self) -> FilmOptions:
-        """The same film without what only the optimizer can do: one pass, and no terms but the motion's."""
+        """Returns a copy without the features that require the optimizer: one pass, and only the flow term."""
         return dataclasses.replace(
             self, passes=1, loop=False, gaps=(1,), still_weight=0.0, previous_weight=0.0, iterate_weight=0.0,
             change_weight=0.0, anchor=False, frame_start="warped" if self.flow_weight > 0 else "content",
@@ -162,7 +166,7 @@ class FilmOptions:
 
     @property
     def remembers(self) -> bool:
-        """Whether a frame depends on those before it."""
+        """Whether a frame depends on the frames before it."""
         weights = (self.flow_weight, self.still_weight, self.previous_weight, self.iterate_weight)
         return any(weight > 0 for weight in (*weights, self.change_weight)) or self.frame_start in (
             "warped",
@@ -171,7 +175,7 @@ class FilmOptions:
 
     @property
     def needs_motion(self) -> bool:
-        """Whether fields of motion have to be found."""
+        """Whether optical flow is required."""
         warped = self.frame_start == "warped"
         return warped or self.flow_weight > 0 or self.still_weight > 0 or self.passes > 1
 
@@ -192,22 +196,23 @@ METHODS: Mapping[str, FilmOptions] = types.MappingProxyType(
         "seed-still": FilmOptions(**_ALONE | {"still_weight": 100.0}),
     }
 )
-"""Ways to steadiness by name. ``steady`` is the default. ``ruder``: Ruder, Dosovitskiy and Brox 2016 with long-term
-consistency. ``frame-by-frame``: nothing. The seeds' films again: ``seed-previous`` (mean square against the previous
-pastiche), ``seed-iterates`` (against its picture at the same step), ``seed-change`` (content and style of neighbors),
-``seed-still`` (the same only where nothing moves, which one of them wished for)."""
+"""Temporal consistency methods by name. ``steady`` is the default. ``ruder`` is Ruder, Dosovitskiy and Brox 2016 with
+long-term consistency. ``frame-by-frame`` uses none. Four simpler methods are included for comparison:
+``seed-previous`` (mean squared difference from the previous pastiche), ``seed-iterates`` (from the previous frame's
+iterate at the same step), ``seed-change`` (change in content and style features between neighboring frames), and
+``seed-still`` (like ``seed-previous``, but only where nothing moves)."""
 
 
 def film_options(method: str = "steady", /, **overrides: Any) -> FilmOptions:
-    """Takes a method and changes fields of it.
+    """Returns a method with some fields replaced.
 
     Args:
         method: A name in `METHODS`.
         **overrides: Fields of `FilmOptions`.
 
     Raises:
-        UnknownNameError: There is no such method or field.
-        UsageError: A value is out of its range.
+        UnknownNameError: The method or a field does not exist.
+        UsageError: A value is out of range.
     """
     made: FilmOptions = change_fields(METHODS[check_name("method", method, METHODS)], overrides)
     return made

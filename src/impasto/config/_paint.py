@@ -1,4 +1,4 @@
-"""Options of a picture."""
+"""Options for stylizing an image."""
 
 from __future__ import annotations
 
@@ -37,120 +37,129 @@ KeepColors = Literal["none", "luminance", "linear", "histogram"]
 
 @dataclass(frozen=True, kw_only=True)
 class PaintOptions:
-    """Everything that decides a pastiche, apart from the pictures.
+    """All settings that determine a pastiche, apart from the input images.
 
-    The help text of each field gives its unit and where its default comes from. Values out of range raise
-    `impasto.errors.UsageError` when the object is made.
+    The help text of each field gives its unit and the source of its default. Out-of-range values raise
+    `impasto.errors.UsageError` at construction.
     """
 
     size: int = option(
-        512, "Long edge of the pastiche in pixels; 0 keeps the content's own size.",
-        group="Picture", low=0, high=32768,
+        512, "Long edge of the output in pixels; 0 keeps the content image's size.",
+        group="Image", low=0, high=32768,
     )  # fmt: skip
     strength: float = option(
-        1.0, "How much of the style: 0 is the photograph, 1 the preset, 2 more than it. The style's weight is "
-        "multiplied by its cube.", group="Picture", low=0, high=4,
+        1.0, "Stylization strength: 0 returns the content image, 1 is the preset's strength, and larger values are "
+        "stronger. The style weight is multiplied by strength cubed.", group="Image", low=0, high=4,
     )  # fmt: skip
     style_scale: float = option(
-        1.0, "Size of the style's strokes: its long edge over the pastiche's.", group="Picture", low=0.1, high=8,
+        1.0, "Size of the style image relative to the output (ratio of their long edges); larger values give larger "
+        "strokes.", group="Image", low=0.1, high=8,
     )  # fmt: skip
     blend: tuple[float, ...] = option(
-        (), "Weight of each style when there are several; equal when empty.", group="Picture", low=0,
+        (), "Relative weights of several style images; equal if empty.", group="Image", low=0,
     )  # fmt: skip
     keep_colors: KeepColors = option(
-        "none", "Keep the photograph's colors: its chrominance under the pastiche's luminance, or a linear "
-        "(mean and covariance) or histogram transfer (Gatys 2017, section 5).", group="Picture",
+        "none", "Preserve the content image's colors: luminance combines its chrominance with the pastiche's "
+        "luminance; linear (mean and covariance) and histogram are color transfers (Gatys 2017, section 5).",
+        group="Image",
     )  # fmt: skip
     keep_colors_when: Literal["before", "after"] = option(
-        "after", "Recolor the style before painting, or the pastiche after; luminance is always after.",
-        group="Picture",
+        "after", "Recolor the style image before painting, or the pastiche afterwards; luminance always applies "
+        "afterwards.", group="Image",
     )  # fmt: skip
 
     affine: float = option(
-        0.0, "Keep every detail the photograph's own and take over only the change of color, locally affine in "
-        "windows of this share of the long edge; 0 is off, 0.01 is usual.", group="Picture", low=0, high=0.5,
+        0.0, "Keep the content image's detail and transfer only color, with locally affine color transforms in windows "
+        "of this fraction of the long edge; 0 disables it, 0.01 is typical.", group="Image", low=0, high=0.5,
     )  # fmt: skip
     deliver: int | None = option(
-        None, "With --affine, long edge of the picture to write, whatever the size it was painted at; 0 is the "
-        "photograph's own.", group="Picture", low=0, high=32768,
+        None, "With --affine, long edge of the written image in pixels, independent of --size; 0 uses the content "
+        "image's size.", group="Image", low=0, high=32768,
     )  # fmt: skip
 
     look: Path | None = option(
-        None, "Paint at once with a trained network: instant (any style), a .look of impasto train, an .onnx of "
-        "impasto export, or a checkpoint of fast_neural_style. With --start look it paints only the first picture.",
-        group="Picture", path="read", builtin=("instant",),
+        None, "Use a trained feed-forward network instead of the optimizer: instant (any style), a .look from impasto "
+        "train, an .onnx from impasto export, or a fast_neural_style checkpoint. With --start look, it only produces "
+        "the initial image.", group="Image", path="read", builtin=("instant",),
     )  # fmt: skip
 
     regions: Literal["none", "auto", "semantic"] = option(
-        "none", "Find parts of the photograph and the parts of the style that they take after: auto groups what looks "
-        "alike in both, semantic asks the network in --segmenter what things are.", group="Regions",
+        "none", "Find regions in the content image and their counterparts in the style image: auto groups similar "
+        "areas of both; semantic segments both with the network in --segmenter.", group="Regions",
     )  # fmt: skip
-    region_count: int = option(4, "Most regions that auto finds.", group="Regions", low=2, high=9)
+    region_count: int = option(
+        4, "Maximum number of regions for --regions auto.", group="Regions", low=2, high=9
+    )
     segmenter: Path | None = option(
-        None, "Folder of a network of transformers for --regions semantic, such as SegFormer's.", group="Regions",
+        None, "Folder of a transformers segmentation model for --regions semantic, such as SegFormer.", group="Regions",
         path="read",
     )  # fmt: skip
     content_regions: Path | None = option(
-        None, "Regions of the photograph as colors of a picture; each takes its style from the same color of "
-        "--style-regions. Grays are a soft mask: white one region, black the other. A folder holds a mask a region; "
-        "for a film, a film of masks.", group="Regions", path="read",
+        None, "Region mask of the content image: each color takes its style from the same color in --style-regions. A "
+        "grayscale mask is soft, with white as one region and black as the other. Can also be a folder with one mask "
+        "per region or, for a video, a video of masks.", group="Regions", path="read",
     )  # fmt: skip
-    style_regions: Path | None = option(None, "Regions of the style.", group="Regions", path="read")
+    style_regions: Path | None = option(
+        None, "Region mask of the style image; see --content-regions.", group="Regions", path="read"
+    )
     assign: tuple[str, ...] = option(
-        (), "Which style a region takes after, when there are several: white=1.", group="Regions"
+        (), "Style assigned to each region when there are several styles, such as white=1.", group="Regions"
     )  # fmt: skip
     only: tuple[str, ...] = option(
-        (), "Paint these regions only and leave the rest as it is.", group="Regions"
+        (), "Paint only these regions and leave the rest unchanged.", group="Regions"
     )  # fmt: skip
     background: Literal["paint", "keep"] = option(
-        "paint", "What becomes of regions that the style lacks, or that no style is assigned to.", group="Regions"
+        "paint", "How to handle regions that have no match in the style or no assigned style: paint them with the "
+        "whole style, or keep the content.", group="Regions",
     )  # fmt: skip
     feather: float = option(
-        0.01, "Softness of the regions' borders, as a share of the long edge.", group="Regions", low=0, high=0.2,
+        0.01, "Softness of region edges, as a fraction of the long edge.", group="Regions", low=0, high=0.2,
     )  # fmt: skip
 
     style_loss: StyleLossName = option(
-        "w2", "Style loss: Gram matrices, Gaussians of features (w2), both (mixed; the Gram alone on the finest "
-        "of several scales), whole distributions (sliced), or nearest neighbors.", group="Losses",
+        "w2", "Style loss: gram (Gram matrices), w2 (Wasserstein distance between Gaussian fits of the features), "
+        "mixed (both, but only gram at the finest of several scales), sliced (sliced Wasserstein distance), or "
+        "neighbor (nearest neighbors).", group="Losses",
     )  # fmt: skip
     content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
     style_weight: float = option(
-        150.0, "Weight of the style loss, free of picture size, layers and backbone.", group="Losses", low=0,
+        150.0, "Weight of the style loss; independent of image size, layers and backbone.", group="Losses", low=0,
     )  # fmt: skip
     content_layers: tuple[str, ...] = option(
-        ("relu3_1", "relu4_2"), "Layers of the content loss.", group="Losses"
+        ("relu3_1", "relu4_2"), "Content loss layers.", group="Losses"
     )
     content_layer_weights: tuple[float, ...] = option(
-        (), "Share of each content layer; equal when empty.", group="Losses", low=0
+        (), "Relative weight of each content layer; equal if empty.", group="Losses", low=0
     )
     style_layers: tuple[str, ...] = option(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "Layers of the style loss (Gatys 2016).", group="Losses",
+        "Style loss layers (Gatys 2016).", group="Losses",
     )  # fmt: skip
     style_layer_weights: tuple[float, ...] = option(
         (),
-        "Relative weight of each style layer; derived from --style-falloff when empty.",
+        "Relative weight of each style layer; derived from --style-falloff if empty.",
         group="Losses",
         low=0,
     )
     style_falloff: float = option(
-        4.0, "Weight of each style layer relative to the next one listed (Crowson uses 4). With 1, all layers weigh "
-        "the same, and objects of the style may appear in the picture.", group="Losses", low=0.1, high=100,
+        4.0, "Weight of each style layer relative to the next one listed (Crowson uses 4). With 1, all layers are "
+        "weighted equally, and objects from the style image may appear in the result.",
+        group="Losses", low=0.1, high=100,
     )  # fmt: skip
     content_loss: DistanceName = option(
         "mse",
-        "Distance of content features; half-sum is the seeds' and Gatys' eq. 1.",
+        "Distance between content features; half-sum is Gatys 2016, eq. 1.",
         group="Losses",
     )
-    tv_weight: float = option(0.0, "Weight of total variation.", group="Losses", low=0)
-    tv_kind: VariationName = option("l2", "Kind of total variation.", group="Losses")
+    tv_weight: float = option(0.0, "Weight of the total variation loss.", group="Losses", low=0)
+    tv_kind: VariationName = option("l2", "Form of the total variation loss.", group="Losses")
     laplacian_weight: float = option(
-        0.0, "Weight of the Laplacian loss, which keeps edges (Li 2017).", group="Losses", low=0
+        0.0, "Weight of the Laplacian loss, which preserves edges (Li 2017).", group="Losses", low=0
     )
     coherence_weight: tuple[float, ...] = option(
-        (200.0, 50.0, 0.0), "Weight of color coherence at each scale, coarse to fine: the first repeats, or the last "
-        "ones count. It penalizes color changes that are not affine within 3x3 px (Levin 2008, eq. 5), so that each "
-        "object keeps consistent colors.",
+        (200.0, 50.0, 0.0), "Weight of color coherence at each scale, coarse to fine; with more scales than values, "
+        "the first value repeats, and with fewer, the last values are used. Penalizes color changes that are not "
+        "affine within 3x3 px (Levin 2008, eq. 5), so that each object keeps consistent colors.",
         group="Losses", low=0,
     )  # fmt: skip
     grain_weight: float = option(
@@ -158,107 +167,107 @@ class PaintOptions:
         group="Losses", low=0,
     )  # fmt: skip
     photoreal_weight: float = option(
-        0.0, "Weight of photorealism: how far the change of color is from affine within 3x3 px (Luan 2017, eq. 2).",
-        group="Losses", low=0,
+        0.0, "Weight of the photorealism loss, which penalizes color changes that are not affine within 3x3 px "
+        "(Luan 2017, eq. 2).", group="Losses", low=0,
     )  # fmt: skip
     balance: Literal["fixed", "guard", "auto"] = option(
-        "fixed", "How --style-weight is set: fixed keeps it; guard lowers it on the coarsest scale until the content "
+        "fixed", "How --style-weight is set: fixed keeps it; guard lowers it at the coarsest scale until the content "
         "loss reaches --content-budget; auto can also raise it.", group="Losses",
     )  # fmt: skip
     content_budget: float = option(
-        0.45, "Content loss that balance aims at: the share of the content features' energy that may change.",
+        0.45, "Target content loss for --balance: the fraction of the content features' energy that may change.",
         group="Losses", low=0.01, high=2,
     )  # fmt: skip
     as_published: bool = option(
         False,
-        "Losses on the paper's own scale (Gatys 2016, eqs. 1, 4, 5) on pixels of 0 to 255.",
+        "Use the unnormalized losses of Gatys 2016 (eqs. 1, 4, 5) on pixel values from 0 to 255.",
         group="Losses",
     )
 
     backbone: str = option(
-        "vgg19-lite", "The network that sees; see `impasto backbones`.", group="Backbone"
+        "vgg19-lite", "Feature extractor; see `impasto backbones`.", group="Backbone"
     )
     weights: Path | None = option(
-        None, "File of the backbone's weights.", group="Backbone", path="read"
+        None, "File with the backbone's weights.", group="Backbone", path="read"
     )
     pooling: Literal["max", "average", "l2"] | None = option(
-        None, "Pooling; the backbone's own when not given.", group="Backbone"
+        None, "Pooling type; the backbone's own if not given.", group="Backbone"
     )
     download: bool = option(
         False,
-        "Allow the backbone's published weights to be fetched once.",
+        "Allow a one-time download of the backbone's published weights.",
         group="Backbone",
         from_media=False,
     )
 
-    solver: Literal["lbfgs", "adam", "sgd"] = option(
-        "lbfgs", "How steps are taken.", group="Solver"
-    )
+    solver: Literal["lbfgs", "adam", "sgd"] = option("lbfgs", "Optimizer.", group="Optimizer")
     steps: tuple[int, ...] = option(
-        (90, 30, 8), "Steps at each scale, coarse to fine; the first repeats when there are more scales, the "
-        "last ones count when there are fewer, and a single scale gets the first.", group="Solver", low=0, high=100_000,
+        (90, 30, 8), "Steps at each scale, coarse to fine; with more scales than values, the first value repeats; with "
+        "fewer, the last values are used; a single scale uses the first.", group="Optimizer", low=0, high=100_000,
     )  # fmt: skip
     learning_rate: float | None = option(
         None,
-        "Step length; 1 for lbfgs, 0.03 for adam and sgd when not given.",
-        group="Solver",
+        "Learning rate; if not given, 1 for lbfgs, and 0.03 for adam and sgd.",
+        group="Optimizer",
         low=1e-6,
         high=10,
     )
-    history: int = option(12, "Steps that L-BFGS remembers.", group="Solver", low=1, high=200)
+    history: int = option(12, "L-BFGS history size.", group="Optimizer", low=1, high=200)
     coarsest: int = option(
-        112, "Long edge in pixels under which no coarser scale is made; 0 for a single scale.",
-        group="Solver", low=0,
+        112, "Long edge in pixels below which no coarser scale is added; 0 uses a single scale.",
+        group="Optimizer", low=0,
     )  # fmt: skip
     margin: float = option(
-        0.0, "Painted beyond each border and cut off again, as a share of the long edge, against a frame that some "
-        "styles leave; 0.03 costs an eighth more time.", group="Solver", low=0, high=0.25,
+        0.0, "Padding around the image, cropped afterwards, as a fraction of the long edge; removes the border that "
+        "some styles produce. 0.03 takes about 12% longer.", group="Optimizer", low=0, high=0.25,
     )  # fmt: skip
     carry_state: bool = option(
-        False, "Carry the solver's state over to the next scale.", group="Solver"
+        False, "Carry the optimizer state over to the next scale.", group="Optimizer"
     )
     start: StartName = option(
-        "recolored", "Initial image; recolored is the photograph with the mean and covariance of the style's colors.",
-        group="Solver",
+        "recolored", "Initial image; recolored is the content image with the color mean and covariance of the style.",
+        group="Optimizer",
     )  # fmt: skip
     start_file: Path | None = option(
-        None, "The picture for --start file.", group="Solver", path="read"
+        None, "Image file for --start file.", group="Optimizer", path="read"
     )
     averaging: float = option(
-        0.0, "Decay of the running average of pictures that is kept as the result; 0 for none.",
-        group="Solver", low=0, high=0.999,
+        0.0, "Decay of the exponential moving average of the image that is kept as the result; 0 disables it.",
+        group="Optimizer", low=0, high=0.999,
     )  # fmt: skip
     tolerance: float = option(
-        0.0, "Leave a scale when the loss fell by less than this share over ten steps; 0 never.",
-        group="Solver", low=0, high=1,
+        0.0, "Finish a scale early when the loss fell by less than this fraction over ten steps; 0 never does.",
+        group="Optimizer", low=0, high=1,
     )  # fmt: skip
-    seed: int = option(0, "Seed of everything random.", group="Solver", low=0, high=MOST_SEED)
+    seed: int = option(0, "Random seed.", group="Optimizer", low=0, high=MOST_SEED)
 
-    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.", group="Machine", **DEVICE)
+    device: str = option(
+        "auto", "Compute device: auto, cpu, cuda, cuda:1 or mps.", group="Hardware", **DEVICE
+    )
     direction: Literal["ab", "ba"] = option(
-        "ab", "Which way a translator goes: from its world A to B, or back.", group="Picture"
+        "ab", "Direction of a translator: from domain A to B, or from B to A.", group="Image"
     )  # fmt: skip
     runtime: Literal["torch", "onnx", "openvino", "openvino-bfloat16"] = option(
         "torch",
-        "Runtime for the network of --look; all but torch need the extra fast, and openvino-bfloat16 trades accuracy "
-        "for speed on processors that have bfloat16, and cannot run instant.",
-        group="Machine",
+        "Runtime for the network of --look. All but torch require the extra `fast`; openvino-bfloat16 trades accuracy "
+        "for speed on processors that support bfloat16, and cannot run instant.",
+        group="Hardware",
     )
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto",
-        "Precision of the backbone; auto is bfloat16 on GPUs that have it, and float32 on the CPU unless memory is "
-        "short.",
-        group="Machine",
+        "Precision of the backbone; auto uses bfloat16 on GPUs that support it, and float32 on the CPU unless memory "
+        "is short.",
+        group="Hardware",
     )
     checkpointing: Literal["auto", "on", "off"] = option(
         "auto",
-        "Compute activations twice to hold fewer; auto when memory is short.",
-        group="Machine",
+        "Gradient checkpointing: trades time for memory. auto enables it when memory is short.",
+        group="Hardware",
     )
     memory_gib: float | None = option(
         None,
-        "Memory that may be used, in GiB; what is free when not given.",
-        group="Machine",
+        "Memory limit in GiB; all free memory if not given.",
+        group="Hardware",
         low=0.05,
     )
 
@@ -266,17 +275,15 @@ class PaintOptions:
         check_fields(self)
         self._check_regions()
         if self.deliver is not None and self.affine == 0:
-            raise UsageError(
-                "--deliver enlarges by --affine; give that too, for example --affine 0.01."
-            )
+            raise UsageError("--deliver requires --affine; add it, for example --affine 0.01.")
         if self.start == "look" and self.look is None:
-            raise UsageError("start is 'look' but no look was given; give one with --look.")
+            raise UsageError("--start look requires a look; give one with --look.")
         if self.paints_at_once and self.strength > 1:
             raise UsageError(
-                f"--strength got {self.strength:g}; allowed with --look is from 0 to 1."
+                f"--strength must be between 0 and 1 with --look; got {self.strength:g}."
             )
         if self.start == "file" and self.start_file is None:
-            raise UsageError("start is 'file' but no file was given; give one with --start-file.")
+            raise UsageError("--start file requires an image; give one with --start-file.")
         if not self.steps:
             raise UsageError("--steps is empty; give one number, or several from coarse to fine.")
         if not self.coherence_weight:
@@ -290,29 +297,31 @@ class PaintOptions:
     def _check_regions(self) -> None:
         files = self.content_regions is not None
         if self.style_regions is not None and not files:
-            raise UsageError("--style-regions go with --content-regions; give both.")
+            raise UsageError("--style-regions requires --content-regions; give both.")
         if files and self.regions != "none":
             raise UsageError(
-                f"regions come from files or from --regions {self.regions}; leave one of them away."
+                f"--content-regions and --regions {self.regions} are mutually exclusive; remove one of them."
             )
         if files and self.style_regions is None and not (self.assign or self.only):
             raise UsageError(
-                "regions come in pairs; give --style-regions too, or --only or --assign to say what becomes of them."
+                "--content-regions requires --style-regions, --only or --assign; add one of them."
             )
         if self.regions == "semantic" and self.segmenter is None:
-            raise UsageError("--regions semantic needs the folder of a network; give --segmenter.")
+            raise UsageError(
+                "--regions semantic requires a segmentation model; give its folder with --segmenter."
+            )
         if not self.has_regions and (self.assign or self.only or self.background == "keep"):
             raise UsageError(
-                "--assign, --only and --background are of regions; give --content-regions or --regions auto."
+                "--assign, --only and --background keep require regions; add --content-regions or --regions auto."
             )
         if self.has_regions and self.style_loss == "sliced":
             raise UsageError(
-                "--style-loss sliced knows no regions; allowed with them: mixed, gram, w2, neighbor."
+                "--style-loss sliced does not support regions; use mixed, gram, w2 or neighbor."
             )
 
     @property
     def paints_at_once(self) -> bool:
-        """Whether a look paints, and not the optimizer."""
+        """Whether a feed-forward look paints the result, rather than the optimizer."""
         return self.look is not None and self.start != "look"
 
     @property
@@ -324,15 +333,15 @@ class PaintOptions:
 
     @property
     def has_regions(self) -> bool:
-        """Whether parts of the picture are told apart."""
+        """Whether the image is divided into regions."""
         return self.regions != "none" or self.content_regions is not None
 
     @property
     def assigned(self) -> Mapping[str, int]:
-        """Number of the style, from 0, by the region's name.
+        """Zero-based style index for each region name.
 
         Raises:
-            UsageError: An assignment is not of the form ``name=number``.
+            UsageError: An assignment does not have the form ``name=number``.
         """
         return _assignments(self.assign)
 
@@ -343,7 +352,7 @@ def _assignments(texts: tuple[str, ...]) -> dict[str, int]:
         name, _equals, number = text.partition("=")
         if not re.fullmatch("[1-9][0-9]{0,3}", number):
             raise UsageError(
-                f"--assign got {shown(text)}; allowed is a region and a style's number, like white=1."
+                f"--assign must be a region and a style number, such as white=1; got {shown(text)}."
             )
         found[name] = int(number) - 1
     return found
@@ -351,13 +360,15 @@ def _assignments(texts: tuple[str, ...]) -> dict[str, int]:
 
 def _check_pairing(role: str, layers: tuple[str, ...], weights: tuple[float, ...]) -> None:
     if not layers:
-        raise UsageError(f"no {role} layer was given; give at least one, or a {role} weight of 0.")
+        raise UsageError(
+            f"--{role}-layers is empty; give at least one layer, or disable the loss with --{role}-weight 0."
+        )
     if weights and len(weights) != len(layers):
         raise UsageError(
-            f"{len(weights)} {role} layer weights for {len(layers)} {role} layers; give as many, or none."
+            f"got {len(weights)} {role} layer weights for {len(layers)} {role} layers; give one per layer, or none."
         )
     if weights and sum(weights) == 0:
-        raise UsageError(f"all {role} layer weights are 0; give at least one above 0.")
+        raise UsageError(f"all {role} layer weights are 0; at least one must be greater than 0.")
 
 
 STANDARD = PaintOptions()
@@ -367,7 +378,7 @@ PLAIN: Mapping[str, Any] = types.MappingProxyType(
         "content_layers": ("relu4_2",), "style_falloff": 1.0, "coherence_weight": (0.0,), "grain_weight": 0.0,
     }
 )  # fmt: skip
-"""One content layer, equal style layers, and neither coherence nor grain: as in the papers."""
+"""As in the papers: one content layer, equal style layer weights, and no coherence or grain loss."""
 
 PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
     {
@@ -391,27 +402,28 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""Presets by intent. ``photoreal`` gives a photograph the look of another and leaves it one; ``deep-photo`` is the
-published way there, Gram matrices with the matting Laplacian at 1e4 and nothing taken over at the end (Luan 2017,
-which has relu5_1 too). ``faithful-gatys`` is the 2016 paper as written: noise, one scale, L-BFGS, average pooling,
-unnormalized losses with alpha / beta = 1e-3 and equal layer weights."""
+"""Presets by intent. ``photoreal`` transfers the colors of one photograph to another and keeps the result
+photorealistic. ``deep-photo`` is the published method for this: Gram matrices with the matting Laplacian at a weight of
+1e4, without the final affine color transfer (Luan 2017, which also uses relu5_1). ``faithful-gatys`` follows the 2016
+paper: noise, one scale, L-BFGS, average pooling, unnormalized losses with alpha / beta = 1e-3 and equal layer
+weights."""
 
 
 def option_fields() -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of `PaintOptions`, with their metadata: ``help``, ``group``, ``low``, ``high``."""
+    """Returns the fields of `PaintOptions`, with their metadata: ``help``, ``group``, ``low``, ``high``."""
     return dataclasses.fields(PaintOptions)
 
 
 def options(preset: str = "standard", /, **overrides: Any) -> PaintOptions:
-    """Takes a preset and changes fields of it.
+    """Returns a preset with some fields replaced.
 
     Args:
         preset: A name in `PRESETS`.
-        **overrides: Fields of `PaintOptions`; lists become tuples and strings paths where the field says so.
+        **overrides: Fields of `PaintOptions`; lists become tuples, and strings become paths, as the field requires.
 
     Raises:
-        UnknownNameError: There is no such preset or field.
-        UsageError: A value is out of its range.
+        UnknownNameError: The preset or a field does not exist.
+        UsageError: A value is out of range.
     """
     made: PaintOptions = change_fields(PRESETS[check_name("preset", preset, PRESETS)], overrides)
     return made

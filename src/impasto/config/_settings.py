@@ -1,4 +1,4 @@
-"""Settings as they stand in a file: options of pictures and of films, with the names of their preset and method."""
+"""Settings stored in files: options for images and videos, with the names of their preset and method."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Settings", "from_mapping", "read_settings", "settings_of_media"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a file of settings says, checked.
+    """The validated contents of a settings file.
 
     Attributes:
         preset: Name of a preset, or None.
@@ -32,15 +32,15 @@ class Settings:
 
 
 def read_settings(values: object) -> Settings:
-    """Checks settings from TOML or JSON.
+    """Validates settings from TOML or JSON.
 
     Args:
-        values: A table of `PaintOptions` with ``preset`` and a table ``film`` of `FilmOptions` with ``method``, all of
-            them optional.
+        values: A table of `PaintOptions` fields and ``preset``, with a table ``film`` of `FilmOptions` fields and
+            ``method``; all keys are optional.
 
     Raises:
         UnknownNameError: A key or name does not exist.
-        UsageError: A value is not allowed; the message gives the key's path.
+        UsageError: A value is not allowed; the message contains the key's path.
     """
     paint = check_mapping(PaintOptions, check_table(values, "settings"), more=("preset", "film"))
     film = check_mapping(
@@ -55,13 +55,13 @@ def read_settings(values: object) -> Settings:
 
 
 def settings_of_media(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """Keeps of settings that a picture or film carries only what says how to paint.
+    """Removes unsafe keys from settings embedded in an image or video.
 
-    Whoever made the file may be a stranger, so it can name no files to read or write, and cannot allow downloads.
-    Looks that ship with impasto are kept.
+    Such files may be untrusted, so their settings cannot name files to read or write or allow downloads. Looks that
+    ship with impasto are kept.
 
     Returns:
-        The settings, and the paths of the keys that were dropped.
+        The settings, and the paths of the dropped keys.
     """
     paint, dropped = _trusted(PaintOptions, settings.paint)
     film, dropped_film = _trusted(FilmOptions, settings.film)
@@ -82,6 +82,6 @@ def _trusted(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], lis
 
 
 def from_mapping(values: Mapping[str, Any], base: str = "standard") -> PaintOptions:
-    """The reverse of `to_mapping`; a key ``preset`` names the preset to start from."""
+    """Inverse of `to_mapping`; the key ``preset`` names the preset to start from."""
     settings = read_settings(values)
     return options(settings.preset or base, **settings.paint)

@@ -1,4 +1,4 @@
-"""TOML of any origin, read within limits."""
+"""Reading of untrusted TOML, with limits on its size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from impasto.text import printable, shortened
 __all__ = ["MOST_TOML_BYTES", "parse_toml", "read_toml"]
 
 MOST_TOML_BYTES = 2**16
-"""Twenty times a file of every option. The parser needs quadratic time for keys of many parts: 3 s for such a file."""
+"""Twenty times the size of a file with every option. The parser's time is quadratic in the number of parts of a dotted
+key: 3 s for a file of this size."""
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -19,14 +20,14 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 
     Args:
         path: A regular file of at most `MOST_TOML_BYTES`.
-        what: What it is to be, for the messages: ``"settings file"``.
+        what: Kind of file, for the error messages: ``"settings file"``.
 
     Raises:
-        MissingFileError: It does not exist.
-        InputError: It is no file, cannot be read, is too large, or is not TOML in UTF-8.
+        MissingFileError: The file does not exist.
+        InputError: The path is not a file, or the file cannot be read, is too large, or is not UTF-8 TOML.
     """
     if not path.exists():
-        raise MissingFileError(f"there is no {what} {path}; check the name and the folder.")
+        raise MissingFileError(f"there is no {what} {path}; check the path.")
     if not path.is_file():
         raise InputError(f"{path} is not a file; a {what} is a TOML file.")
     try:
@@ -37,7 +38,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
             f"{path} cannot be read ({error.strerror}); check its permissions."
         ) from error
     if len(data) > MOST_TOML_BYTES:
-        raise InputError(f"{path} is larger than 64 KiB; a {what} is a short TOML file.")
+        raise InputError(f"{path} is too large for a {what}; the limit is 64 KiB.")
     return parse_toml(data, str(path))
 
 
@@ -45,7 +46,7 @@ def parse_toml(data: bytes, name: str) -> dict[str, Any]:
     """Parses TOML.
 
     Raises:
-        InputError: It is not TOML in UTF-8, is nested too deeply, or holds a number that is too long.
+        InputError: The data is not UTF-8 TOML, is nested too deeply, or contains a number with too many digits.
     """
     try:
         import tomllib
@@ -60,5 +61,5 @@ def parse_toml(data: bytes, name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         reason = shortened(printable(error), 100)
     except ValueError:
-        reason = "a number in it has too many digits"
-    raise InputError(f"{name} is not TOML that can be read ({reason}).")
+        reason = "a number has too many digits"
+    raise InputError(f"{name} is not valid TOML ({reason}).")

@@ -1,4 +1,4 @@
-"""Local web pages: access checks, limits on clients, start and stop; needs the extra ``studio``."""
+"""Local web pages: access checks, client limits, and start and stop. Requires the extra ``studio``."""
 
 from impasto.server._access import Access
 from impasto.server._app import secured, static_routes

@@ -1,4 +1,4 @@
-"""Which requests are answered: those to this machine, from our own page, by someone who has the token."""
+"""Access checks: only requests to this machine, from our own page, and with the token are answered."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HTTP_PORT = 80
 TOKEN_BYTES = 32
 READING = ("GET", "HEAD")
-OWN_SITE = ("same-origin", "none")  # "none": typed, bookmarked, or opened by another program
+OWN_SITE = ("same-origin", "none")  # "none": typed address, bookmark, or opened by another program
 
 
 class Access:
-    """The token of one launch, and the checks of every request.
+    """The token of one launch, and the checks applied to every request.
 
     Args:
-        port: That the page is served on.
+        port: Port of the page.
 
     Attributes:
-        token: Random; everyone who has it may use the page.
-        cookie: Name of the cookie that holds the token. It contains the port, because browsers share cookies between
-            the ports of a host.
+        token: Random token that grants access to the page.
+        cookie: Name of the cookie that holds the token. It contains the port because browsers share cookies between
+            all ports of a host.
     """
 
     def __init__(self, port: int) -> None:
@@ -42,48 +42,49 @@ class Access:
             self._hosts.update(LOOPBACK_NAMES)
 
     def check_source(self, request: Request) -> None:
-        """Checks where a request goes to and comes from; the token is checked by `check_token`.
+        """Checks the target and origin of a request; `check_token` checks the token.
 
         Raises:
-            HTTPException: 421 for a Host that is not ours, 403 for another site's request.
+            HTTPException: 421 for a foreign Host, 403 for a request from another site.
         """
         host = _only(request, "host")
         if host is None or host.lower() not in self._hosts:
             raise HTTPException(
-                HTTPStatus.MISDIRECTED_REQUEST, "This page answers to loopback addresses only."
+                HTTPStatus.MISDIRECTED_REQUEST, "This page is only available at loopback addresses."
             )
         site = _only(request, "sec-fetch-site")
         if site not in OWN_SITE and "sec-fetch-site" in request.headers:
             raise HTTPException(
                 HTTPStatus.FORBIDDEN,
-                "Requests from other sites are refused; paste the address into the address bar.",
+                "Requests from other sites are not allowed; paste the address into the address bar.",
             )
         if "origin" in request.headers:
             origin = _only(request, "origin")
             if origin is None or origin.lower() != f"http://{host.lower()}":
                 raise HTTPException(
-                    HTTPStatus.FORBIDDEN, "Requests from other origins are refused."
+                    HTTPStatus.FORBIDDEN, "Requests from other origins are not allowed."
                 )
         elif request.method not in READING and not self._has_header(request):
             raise HTTPException(
-                HTTPStatus.FORBIDDEN, "Changes need an Origin header or a bearer token."
+                HTTPStatus.FORBIDDEN, "Changes require an Origin header or a bearer token."
             )
 
     def check_token(self, request: Request) -> None:
         """Requires the token, in the cookie or as ``Authorization: Bearer TOKEN``.
 
         Raises:
-            HTTPException: 401 without it.
+            HTTPException: 401 if the token is missing or wrong.
         """
         if not self._has_header(request) and not self._is_token(
             request.cookies.get(self.cookie, "")
         ):
             raise HTTPException(
-                HTTPStatus.UNAUTHORIZED, "This needs the token of the address that impasto printed."
+                HTTPStatus.UNAUTHORIZED,
+                "The token from the address that impasto printed is required.",
             )
 
     def admit(self, request: Request) -> Response | None:
-        """Turns ``?token=`` into the cookie: a redirect to the same path, or None where there is no valid token."""
+        """Exchanges ``?token=`` for the cookie with a redirect to ``/``; returns None without a valid token."""
         if request.method not in READING or not self._is_token(
             request.query_params.get("token", "")
         ):
@@ -101,6 +102,6 @@ class Access:
 
 
 def _only(request: Request, name: str) -> str | None:
-    """A header that was sent exactly once."""
+    """Returns a header that was sent exactly once, else None."""
     values = request.headers.getlist(name)
     return values[0] if len(values) == 1 else None

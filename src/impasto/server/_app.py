@@ -1,4 +1,4 @@
-"""The app factory: routes behind the checks of `Access`, size limits and security headers."""
+"""App factory: routes protected by the checks of `Access`, size limits and security headers."""
 
 from __future__ import annotations
 
@@ -44,30 +44,30 @@ SECURITY_HEADERS = {
 
 
 def secured(routes: Sequence[BaseRoute], access: Access, limits: Limits) -> ASGIApp:
-    """An app that answers only requests that pass `access` and `limits`.
+    """Creates an app that answers only requests that pass `access` and `limits`.
 
-    Paths below ``/static/`` need no token; they hold nothing of the user's.
+    Paths below ``/static/`` require no token because they contain no user data.
 
     Args:
-        routes: Of the page.
+        routes: Routes of the page.
         access: Token and checks of this launch.
-        limits: Sizes and times.
+        limits: Size and time limits.
     """
     app = Starlette(routes=routes)
-    app.router.redirect_slashes = False  # it would copy the request's address into a header
+    app.router.redirect_slashes = False  # a redirect would copy the request's address into a header
     return _Guard(app, access, limits)
 
 
 def static_file(name: str) -> str:
-    """The text of a file that ships in ``server/static``."""
+    """Reads a text file in ``server/static``."""
     return files("impasto.server").joinpath("static", name).read_text(encoding="utf-8")
 
 
 def static_routes(names: Sequence[str]) -> list[Route]:
-    """Routes that serve files of ``server/static`` below ``/static/``.
+    """Creates routes that serve files in ``server/static`` below ``/static/``.
 
     Args:
-        names: Of the files.
+        names: File names.
     """
 
     def route(name: str) -> Route:
@@ -82,7 +82,7 @@ def static_routes(names: Sequence[str]) -> list[Route]:
 
 
 class _Guard:
-    """ASGI middleware in front of everything."""
+    """ASGI middleware that checks every request."""
 
     def __init__(self, app: ASGIApp, access: Access, limits: Limits) -> None:
         self._app, self._access, self._limits = app, access, limits
@@ -110,7 +110,7 @@ class _Guard:
         await app(scope, self._bounded(receive), send_secured)
 
     def _answer(self, request: Request) -> Response | None:
-        """A redirect for whoever arrives with the token; None for what the app may answer."""
+        """Returns a redirect if the token is in the address, or None if the app may answer the request."""
         path = request.scope["path"]
         if path == "/" and (redirect := self._access.admit(request)) is not None:
             return redirect
@@ -125,7 +125,7 @@ class _Guard:
         return PlainTextResponse(refused.detail + "\n", refused.status_code, headers)
 
     def _check_sizes(self, request: Request) -> None:
-        """Bounds the request as far as its headers tell.
+        """Checks the sizes that are known from the headers.
 
         Raises:
             HTTPException: 414, 431 or 413.
@@ -139,11 +139,11 @@ class _Guard:
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large."
             )
         length = request.headers.get("content-length", "0")
-        if int(length) > limits.body_bytes:  # the server has refused what is not a number
+        if int(length) > limits.body_bytes:  # uvicorn has already rejected non-numbers
             raise _too_large()
 
     def _bounded(self, receive: Receive) -> Receive:
-        """Bounds size and time of the body; waiting for the client to leave is not bounded."""
+        """Limits the size and time of the body; waiting for the client to disconnect is not limited."""
         ends, taken, complete = time.monotonic() + self._limits.body_seconds, 0, False
 
         async def receive_bounded() -> Message:

@@ -1,4 +1,4 @@
-"""Bounds on connections, around the HTTP protocol of uvicorn: their number, and how long one may idle or stall."""
+"""Connection limits for uvicorn's HTTP protocol: their number, and how long one may idle or stall."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FULL_RESPONSE = (
 
 
 class Connections:
-    """Those that are open; only touched on the event loop's thread.
+    """The open connections; used only on the event loop's thread.
 
     Args:
-        limits: Of their number and times.
+        limits: Limits on their number and times.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -45,12 +45,12 @@ class Connections:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> asyncio.Protocol:
-        """For uvicorn's ``http``: makes the protocol of one connection."""
+        """Creates the protocol of one connection, for uvicorn's ``http`` setting."""
         inner = H11Protocol(config, server_state, app_state, _loop)
         return _Connection(inner, self)
 
     def enter(self, connection: _Connection) -> bool:
-        """Whether there is room for one more, if need be in the place of an idle one."""
+        """Admits a connection, closing the longest idle one if necessary; returns whether there was room."""
         if self.closed:
             return False
         if len(self._open) >= self.limits.connections:
@@ -61,25 +61,25 @@ class Connections:
         return True
 
     def set_idle(self, connection: _Connection, *, idle: bool) -> None:
-        """Notes whether a connection waits for a request."""
+        """Records whether a connection is waiting for a request."""
         self._idle.pop(connection, None)
         if idle and connection in self._open:
             self._idle[connection] = None
 
     def leave(self, connection: _Connection) -> None:
-        """Forgets a connection."""
+        """Removes a connection."""
         self._open.discard(connection)
         self._idle.pop(connection, None)
 
     def close(self) -> None:
-        """Cuts every connection, and refuses new ones."""
+        """Closes all connections immediately and refuses new ones."""
         self.closed = True
         for connection in list(self._open):
             connection.abort()
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: uvicorn's protocol with deadlines around it."""
+    """One connection: wraps uvicorn's protocol and adds deadlines."""
 
     def __init__(self, inner: H11Protocol, everyone: Connections) -> None:
         self._inner, self._everyone = inner, everyone
@@ -127,13 +127,13 @@ class _Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def abort(self) -> None:
-        """Closes at once, whatever is still to be sent."""
+        """Closes immediately, discarding unsent data."""
         self._everyone.leave(self)
         if self._transport is not None:
             self._transport.abort()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The app, between two notes of who waits for whom."""
+        """Calls the app and updates the deadlines before and after."""
         self._requests += 1
         self._watch()
         try:
@@ -143,7 +143,7 @@ class _Connection(asyncio.Protocol):
             self._watch()
 
     def _watch(self) -> None:
-        """Sets the deadline of the present state: stalled, idle, or none while a request is answered."""
+        """Sets the deadline for the current state: stalled, idle, or none while a request is being answered."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""How much one client may send, hold and take."""
+"""Limits on the requests and connections of clients."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ __all__ = ["Limits"]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds on clients.
+    """Limits on clients.
 
     Attributes:
-        connections: Open at once. Beyond it, a new connection replaces the one that has been idle longest; when every
-            connection is being answered, it gets a 503.
-        target_bytes: Path and query of a request.
-        header_bytes: All headers of a request.
-        headers: Number of headers of a request.
-        body_bytes: Body of a request.
-        idle_seconds: From connecting, or from the last response, until the next request's headers are complete.
-        body_seconds: For the body of a request to arrive.
-        stalled_seconds: For a client that does not read what was sent to it.
+        connections: Maximum number of open connections. Beyond it, a new connection replaces the one that has been
+            idle longest; if no connection is idle, the new one receives a 503.
+        target_bytes: Maximum size of a request's path and query.
+        header_bytes: Maximum total size of a request's headers.
+        headers: Maximum number of headers of a request.
+        body_bytes: Maximum size of a request's body.
+        idle_seconds: Maximum time from connecting, or from the last response, until the next request's headers are
+            complete.
+        body_seconds: Maximum time to receive a request's body.
+        stalled_seconds: Maximum time that a client may leave sent data unread.
     """
 
     connections: int = 64

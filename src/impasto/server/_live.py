@@ -1,4 +1,4 @@
-"""The page of `impasto live`: a stream of pictures, buttons for looks, and figures."""
+"""The page of `impasto live`: the video stream, buttons for looks, and statistics."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Page:
     """Serves the page to this machine only.
 
     Args:
-        live: What paints.
-        port: 0 takes any that is free.
-        limits: Bounds on clients.
-        streams: Viewers at once; further ones get a 503.
+        live: The running live painting.
+        port: Port of the page; 0 picks a free port.
+        limits: Limits on clients.
+        streams: Maximum number of simultaneous viewers; further ones receive a 503.
 
     Raises:
-        OutputError: The port is taken.
+        OutputError: The port is in use.
 
     Attributes:
-        address: Where a browser finds it, with the token of this launch.
+        address: URL of the page, with the token of this launch.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Page:
         self._live = live
         self._looks = {_printable(name): name for name in live.looks}
         self._newest: tuple[bytes, LiveFrame] | None = None
-        self._arrived = asyncio.Event()  # of the next frame; replaced when it comes
+        self._arrived = asyncio.Event()  # set when the next frame arrives, then replaced
         text = static_file("live.html")
 
         async def index(_request: Request) -> Response:
@@ -68,7 +68,7 @@ class Page:
         self.address = self._service.address
 
     def show(self, frame: LiveFrame) -> None:
-        """Hands a frame to everyone who watches; from any thread."""
+        """Sends a frame to all viewers; can be called from any thread."""
         import cv2
 
         _done, jpeg = cv2.imencode(
@@ -78,11 +78,11 @@ class Page:
         self._service.call(self._wake)
 
     def close(self) -> None:
-        """Ends the service; any number of times."""
+        """Stops the service; can be called repeatedly."""
         self._service.stop()
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """JPEGs from now on; a viewer that is slower than the painter misses some."""
+        """Yields frames as JPEG, starting with the newest; slow viewers skip frames."""
         seen = 0
         while True:
             newest = self._newest
@@ -109,13 +109,13 @@ class Page:
     async def _look(self, request: Request) -> Response:
         name = self._looks.get(request.query_params.get("name", ""))
         if name is None:
-            return PlainTextResponse("There is no look of that name.\n", HTTPStatus.NOT_FOUND)
+            return PlainTextResponse("There is no look with that name.\n", HTTPStatus.NOT_FOUND)
         self._live.switch(name)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 class _Streams:
-    """The frames as one endless answer, to a few viewers at once."""
+    """Serves the frames as an endless response, to a limited number of viewers."""
 
     def __init__(self, page: Page, most: int) -> None:
         self._page, self._most, self._open = page, most, 0
@@ -139,10 +139,10 @@ class _Streams:
         yield border.encode()
         async for jpeg in self._page.frames():
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            # The border follows at once: a browser shows a frame when it sees the next border.
+            # The boundary follows immediately: browsers show a frame only when they receive the next boundary.
             yield head.encode() + jpeg + f"\r\n{border}".encode()
 
 
 def _printable(name: str) -> str:
-    """A name as JSON and a query can carry it: file names may hold bytes that are no text."""
+    """Makes a name valid for JSON and queries; file names can contain bytes that are not UTF-8."""
     return name.encode("utf-8", "replace").decode()

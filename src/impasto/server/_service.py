@@ -1,4 +1,4 @@
-"""Starts and stops a page: its sockets on the loopback interfaces, and a thread with uvicorn."""
+"""Starts and stops a page: sockets on the loopback interfaces, and uvicorn in a thread."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ HOST = "127.0.0.1"
 HOST_IPV6 = "::1"
 MOST_PORT = 65_535
 BACKLOG = 128
-TRIES = 20  # of finding a port that is free for both
+TRIES = 20  # attempts to find a port that is free for IPv4 and IPv6
 GRACE_SECONDS = 1
 
 
 class Service:
-    """Serves routes to this machine, from a thread of its own, until `stop`.
+    """Serves routes to this machine, from a separate thread, until `stop` is called.
 
     Args:
-        routes: Of the page.
-        port: 0 takes any that is free.
-        limits: Bounds on clients.
+        routes: Routes of the page.
+        port: Port to open; 0 picks a free port.
+        limits: Limits on clients.
 
     Raises:
-        OutputError: The port is taken, or not allowed.
+        OutputError: The port is in use or not allowed.
 
     Attributes:
-        port: That was opened.
+        port: The opened port.
         access: Token and checks of this launch.
     """
 
@@ -58,7 +58,7 @@ class Service:
         self._connections = Connections(limits)
         self._config = Config(
             secured(routes, self.access, limits),
-            http=self._connections.protocol,  # type: ignore[arg-type]  # called like the class that it stands for
+            http=self._connections.protocol,  # type: ignore[arg-type]  # called like the class it replaces
             ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
             proxy_headers=False, server_header=False, date_header=False, backlog=BACKLOG,
             h11_max_incomplete_event_size=limits.header_bytes, timeout_graceful_shutdown=GRACE_SECONDS,
@@ -71,17 +71,17 @@ class Service:
 
     @property
     def address(self) -> str:
-        """Where a browser finds the page, with the token."""
+        """URL of the page, with the token."""
         return f"http://{HOST}:{self.port}/?token={self.access.token}"
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
-        """Calls on the thread of the event loop, soon; does nothing once the service has stopped."""
+        """Schedules a call on the event loop's thread; does nothing after the service has stopped."""
         assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop is closed
+        with contextlib.suppress(RuntimeError):  # raised when the loop is closed
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def stop(self) -> None:
-        """Cuts every connection and frees the port; from any thread but the service's own, any number of times."""
+        """Closes all connections and frees the port; can be called repeatedly, from any thread but its own."""
         self.call(self._end)
         self._thread.join()
 
@@ -106,12 +106,12 @@ class Service:
 
 
 def _loopback_sockets(port: int) -> list[socket.socket]:
-    """Listening sockets of one port, IPv4 and, where the machine has it, IPv6.
+    """Opens listening sockets on one port, for IPv4 and, if available, IPv6.
 
-    Both, so that no other program can answer for ``localhost`` on that port.
+    Both are opened so that no other program can serve ``localhost`` on that port.
 
     Raises:
-        OutputError: The port is taken, or not allowed.
+        OutputError: The port is in use or not allowed.
     """
     if not 0 <= port <= MOST_PORT:
         raise OutputError(f"--port must be between 0 and {MOST_PORT}; got {port}.")
@@ -121,7 +121,7 @@ def _loopback_sockets(port: int) -> list[socket.socket]:
         except OSError as error:
             failed = error
     raise OutputError(
-        f"port {port} cannot be opened ({failed.strerror}); choose another with --port, or 0 for any that is free."
+        f"port {port} cannot be opened ({failed.strerror}); choose another with --port, or 0 for any free port."
     ) from failed
 
 
@@ -135,5 +135,5 @@ def _pair(port: int) -> list[socket.socket]:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             first.close()
             raise
-        return [first]  # no IPv6 here
+        return [first]  # no IPv6 on this machine
     return [first, second]

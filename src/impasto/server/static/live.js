@@ -16,7 +16,7 @@ function setStatus(state, text) {
 
 async function choose(name) {
   const answer = await fetch("/look?name=" + encodeURIComponent(name), { method: "POST" }).catch(() => null);
-  if (answer === null || !answer.ok) setStatus("stopped", "The look could not be changed");
+  if (answer === null || !answer.ok) setStatus("stopped", "Could not change the look");
 }
 
 function makeButtons(names) {
@@ -38,7 +38,7 @@ function show(figures) {
   byId("painted").textContent = figures.number;
   byId("dropped").textContent = figures.dropped;
   for (const [name, button] of buttons) button.setAttribute("aria-pressed", String(name === figures.look));
-  if (broken) return setStatus("stopped", "No video; there may be too many viewers");
+  if (broken) return setStatus("stopped", "No video; too many pages may be open");
   setStatus("running", "Painting");
 }
 
@@ -47,7 +47,7 @@ async function poll() {
   try {
     const answer = await fetch("/figures");
     if (answer.status === 401) {
-      setStatus("stopped", "impasto was restarted; open the address that it printed");
+      setStatus("stopped", "impasto was restarted; open the new address that it printed");
       wait = RETRY_MS;
     } else {
       show(await answer.json());
