@@ -54,7 +54,7 @@ def test_help_is_instant_and_imports_nothing_heavy():
 def test_every_option_is_in_the_help():
     from impasto.config import option_fields
 
-    text = impasto("image", "--help", env={**os.environ, "COLUMNS": "200"}).stdout
+    text = impasto("image", "--help-all", env={**os.environ, "COLUMNS": "200"}).stdout
     missing = [f.name for f in option_fields() if "--" + f.name.replace("_", "-") not in text]
     assert missing == []
 
@@ -256,7 +256,7 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
         (["--strength", "9"], 2, "--strength must be between 0 and 4; got 9"),
         (["--steps", "ten"], 2, "--steps must be comma-separated integers; got 'ten'"),
         (["--style-layers", "relu9_1"], 2, "unknown layer 'relu9_1'"),
-        (["--blend", "1,2"], 2, "2 blend weights for 1 styles"),
+        (["--blend", "1,2"], 2, "weights: 2, styles: 1"),
         (["--backbone", "vgg19"], 5, "--weights FILE"),
         (["--weights", "none.safetensors"], 3, "does not exist; check the path"),
         (["--memory-gib", "0.46", "--size", "2000"], 6, "GiB"),

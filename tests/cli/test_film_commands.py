@@ -160,7 +160,7 @@ def test_flow_and_measure(tmp_path, things):
     (["none.mp4", "style.png", "-o", "o.mp4"], 3, "none.mp4 does not exist"),
     (["style.png", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
-    (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 cannot hold prores"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 does not support prores"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "--end must be after --start 2; got 1"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "mutually exclusive"),
     (["clip.mp4", "none.png", "-o", "o.mp4"], 3, "none.png"),
@@ -194,7 +194,7 @@ def test_every_option_of_films_is_in_the_help():
     from impasto.config import FilmOptions
 
     run = subprocess.run(
-        [*CODE, "video", "--help"],
+        [*CODE, "video", "--help-all"],
         capture_output=True,
         text=True,
         check=True,

@@ -43,7 +43,7 @@ def test_faults_of_sentences_are_seen():
 @pytest.mark.parametrize(
     ("reader", "what"),
     [
-        ("raises", "KeyError: 'a field'"), ("babbles", "is not printable"), ("dies", "the process died"),
+        ("raises", "KeyError: 'a field'"), ("babbles", "characters"), ("dies", "the process died"),
         ("hangs", "no result within 2 s"), ("grows", "memory grew by"), ("escapes", "outside its folder"),
     ],
 )  # fmt: skip

@@ -270,8 +270,8 @@ def test_bfloat16_paints_nearly_the_same():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"blend": (1.0, 2.0)}, "2 blend weights for 1 styles"),
-        ({"blend": (0.0,)}, "all blend weights are 0"),
+        ({"blend": (1.0, 2.0)}, "weights: 2, styles: 1"),
+        ({"blend": (0.0,)}, "at least one weight above 0"),
         ({"device": "abacus"}, "must be auto, cpu"),
     ],
 )

@@ -201,7 +201,7 @@ def test_regions_are_found_without_masks():
         ({"only": ["white"]}, "--assign, --only and --background keep require regions"),
         ({"regions": "auto", "style_loss": "sliced"}, "sliced does not support regions"),
         ({"regions": "auto", "assign": ["white"]}, "such as white=1"),
-        ({"regions": "auto", "assign": ["white=2"]}, "beyond the 1 styles given"),
+        ({"regions": "auto", "assign": ["white=2"]}, "exceeds the number of styles, 1"),
         ({"regions": "auto", "only": ["puce"]}, "puce"),
     ],
 )

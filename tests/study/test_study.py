@@ -198,7 +198,7 @@ def test_the_page_needs_nothing_else(things):
     [
         ("[options]\nsiez = 3\n[grid]\nsize = [32]", "siez"),
         ("color = 1\n[grid]\nsize = [32]", "color"),
-        ("[grid]\nsize = 32", "allowed is a list"),
+        ("[grid]\nsize = 32", "must be a list"),
         ("kind = 'song'\n[grid]\nsize = [32]", "must be one of picture, film"),
         ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'", "give each its own"),
     ],

@@ -42,7 +42,7 @@ MOVE_PX = 7
 """Largest shift of a photograph in pixels; the strides of the networks are 4 and 8."""
 
 LEAK = 0.05
-"""Slope of the clamp outside of 0 to 1 in the losses, so that out-of-range values still receive a gradient."""
+"""Slope of the clamp outside [0, 1] in the losses, so that out-of-range values still receive a gradient."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -366,7 +366,7 @@ def _raises(_folder: Path, _path: Path) -> object:
 
 
 def _babbles(_folder: Path, path: Path) -> object:
-    raise InputError(f"{path.name} \x1b[2J")
+    raise InputError(f"{path.name} is not a file, " + "and so on, " * 100 + "and no more.")
 
 
 def _dies(_folder: Path, path: Path) -> object:
