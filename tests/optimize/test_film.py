@@ -8,8 +8,8 @@ from helpers import LAYERS, TinyNetwork, painting, photograph
 
 from impasto.config import METHODS, PaintOptions, film_options, options
 from impasto.errors import UnknownNameError, UsageError
+from impasto.motion.carry import borrow_texture, hold_tones, keep_sharp, merged
 from impasto.optimize import FilmOptimizer
-from impasto.optimize.carry import borrow_texture, hold_tones, keep_sharp, merged
 from impasto.types import Earlier, FrameContext
 
 SIZE = (64, 96)

@@ -2,9 +2,10 @@
 
 from impasto.backbones.fetch import cache_folder, download, find_weights
 from impasto.backbones.layers import resolve_layer, resolve_layers
+from impasto.backbones.listing import describe
 from impasto.backbones.load import load_backbone, read_state
 from impasto.backbones.metric_net import MetricNet, load_metric_net
-from impasto.backbones.registry import ENTRIES, WeightsEntry, backbone_names, describe, entry_for
+from impasto.backbones.registry import ENTRIES, WeightsEntry, backbone_names, entry_for
 from impasto.backbones.resnet import activation_entropy, smooth_activations
 from impasto.backbones.vgg19_lite import Vgg19Lite, load_vgg19_lite
 

@@ -12,7 +12,6 @@ __all__ = [
     "SHIPPED",
     "WeightsEntry",
     "backbone_names",
-    "describe",
     "entry_for",
 ]
 
@@ -107,21 +106,3 @@ def entry_for(name: str) -> WeightsEntry:
     if name not in ENTRIES:
         raise unknown_name("backbone", name, ENTRIES)
     return ENTRIES[name]
-
-
-def describe() -> str:
-    """Returns a readable table of all backbones: name, size, availability, license and description."""
-    from impasto.backbones.fetch import find_weights
-
-    lines = []
-    for entry in ENTRIES.values():
-        where = (
-            "available"
-            if find_weights(entry.name)
-            else ("--download" if entry.url else "--weights")
-        )
-        size = f"{entry.size_bytes / 1e6:.1f} MB"
-        lines.append(
-            f"{entry.name:<17} {size:>9}  {where:<11} {entry.license}\n{'':<18}{entry.note}"
-        )
-    return "\n".join(lines)

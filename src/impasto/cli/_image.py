@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from impasto.cli._options import Overrides, preset_names, settle, write_config
 from impasto.cli._show import make_show
+from impasto.cli._terminal import INTERRUPTED
 from impasto.config import PaintOptions, check_fields, to_mapping
 from impasto.errors import UsageError
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from impasto.types import Backbone
 
 __all__ = ["image"]
-
-INTERRUPTED = 130
 
 
 @Parameter(name="*")

@@ -39,7 +39,6 @@ __all__ = [
     "write_config",
 ]
 
-FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 MARK = "# Settings written by impasto."
 """First line of a settings file; a file without this line is never replaced."""
 
@@ -198,8 +197,10 @@ def carried(path: Path) -> dict[str, Any]:
     Raises:
         InputError: The metadata is missing or damaged.
     """
+    from impasto.media import is_film
+
     try:
-        values = _film_metadata(path) if path.suffix.lower() in FILMS else _metadata(path)
+        values = _film_metadata(path) if is_film(path) else _metadata(path)
     except Exception as error:  # the file is untrusted, and readers raise arbitrary errors
         raise InputError(NO_SETTINGS.format(path)) from error
     if not isinstance(values, dict):

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from impasto.cli._bar import make_bar, make_console, say
 from impasto.cli._options import Overrides, carried, check_config_place, settle, write_config
+from impasto.cli._terminal import INTERRUPTED
 from impasto.config import check_fields, to_mapping
 from impasto.errors import InputError, OutputError, UsageError
 from impasto.text import printable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["study", "tune"]
 
-INTERRUPTED = 130
 FAILED = 1
 LONG_HOURS = 1.0
 """Longer studies require --yes."""

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from impasto.cli._options import given, make_overrides
 from impasto.cli._show_training import TrainingShow, take_up
+from impasto.cli._terminal import INTERRUPTED
 from impasto.config import TrainOptions, train_options
 from impasto.errors import UsageError
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-INTERRUPTED = 130
 MARK = "look"
 """Distinguishes a training checkpoint from an image checkpoint; `Training` itself checks that the options match."""
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from impasto.cli._options import given, make_overrides
 from impasto.cli._show_training import TrainingShow, take_up
+from impasto.cli._terminal import INTERRUPTED
 from impasto.config import TranslateOptions, translate_options
 from impasto.errors import UsageError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["train_translator"]
 
-INTERRUPTED = 130
 MARK = "translator"
 WRITTEN = ("model.translator", "checkpoint", "samples.png", "curves.png")
 LONG_HOURS = 6.0

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from impasto.cli._image import Run, check_targets, paint_all, plan_tasks
-from impasto.cli._options import FILMS
 from impasto.cli._show import make_show
 from impasto.cli._show_film import make_film_show
 from impasto.cli._video import (
@@ -23,8 +22,6 @@ from impasto.cli._video import (
 from impasto.errors import UsageError
 
 __all__ = ["translate"]
-
-MORE_FILMS = (".gif",)
 
 
 def translate(
@@ -72,4 +69,6 @@ def translate(
 
 
 def _is_film(source: str) -> bool:
-    return Path(source).suffix.lower() in (*FILMS, *MORE_FILMS) or "%" in source
+    from impasto.media import is_film
+
+    return is_film(Path(source), gif=True) or "%" in source

@@ -19,6 +19,7 @@ from impasto.cli._options import (
     write_config,
 )
 from impasto.cli._show_film import FilmShow, make_film_show
+from impasto.cli._terminal import INTERRUPTED
 from impasto.config import (
     FilmOptions,
     PaintOptions,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["video"]
 
-INTERRUPTED = 130
 PREVIEW_SECONDS = 1.5
 PREVIEW_PX = 320
 

@@ -13,7 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError, InputError
-from impasto.media import find_images, pixels_to_tensor, read_image, resize, size_to_fit
+from impasto.media import (
+    FILM_SUFFIXES,
+    find_images,
+    is_film,
+    pixels_to_tensor,
+    read_image,
+    resize,
+    size_to_fit,
+)
 
 __all__ = ["FramePair", "Lessons", "gather_lessons"]
 
@@ -22,7 +30,6 @@ T = TypeVar("T")
 LONG_EDGE_PX = 480
 """Long edge of stored photographs in pixels; crops are taken from them at several scales."""
 
-FILMS = (".mp4", ".mov", ".mkv", ".webm")
 PAIRS_A_CLIP = 40
 HELD_OUT = 8
 """Every eighth photograph is held out for validation if there are enough."""
@@ -126,10 +133,10 @@ def _films(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         inside = sorted(path.iterdir()) if path.is_dir() else []
-        films = [file for file in inside if file.suffix.lower() in FILMS]
+        films = [file for file in inside if is_film(file)]
         if path.is_dir() and not films:
             raise InputError(
-                f"the folder {path} contains no films; supported formats are {', '.join(FILMS)}."
+                f"the folder {path} contains no films; supported formats are {', '.join(FILM_SUFFIXES)}."
             )
         found += films or [path]
     return found

@@ -11,7 +11,7 @@ from impasto.media.color import (
     transfer_linear,
 )
 from impasto.media.drawing import draw_curves, draw_rows
-from impasto.media.find import find_images, is_image
+from impasto.media.find import FILM_SUFFIXES, find_images, is_film, is_image
 from impasto.media.lock import OutputLock
 from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
 from impasto.media.places import (
@@ -41,6 +41,7 @@ from impasto.media.write import (
 )
 
 __all__ = [
+    "FILM_SUFFIXES",
     "OutputLock",
     "Picture",
     "apply_affine",
@@ -60,6 +61,7 @@ __all__ = [
     "fit_affine",
     "guided_filter",
     "hash_files",
+    "is_film",
     "is_image",
     "is_partial",
     "keep_luminance_only",

@@ -11,7 +11,10 @@ from impasto.errors import InputError
 from impasto.media.read import SUFFIXES
 from impasto.media.source import check_name
 
-__all__ = ["find_images", "is_image"]
+__all__ = ["FILM_SUFFIXES", "find_images", "is_film", "is_image"]
+
+FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+"""Names of files that are read as films wherever images are read, too."""
 
 
 def find_images(patterns: Sequence[str | Path]) -> list[Path]:
@@ -59,6 +62,17 @@ def _inside(folder: Path) -> list[Path]:
     for path in found:
         check_name(path)
     return found
+
+
+def is_film(path: Path, *, gif: bool = False) -> bool:
+    """Returns whether the name of a file is that of a film.
+
+    Args:
+        path: The file, which need not exist.
+        gif: Whether an animated GIF counts as a film; where images are expected, it is an image.
+    """
+    suffix = path.suffix.lower()
+    return suffix in FILM_SUFFIXES or (gif and suffix == ".gif")
 
 
 def is_image(path: Path) -> bool:

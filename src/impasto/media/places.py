@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import OutputError, UsageError
-from impasto.media.find import is_image
+from impasto.media.find import FILM_SUFFIXES, is_image
 from impasto.media.write import WRITABLE, read_metadata
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
 ]
 
 PLACE_FOR_NUMBER = re.compile(r"%0?\d*d")
-FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 LONGEST_HEADER_BYTES = 100_000_000
 
 
@@ -148,7 +147,7 @@ def is_own(path: Path) -> bool:
 def _tests_for(suffix: str) -> tuple[Callable[[Path], bool], ...]:
     if suffix in WRITABLE:
         return (_is_own_picture,)
-    if suffix in FILMS:
+    if suffix in FILM_SUFFIXES:
         return (_is_own_film,)
     if suffix == ".onnx":
         return (_is_own_model,)

@@ -1,12 +1,12 @@
 """Optical flow, warping, reliability masks and shot detection; requires the ``video`` extra for OpenCV."""
 
+from impasto.motion.estimators import make_estimator
 from impasto.motion.files import FlowCache, FlowFiles, read_flow, write_flow
 from impasto.motion.flow import (
     DIS,
     Farneback,
     FlowEstimator,
     RememberedFlow,
-    make_estimator,
 )
 from impasto.motion.raft import RAFT, load_raft
 from impasto.motion.reliability import (

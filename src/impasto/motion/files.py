@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impasto.errors import InputError, MissingFileError, UsageError
 from impasto.media import replacing
-from impasto.motion.flow import FlowEstimator, _cv2
+from impasto.motion.flow import FlowEstimator, opencv
 from impasto.types import Frame
 
 __all__ = ["FlowCache", "FlowFiles", "read_flow", "write_flow"]
@@ -144,7 +144,7 @@ def write_flow(path: str | Path, flow: Tensor) -> None:
         elif path.suffix.lower() == ".png":
             steps = np.clip(np.round(field * 64) + 2**15, 0, 2**16 - 1).astype(np.uint16)
             valid = np.ones_like(steps[..., 0])
-            _cv2().imwrite(str(beside), np.dstack([valid, steps[..., 1], steps[..., 0]]))
+            opencv().imwrite(str(beside), np.dstack([valid, steps[..., 1], steps[..., 0]]))
         else:
             raise UsageError(f"flow files must end in .flo or .png; got {path.name!r}.")
 

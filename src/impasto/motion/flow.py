@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.errors import UsageError, unknown_name
+from impasto.errors import UsageError
 from impasto.types import Frame
 
-__all__ = ["DIS", "Farneback", "FlowEstimator", "RememberedFlow", "make_estimator"]
+__all__ = ["DIS", "Farneback", "FlowEstimator", "RememberedFlow", "opencv"]
 
 TEXTURE_WINDOW_PX = 15
 TEXTURE_HALF = 1.0
@@ -22,8 +21,6 @@ TEXTURE_HALF = 1.0
 FILL_RADII_PX = (108, 36, 12)
 FILL_SCALE = 4
 """Downsampling factor for filling from these large radii."""
-
-ESTIMATORS = ("dis", "dis-half", "farneback", "raft", "files")
 
 
 class FlowEstimator(Protocol):
@@ -36,7 +33,12 @@ class FlowEstimator(Protocol):
         ...
 
 
-def _cv2() -> Any:
+def opencv() -> Any:
+    """Returns the module ``cv2``.
+
+    Raises:
+        UsageError: OpenCV is not installed.
+    """
     try:
         import cv2
     except ImportError as error:
@@ -48,7 +50,7 @@ def _gray(frame: Frame) -> np.ndarray:
     pixels = frame.pixels
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    gray: np.ndarray = _cv2().cvtColor(pixels, _cv2().COLOR_RGB2GRAY)
+    gray: np.ndarray = opencv().cvtColor(pixels, opencv().COLOR_RGB2GRAY)
     return gray
 
 
@@ -78,7 +80,7 @@ class DIS:
         steadied: bool = True,
         halved: bool = False,
     ) -> None:
-        cv2 = _cv2()
+        cv2 = opencv()
         self.name = "dis-half" if halved else "dis"
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._search.setFinestScale(int(halved))
@@ -95,7 +97,7 @@ class DIS:
 
 def _filled(field: np.ndarray, gray: np.ndarray) -> np.ndarray:
     """Blends each vector of ``(H, W, 2)`` with confident vectors around it; less texture means more blending."""
-    cv2 = _cv2()
+    cv2 = opencv()
     texture = cv2.cornerMinEigenVal(gray.astype(np.float32), TEXTURE_WINDOW_PX, ksize=3)
     confident = (texture / (texture + TEXTURE_HALF))[..., None]
     height, width = gray.shape
@@ -121,7 +123,7 @@ class Farneback:
 
     def __call__(self, frame: Frame, other: Frame) -> Tensor:
         """See `FlowEstimator`."""
-        found = _cv2().calcOpticalFlowFarneback(
+        found = opencv().calcOpticalFlowFarneback(
             _gray(frame), _gray(other), None, 0.5, 5, 15, 5, 7, 1.5, 0
         )
         return _tensor(found)
@@ -152,39 +154,3 @@ class RememberedFlow:
                 while len(self._kept) > self._count:
                     del self._kept[next(iter(self._kept))]
             return self._kept[key].clone()
-
-
-def make_estimator(
-    name: str, *, weights: Path | None = None, files: Path | None = None, cache: Path | None = None
-) -> FlowEstimator:
-    """Creates an estimator by name.
-
-    Args:
-        name: ``dis``, ``dis-half``, ``farneback``, ``raft`` or ``files``.
-        weights: Checkpoint for ``raft``.
-        files: Folder for ``files``.
-        cache: Folder in which to cache results.
-
-    Raises:
-        UnknownNameError: The name is unknown.
-        UsageError: A required argument is missing.
-    """
-    from impasto.motion.files import FlowCache, FlowFiles
-    from impasto.motion.raft import load_raft
-
-    if name not in ESTIMATORS:
-        raise unknown_name("flow estimator", name, ESTIMATORS)
-    estimator: FlowEstimator
-    if name == "raft":
-        if weights is None:
-            raise UsageError("--flow raft requires a checkpoint; pass it with --flow-weights.")
-        estimator = load_raft(weights)
-    elif name == "files":
-        if files is None:
-            raise UsageError(
-                "--flow files requires a folder of flow files; pass it with --flow-files."
-            )
-        return FlowFiles(files)
-    else:
-        estimator = Farneback() if name == "farneback" else DIS(halved=name == "dis-half")
-    return estimator if cache is None else FlowCache(estimator, cache)

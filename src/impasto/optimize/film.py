@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.config import FilmOptions, PaintOptions, derived_seed
 from impasto.losses import change_loss, temporal_loss
 from impasto.media.resize import resize
-from impasto.optimize.carry import borrow_texture, hold_tones, merged
+from impasto.motion.carry import borrow_texture, hold_tones, merged
 from impasto.optimize.loop import InFilm, Optimization
 from impasto.optimize.objective import StyleMemory, Term, see, without_weak_layers
 from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.media import resize
+from impasto.media import is_film, resize
 from impasto.media.video import open_clip
 from impasto.motion import FlowEstimator, trusted_flow, warp
 from impasto.pipeline.regions import Found, RegionFinder
@@ -20,7 +20,6 @@ from impasto.types import Frame, Region
 
 __all__ = ["FilmRegions", "is_film_of_masks"]
 
-FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
 
 CARRIED = 0.85
 """Weight of warped masks where the flow is reliable; the rest comes from the current frame, to prevent border drift."""
@@ -34,7 +33,7 @@ Select = Callable[[Iterator[Frame]], Iterator[Frame]]
 
 def is_film_of_masks(path: Path) -> bool:
     """Returns whether masks are given per frame: a video, ``mask_%05d.png``, or a folder of numbered images."""
-    if path.suffix.lower() in FILMS or "%" in path.name:
+    if is_film(path, gif=True) or "%" in path.name:
         return True
     if not path.is_dir():
         return False

@@ -20,7 +20,7 @@ from impasto.motion import (
     closest_first,
     warp,
 )
-from impasto.optimize.carry import keep_sharp
+from impasto.motion.carry import keep_sharp
 from impasto.pipeline.store import PaintStore
 from impasto.types import Earlier, Frame, FrameContext
 

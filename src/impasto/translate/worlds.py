@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError, InputError, UsageError
-from impasto.media import color_moments, find_images, pixels_to_tensor, read_image, resize
+from impasto.media import color_moments, find_images, is_film, pixels_to_tensor, read_image, resize
 
 __all__ = ["World", "check_worlds", "gather_world"]
 
-FILMS = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
 FRAMES_A_FILM = 200
 EVERY = 5
 """Every Nth pixel is used to compute the color statistics of a world."""
@@ -84,9 +83,9 @@ def gather_world(path: Path, name: str, short_edge: int) -> World:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder of images or films for {name}.")
-    films = [path] if path.suffix.lower() in FILMS else []
+    films = [path] if is_film(path) else []
     if path.is_dir():
-        films = [p for p in sorted(path.iterdir()) if p.suffix.lower() in FILMS]
+        films = [p for p in sorted(path.iterdir()) if is_film(p)]
     found: list[tuple[str, Tensor]] = []
     notes: list[str] = []
     try:
