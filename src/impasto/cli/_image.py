@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -19,8 +17,7 @@ from impasto.errors import UsageError
 
 if TYPE_CHECKING:
     from impasto.cli._show import Show
-    from impasto.media import Picture
-    from impasto.pipeline import Job
+    from impasto.pipeline import Outputs
     from impasto.types import Backbone
 
 __all__ = ["image"]
@@ -184,20 +181,16 @@ def check_targets(run: Run, tasks: list[Task], paint: PaintOptions) -> None:
         OutputError: An existing file was not written by impasto.
     """
     from impasto.media import check_outputs
-    from impasto.pipeline import files_read
+    from impasto.pipeline import files_read, step_path
 
     outs = [path for path in (run.timelapse, run.checkpoint) if path is not None]
     if run.overwrite is not False:
         outs += [task.out for task in tasks]
     if run.save_every:
-        outs += [_step_path(task.out, "%05d") for task in tasks]
+        outs += [step_path(task.out, "%05d") for task in tasks]
     inputs = [path for task in tasks for path in (task.content, *task.styles)]
     read = [*dict.fromkeys(inputs), run.config, *files_read(paint)]
     check_outputs(outs, read, overwrite=bool(run.overwrite))
-
-
-def _step_path(out: Path, number: str) -> Path:
-    return out.with_name(f"{out.stem}.step{number}{out.suffix}")
 
 
 def check_at_once(run: Run) -> None:
@@ -233,7 +226,7 @@ def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> i
 def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> int:
     """Paints all tasks in turn, loading the look once."""
     from impasto.media import read_image
-    from impasto.pipeline import look_of, paint_at_once
+    from impasto.pipeline import look_of, paint_at_once, write_picture
 
     look = look_of(paint)
     for number, task in enumerate(tasks, 1):
@@ -244,7 +237,7 @@ def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) ->
         picture, notes = paint_at_once(content, paint, look, styles)
         for note in (*content.notes, *notes):
             show.say(note)
-        write_picture(task.out, picture, task, paint, run)
+        write_picture(task.out, picture, outputs_of(task, run), paint)
         show.done(task.out, picture, time.monotonic() - began, interrupted=False)
     return 0
 
@@ -252,109 +245,39 @@ def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) ->
 def paint_one(task: Task, paint: PaintOptions, run: Run, show: Show, backbone: Backbone) -> bool:
     """Paints and writes one image; returns False if it was interrupted."""
     from impasto.media import read_image
-    from impasto.pipeline import prepare
+    from impasto.pipeline import Keeper, prepare
 
     began = time.monotonic()
     content = read_image(task.content)
     job = prepare(content, [read_image(style) for style in task.styles], paint, backbone)
-    keep = Keeper(job, task, run)
-    keep.resume()
+    keep = Keeper(job, outputs_of(task, run))
+    if run.resume:
+        keep.resume()
     show.header(job, content)
     interrupted = False
     try:
         for iterate in job.optimization:
             show.iterate(iterate)
-            keep.iterate(iterate.total_step)
+            keep.step(iterate.total_step)
     except KeyboardInterrupt:
         interrupted = True
-        keep.checkpoint()
-    picture = job.finish()
-    keep.write(task.out, picture)
-    keep.close()
+        keep.save()
+    picture = keep.finish()
     show.done(task.out, picture, time.monotonic() - began, interrupted=interrupted)
     return not interrupted
 
 
-class Keeper:
-    """Writes a run's images, timelapse and checkpoints."""
+def outputs_of(task: Task, run: Run) -> Outputs:
+    """Returns the files that a task writes."""
+    from impasto.pipeline import Encoding, Outputs
 
-    def __init__(self, job: Job, task: Task, run: Run) -> None:
-        from impasto.media import OutputLock, hash_files
-        from impasto.optimize import fingerprint
-        from impasto.pipeline import files_read
-
-        self._lock = None if run.checkpoint is None else OutputLock(run.checkpoint)
-        self.job, self.task, self.run = job, task, run
-        optimization = job.optimization
-        masks = [mask for region in optimization.regions for mask in (region.content, region.style)]
-        mark = fingerprint([optimization.content, *optimization.styles, *masks], job.options)
-        self._mark = hash_files(files_read(job.options), mark)
-        self._frames: Any = None
-        if run.timelapse is not None:
-            from impasto.media.timelapse import Timelapse
-
-            self._frames = Timelapse(run.timelapse)
-
-    def resume(self) -> None:
-        """Loads the checkpoint if --resume was given."""
-        if self.run.resume and self.run.checkpoint is not None:
-            from impasto.errors import MissingFileError
-            from impasto.optimize import load_checkpoint
-
-            if not self.run.checkpoint.exists():
-                raise MissingFileError(
-                    f"there is no checkpoint {self.run.checkpoint}; remove --resume to start a new run."
-                )
-            self.job.optimization.load_state_dict(load_checkpoint(self.run.checkpoint, self._mark))
-
-    def iterate(self, step: int) -> None:
-        """Writes the files that are due at this step."""
-        run = self.run
-        if self._frames is not None:
-            self._frames.add(self.job.finish())
-        if run.save_every and step % run.save_every == 0:
-            self.write(_step_path(self.task.out, f"{step:05d}"), self.job.finish())
-        if step % run.checkpoint_every == 0:
-            self.checkpoint()
-
-    def checkpoint(self) -> None:
-        """Writes a checkpoint if --checkpoint was given."""
-        if self.run.checkpoint is not None:
-            from impasto.optimize import save_checkpoint
-
-            save_checkpoint(self.run.checkpoint, self.job.optimization.state_dict(), self._mark)
-
-    def write(self, path: Path, picture: Picture) -> None:
-        """Writes an image with embedded settings."""
-        write_picture(path, picture, self.task, self.job.options, self.run)
-
-    def close(self) -> None:
-        """Finishes the timelapse. The checkpoint of a finished run is kept until it is overwritten."""
-        if self._frames is not None:
-            with contextlib.suppress(KeyboardInterrupt):
-                self._frames.close()
-        if self._lock is not None:
-            self._lock.release()
-
-
-def write_picture(path: Path, picture: Picture, task: Task, paint: PaintOptions, run: Run) -> None:
-    """Writes an image with embedded settings."""
-    import torch
-
-    from impasto._version import __version__
-    from impasto.media import write_image
-
-    settings = {
-        "versions": {"impasto": __version__, "torch": torch.__version__},
-        "content": task.content.name,
-        "styles": [style.name for style in task.styles],
-        "options": to_mapping(paint),
-    }
-    write_image(
-        path,
-        picture,
-        quality=run.quality,
-        subsampling=run.subsampling,
-        bits=run.bits,
-        metadata={"impasto": json.dumps(settings, sort_keys=True)},
+    return Outputs(
+        out=task.out,
+        content=task.content.name,
+        styles=[style.name for style in task.styles],
+        encoding=Encoding(quality=run.quality, subsampling=run.subsampling, bits=run.bits),
+        save_every=run.save_every,
+        timelapse=run.timelapse,
+        checkpoint=run.checkpoint,
+        checkpoint_every=run.checkpoint_every,
     )

@@ -14,6 +14,7 @@ from impasto.pipeline.image import (
     stylize,
     stylize_image,
 )
+from impasto.pipeline.keep import Encoding, Keeper, Outputs, step_path, write_picture
 
 if TYPE_CHECKING:
     from impasto.pipeline.video import (
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Encoding",
     "FilmJob",
     "FrameDone",
     "Job",
+    "Keeper",
+    "Outputs",
     "backbone_for",
     "check_film_inputs",
     "files_read",
@@ -36,9 +40,11 @@ __all__ = [
     "paint_at_once",
     "prepare",
     "prepare_film",
+    "step_path",
     "stylize",
     "stylize_image",
     "stylize_video",
+    "write_picture",
 ]
 
 _FILM = ("FilmJob", "FrameDone", "check_film_inputs", "prepare_film", "stylize_video")
