@@ -112,6 +112,23 @@ def test_a_tiff_with_a_tag_that_lies(tmp_path, tag, kind, value):
         read_image(path)
 
 
+@pytest.mark.parametrize("kind", ["tif", "bmp"])
+def test_pixels_that_a_file_cannot_hold_are_not_made(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    Image.new("RGB", (40, 40)).save(path)
+    data = bytearray(path.read_bytes())
+    if kind == "bmp":
+        struct.pack_into("<ii", data, 18, 12_000, 12_000)
+    else:
+        start = struct.unpack_from("<I", data, 4)[0]
+        for at in range(start + 2, start + 2 + 12 * struct.unpack_from("<H", data, start)[0], 12):
+            if struct.unpack_from("<H", data, at)[0] == 256:
+                struct.pack_into("<HII", data, at + 2, 4, 1, 2_000_000)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="too small to hold them"):
+        read_image(path)
+
+
 def test_control_characters_of_a_profile_do_not_reach_the_terminal(tmp_path):
     from impasto.media.write import _srgb
 

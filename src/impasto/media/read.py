@@ -77,6 +77,7 @@ def opened_picture(path: Path, max_pixels: int = MOST_PIXELS) -> Iterator[Image.
             with _identified(path, max_pixels) as image:
                 _check_size(path, image.size, max_pixels)
                 _check_scans(path, image)
+                _check_stored(path, image)
                 yield image
     except ImpastoError:
         raise
@@ -131,6 +132,17 @@ def _check_scans(path: Path, image: Image.Image) -> None:
     if scans > MOST_SCANS:
         raise InputError(
             f"{path} has {scans} JPEG scans, but the limit is {MOST_SCANS}; save it again as a regular JPEG."
+        )
+
+
+def _check_stored(path: Path, image: Image.Image) -> None:
+    """Rejects an uncompressed TIFF or BMP with less than one bit for each pixel that it claims."""
+    pixels = image.width * image.height
+    raw = image.format in ("TIFF", "BMP") and image.info.get("compression") in ("raw", 0)
+    if raw and path.stat().st_size < pixels // 8:
+        raise InputError(
+            f"{path} claims {image.width}x{image.height} pixels, but is too small to hold them; "
+            "get a complete copy."
         )
 
 
