@@ -153,6 +153,10 @@ def test_flow_and_measure(tmp_path, things):
     assert 0 < figures["error"]["1"] < 0.1
     assert figures["style"] > 0
     plain = impasto("measure", "video", out, things / "clip.mp4", "--gaps", "1")
+    short = impasto(
+        "measure", "video", out, things / "clip.mp4", "--gaps", "1", "--end", "0.1", "--json"
+    )
+    assert 1 < json.loads(short.stdout)["frames"] < json.loads(told.stdout)["frames"]
     assert plain.stdout.startswith("4 frames\ngap  1: warping error 0.")
 
 

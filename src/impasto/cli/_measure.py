@@ -75,6 +75,8 @@ class VideoEvaluation:
 
     start: float | None = field(default=None, metadata={"low": 0})
     """Time in CLIP at which FILM begins, in seconds; read from FILM's embedded settings if not given."""
+    end: float | None = field(default=None, metadata={"low": 0})
+    """Time in CLIP at which measuring stops, in seconds; the end of FILM if not given."""
     gaps: str = "1,2,4,10"
     """Distances in frames between the compared frames. Comma-separated."""
     frames: int | None = field(default=None, metadata={"low": 1})
@@ -103,7 +105,7 @@ def video(
     reliable, within shots.
     """
     from impasto.backbones import load_backbone
-    from impasto.measure import FilmMeter, measure_film, same_frames
+    from impasto.measure import FilmMeter, measure_film, same_frames, until
     from impasto.media import read_image, resize_to_fit
     from impasto.media.video import open_clip, read_film_metadata
     from impasto.motion import make_estimator
@@ -125,6 +127,8 @@ def video(
         every=evaluation.every,
     )
     pairs = same_frames(painted.frames(size), source.frames(size), start)
+    if evaluation.end is not None:
+        pairs = until(pairs, evaluation.end)
     figures = dataclasses.asdict(measure_film(pairs, meter, evaluation.frames))
     if figures["frames"] == 0:
         raise InputError(f"{film} and {clip} have no frame in common; give --start.")

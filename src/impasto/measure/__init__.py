@@ -8,7 +8,7 @@ from impasto.measure.figures import (
     measure_against,
     measure_picture,
 )
-from impasto.measure.film import FilmFigures, FilmMeter, measure_film, same_frames
+from impasto.measure.film import FilmFigures, FilmMeter, measure_film, same_frames, until
 from impasto.measure.forms import large_edges, things_distance
 from impasto.measure.independent import independent_figures, perceptual_distance, style_distance
 from impasto.measure.metrics import METRICS, Metric
@@ -53,5 +53,6 @@ __all__ = [
     "style_and_content",
     "style_distance",
     "things_distance",
+    "until",
     "warping_error",
 ]

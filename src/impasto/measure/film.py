@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -23,7 +24,7 @@ from impasto.media import pixels_to_tensor
 from impasto.motion import DIS, FlowEstimator, ShotFinder, trusted_flow, warp
 from impasto.types import Backbone, Frame
 
-__all__ = ["FilmFigures", "FilmMeter", "measure_film", "same_frames"]
+__all__ = ["FilmFigures", "FilmMeter", "measure_film", "same_frames", "until"]
 
 GAPS = (1, 2, 4, 10)
 STILL_SINCE_START = 0.03
@@ -195,6 +196,18 @@ def same_frames(
         ):
             source, coming = coming, next(remaining, None)
         yield pastiche, source
+
+
+def until(
+    pairs: Iterable[tuple[Frame, Frame]], end_seconds: float
+) -> Iterator[tuple[Frame, Frame]]:
+    """Returns the pairs whose frame of the clip comes before a time.
+
+    Args:
+        pairs: Pairs of pastiche and source frame, in order.
+        end_seconds: The time, in seconds of the clip.
+    """
+    return itertools.takewhile(lambda pair: pair[1].pts_seconds < end_seconds, pairs)
 
 
 def measure_film(
