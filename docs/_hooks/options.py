@@ -138,6 +138,4 @@ def _names(argument: Any) -> str:
 
 def _is_option(argument: Any) -> bool:
     groups = argument.parameter.group or ()
-    return any(
-        getattr(group, "name", "") not in ("Parameters", "Arguments", "") for group in groups
-    )
+    return any(getattr(group, "name", "") not in ("Options", "Arguments", "") for group in groups)
