@@ -56,9 +56,9 @@ def image(
     """Measure style, content, structure, palette and texture of OUT.
 
     Metrics computed with metric-net, a network that is never used for painting, are always included; --judge selects
-    the network for the style, content and semantic metrics. In folders, each pastiche is matched with the content and style images
-    that its embedded settings name, or whose names are part of its own; means are given with 95% bootstrap confidence
-    intervals.
+    the network for the style, content and semantic metrics. In folders, each pastiche is matched with the
+    content and style images that its embedded settings name, or whose names are part of its own; means are given with
+    95% bootstrap confidence intervals.
     """
     from impasto.backbones import load_backbone
     from impasto.cli._measured import described, measure_files, pair_up, table

@@ -248,5 +248,6 @@ def _check_sheet(path: Path) -> None:
         ours = False
     if not ours:
         raise OutputError(
-            f"the contact sheet would replace {path}, which tune did not write; choose another --out or pass --overwrite."
+            f"the contact sheet would replace {path}, which tune did not write; choose another --out, or pass "
+            "--overwrite."
         )
