@@ -332,7 +332,7 @@ class Keeper:
         write_picture(path, picture, self.task, self.job.options, self.run)
 
     def close(self) -> None:
-        """Finishes the timelapse. The checkpoint of a finished run is kept until it is overwritten."""
+        """Finishes the time-lapse. The checkpoint of a finished run is kept until it is overwritten."""
         if self._frames is not None:
             with contextlib.suppress(KeyboardInterrupt):
                 self._frames.close()
