@@ -38,8 +38,8 @@ class FilmOptions:
         1, "Paint every Nth frame only, and show each N times as long.", group="Clip", low=1
     )
     loop: bool = option(
-        False, "Make the video loop seamlessly by leading its last frames back to the first pastiche.",
-        group="Clip",
+        False, "Lead the last frames back to the first pastiche, so that a looping clip stays seamless. Ignored with "
+        "looks.", group="Clip",
     )  # fmt: skip
 
     frame_start: FrameStart = option(
@@ -83,8 +83,8 @@ class FilmOptions:
         group="Temporal consistency", low=0,
     )  # fmt: skip
     passes: int = option(
-        1, "Passes over each shot, alternating forward and backward (Ruder 2016, section 4.4).",
-        group="Temporal consistency", low=1, high=50,
+        1, "Passes over each shot, alternating forward and backward (Ruder 2016, section 4.4). Ignored with "
+        "looks.", group="Temporal consistency", low=1, high=50,
     )  # fmt: skip
     hold: bool = option(
         True, "Prevent drift of texture, brightness and contrast: undo the blur of resampling, and keep the tones of "
