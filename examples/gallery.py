@@ -3,7 +3,7 @@
 python examples/gallery.py [--only NAME ...] [--page]
 
 Takes about ten minutes on two cores. The photographs ship with scikit-image, and may be published; the styles are
-drawn by code, or are scientific pictures of scikit-image. The films pan across the photographs.
+drawn by code, or are scientific images from scikit-image. The videos pan across the photographs.
 """
 
 from __future__ import annotations
@@ -132,13 +132,13 @@ def write_page() -> None:
     """Writes the page that shows every entry with the command that makes it."""
     lines = [
         "# Gallery", "",
-        "Every picture and film on this page was made by `python examples/gallery.py`, with the command below it. The",
-        "photographs ship with scikit-image; the styles are drawn by code in `examples/`, or are scientific pictures",
-        "of scikit-image.", "", "## Films", "",
+        "Every image and video on this page was made by `python examples/gallery.py`, with the command below it. The",
+        "photographs ship with scikit-image; the styles are drawn by code in `examples/`, or are scientific images",
+        "from scikit-image.", "", "## Videos", "",
     ]  # fmt: skip
     for film in (True, False):
         if not film:
-            lines += ["## Pictures", ""]
+            lines += ["## Images", ""]
         for entry in (one for one in ENTRIES if one.film is film):
             title = f"{entry.photo} in {entry.style}" + (f": {entry.says}" if entry.says else "")
             ending = "webp" if film else "jpg"

@@ -29,12 +29,12 @@ def reference() -> str:
 
     parts = [
         *_class(
-            "How a picture is painted",
+            "Stylization",
             PaintOptions,
             "image, video, train (losses), live, study",
             PRESETS,
         ),
-        *_class("How a film is painted", FilmOptions, "video", METHODS),
+        *_class("Video", FilmOptions, "video", METHODS),
         *_class("Training a look", TrainOptions, "train", {}),
         *_class("Training a translator", TranslateOptions, "train-translator", {}),
         *_commands(),
@@ -138,6 +138,4 @@ def _names(argument: Any) -> str:
 
 def _is_option(argument: Any) -> bool:
     groups = argument.parameter.group or ()
-    return any(
-        getattr(group, "name", "") not in ("Parameters", "Arguments", "") for group in groups
-    )
+    return any(getattr(group, "name", "") not in ("Options", "Arguments", "") for group in groups)

@@ -37,7 +37,7 @@ Runtime = Literal["torch", "onnx", "openvino", "openvino-bfloat16"]
 MULTIPLE = 8
 """Sides of the input are multiples of this and at least 32 px, unless the graph's metadata says otherwise."""
 
-MODEL = Kind("an ONNX model of a look", "give a model made by impasto export")
+MODEL = Kind("an ONNX model of a look", "pass a model made by impasto export")
 
 MOST_FILE_BYTES = 1 << 30
 MOST_MULTIPLE = 2048

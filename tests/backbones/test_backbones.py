@@ -347,7 +347,7 @@ def test_weights_that_are_not_here_say_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     with pytest.raises(WeightsError, match="--weights FILE, or allow impasto to download 575 MB"):
         load_backbone("vgg19")
-    with pytest.raises(WeightsError, match="give a local file with --weights"):
+    with pytest.raises(WeightsError, match="pass a local file with --weights"):
         load_backbone("vgg19-caffe")
 
 

@@ -261,7 +261,7 @@ def test_ctrl_c_keeps_the_picture_and_a_killed_run_goes_on_exactly(tmp_path, pic
         (["--weights", "none.safetensors"], 3, "does not exist; check the path"),
         (["--memory-gib", "0.46", "--size", "2000"], 6, "GiB"),
         (["--config", "none.toml"], 3, "there is no file none.toml"),
-        (["--resume"], 2, "give it with --checkpoint"),
+        (["--resume"], 2, "pass it with --checkpoint"),
         (["--start", "file"], 2, "--start-file"),
         (["--quality", "101"], 2, "--quality must be between 1 and 100; got 101"),
         (["--timelapse", "t.avi"], 2, ".gif or .mp4"),
@@ -320,7 +320,7 @@ def test_regions_are_written_and_given_back(tmp_path, pictures):
     [
         (("--box", "1,2,3"), "--box must be left,top,width,height"),
         (("--box", "0,0,900,9"), "within 80x64 px"),
-        (("--find", "semantic"), "give its folder with --segmenter"),
+        (("--find", "semantic"), "pass its folder with --segmenter"),
         (("--count", 40), "--count must be between 2 and 9; got 40"),
         (("--box", "1,1,30,30", "--scribble", "photo.png"), "are mutually exclusive"),
     ],

@@ -78,7 +78,7 @@ def raising(monkeypatch, error):
         (["measure", "video", "a", "b", "--every", "0"], "--every must be between 1 and 2147483647; got 0"),
         (["study", "losses", "-o", "x", "--workers", "0"], "--workers must be between 1 and 1024; got 0"),
         (["train", "a", "-o", "x.look", "--learning-rate", "nan"], "must be between 1e-07 and 1; got nan"),
-        (["image", "a\0", "b", "-o", "x.png"], "argument 2, 'a\\x00', has a NUL byte"),
+        (["image", "a\0", "b", "-o", "x.png"], "argument 2, 'a\\x00', contains a NUL byte"),
         (["image", "a", "b", "-o", "o\udcff.mp4"], "argument 5, 'o\\udcff.mp4', is not UTF-8"),
     ],
 )  # fmt: skip

@@ -346,12 +346,12 @@ def test_a_failed_check_leaves_nothing(pictures, capsys):
     study.write_text("[options]\nsize = 2048\n[grid]\nsteps = [[90000], [80000]]\n")
     ours = ("--contents", pictures / "photo.png", "--styles", pictures / "painting.png")
     assert command("study", study, "-o", pictures / "out", *ours) == 2
-    assert "give --yes" in capsys.readouterr().err
+    assert "pass --yes" in capsys.readouterr().err
     study.write_text("[grid]\nstyle_layers = [['relu9_1']]\n")
     assert command("study", study, "-o", pictures / "out", *ours) == 2
     assert not (pictures / "out").exists()
     assert command("study", study, "-o", pictures / "photo.png", *ours) == 4
-    assert "is a file; give a folder" in capsys.readouterr().err
+    assert "is a file; pass a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"error_": 1}', "3", "null"])

@@ -113,7 +113,7 @@ def test_what_is_no_graph_is_refused(tmp_path):
         read_graph(tmp_path / "x.onnx")
     with pytest.raises(MissingFileError, match="make one with impasto export"):
         look_of(options(look=tmp_path / "y.onnx"))
-    with pytest.raises(UsageError, match="give the style to export with --style"):
+    with pytest.raises(UsageError, match="pass the style to export with --style"):
         graph_of(load_look("instant"))
 
 

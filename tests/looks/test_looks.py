@@ -182,7 +182,7 @@ def test_a_look_is_the_optimizers_start(look_file):
     started = np.asarray(impasto.stylize(pixels(), style, start="look", **quick)).astype(int)
     looked = np.asarray(impasto.stylize(pixels(), [], look=look_file, size=71)).astype(int)
     assert np.abs(started - looked).max() <= 1
-    with pytest.raises(UsageError, match="give one with --look"):
+    with pytest.raises(UsageError, match="pass one with --look"):
         options(start="look")
 
 

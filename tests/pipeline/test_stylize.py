@@ -191,13 +191,13 @@ def test_regions_are_found_without_masks():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"style_regions": "m.png"}, "give both"),
+        ({"style_regions": "m.png"}, "pass both"),
         ({"content_regions": "m.png"}, "--content-regions requires --style-regions"),
         (
             {"content_regions": "m.png", "style_regions": "m.png", "regions": "auto"},
             "are mutually exclusive",
         ),
-        ({"regions": "semantic"}, "give its folder with --segmenter"),
+        ({"regions": "semantic"}, "pass its folder with --segmenter"),
         ({"only": ["white"]}, "--assign, --only and --background keep require regions"),
         ({"regions": "auto", "style_loss": "sliced"}, "sliced does not support regions"),
         ({"regions": "auto", "assign": ["white"]}, "such as white=1"),

@@ -243,7 +243,7 @@ def test_the_command_runs_a_study_of_ones_own(things):
     (things / "long.toml").write_text("[options]\nsize = 2048\n[grid]\nsteps = [[90000], [80000]]")
     long = run("long.toml", "-o", "long", "--contents", "photo.png", "--styles", "styles")
     assert long.returncode != 0
-    assert "give --yes to start" in long.stderr
+    assert "pass --yes to start" in long.stderr
 
 
 def test_a_choice_is_made_and_painted_with(things, monkeypatch):

@@ -422,7 +422,7 @@ def test_the_commands_learn_and_translate_pictures_and_films(tmp_path):
         (["translate", "a/0.png", "--model", "look.pth", "-o", "x.png"], "is not a generator of"),
         (
             ["train-translator", "--a", "a", "--b", "a", "-o", "again"],
-            "give two different sets of images",
+            "pass two different sets of images",
         ),
         (["train-translator", "--a", "a", "--b", "none", "-o", "again"], "none does not exist"),
     ):

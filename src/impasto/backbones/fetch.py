@@ -53,11 +53,11 @@ def locate(
         return path
     if not entry.url:
         raise WeightsError(
-            f"the weights of {entry.name} cannot be downloaded; give a local file with --weights FILE."
+            f"the weights of {entry.name} cannot be downloaded; pass a local file with --weights FILE."
         )
     if not allow_download:
         raise WeightsError(
-            f"the weights of {entry.name} are not on this machine; give a file with --weights FILE, or allow impasto "
+            f"the weights of {entry.name} are not on this machine; pass a file with --weights FILE, or allow impasto "
             f"to download {entry.size_bytes / 1e6:.0f} MB from {entry.url.split('/')[2]} with --download."
         )
     return download(entry, path, progress=progress)
@@ -81,12 +81,12 @@ def download(entry: WeightsEntry, path: Path, *, progress: Progress | None = Non
         _receive(entry, part, progress)
     except urllib.error.HTTPError as error:
         raise WeightsError(
-            f"{entry.url} returned HTTP status {error.code}; give a local file with --weights FILE."
+            f"{entry.url} returned HTTP status {error.code}; pass a local file with --weights FILE."
         ) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise WeightsError(
-            f"{entry.url} cannot be reached ({reason}); try again to resume the download, or give a local file with "
+            f"{entry.url} cannot be reached ({reason}); try again to resume the download, or pass a local file with "
             "--weights FILE."
         ) from error
     except OSError as error:

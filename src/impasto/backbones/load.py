@@ -116,7 +116,7 @@ def _fill(network: nn.Module, state: dict[str, Tensor], name: str, path: Path) -
     if missing or misshapen or extra:
         raise WeightsError(
             f"{path} does not contain weights of {name}, but probably of {_looks_like(state)} (tensors: {len(missing)} "
-            f"missing, {len(misshapen)} with another shape, {len(extra)} unexpected); give another file."
+            f"missing, {len(misshapen)} with another shape, {len(extra)} unexpected); pass another file."
         )
     network.load_state_dict(state, strict=False)
 

@@ -17,7 +17,7 @@ from impasto.weights import Kind, read_state
 
 __all__ = ["SMALLEST_PX", "WEIGHTS", "collect", "with_weights"]
 
-WEIGHTS = Kind("weights", "give a state dict saved by torch or a safetensors file")
+WEIGHTS = Kind("weights", "pass a state dict saved by torch or a safetensors file")
 
 SMALLEST_PX = 32
 """Smallest side of an image in pixels; the deepest layer then has two positions per side."""

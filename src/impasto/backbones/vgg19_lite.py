@@ -51,7 +51,7 @@ to a half of the channels are inactive for every image."""
 class Vgg19Lite(nn.Module):
     """A frozen network of thirteen 3x3 convolutions with the layers and strides of VGG-19.
 
-    Every convolution uses reflection padding, so that there is no dark frame around the image that would affect the
+    Every convolution uses reflection padding, so that there is no dark border around the image that would affect the
     result.
 
     Attributes:

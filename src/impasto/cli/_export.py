@@ -59,8 +59,8 @@ def export(
     """Export LOOK as an ONNX model for images of any size.
 
     The input `image` and the output `pastiche` are RGB, (1, 3, H, W), from 0 to 1. H and W must be multiples of 8 and
-    at least 32; for a unet with eight levels, multiples of 256. The model is compared with torch before it is written.
-    Use it with --look my.onnx.
+    at least 32; for a unet with eight levels, multiples of 256. The output of the model is compared with that of
+    PyTorch before the model is written. Use it with --look my.onnx.
     """
     import torch
 

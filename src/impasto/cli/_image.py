@@ -98,7 +98,7 @@ def image(
     show = make_show(json_lines=run.json, quiet=run.quiet)
     styles = (style, *more_styles) if style is not None else ()
     if not styles and not paint.paints_at_once:
-        raise UsageError("no style was given; give a style image, or a look with --look.")
+        raise UsageError("no style was given; pass a style image, or a look with --look.")
     tasks = plan_tasks(content, styles, out, blended=bool(paint.blend))
     check_run(run, tasks)
     check_targets(run, tasks, paint)
@@ -123,7 +123,7 @@ def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: boo
     if not _is_folder(out):
         if len(contents) > 1:
             raise UsageError(
-                f"{len(contents)} content images cannot be written to one file, {out}; give a folder with --out."
+                f"{len(contents)} content images cannot be written to one file, {out}; pass a folder with --out."
             )
         check_output(out)
         return [Task(content=contents[0], styles=paintings, out=out)]
@@ -155,10 +155,12 @@ def check_run(run: Run, tasks: list[Task]) -> None:
         raise UsageError(f"--quality must be between 1 and 100; got {run.quality}.")
     if run.bits not in (None, 8, 16):
         raise UsageError(f"--bits must be 8 or 16; got {run.bits}.")
-    if run.save_every < 0 or run.checkpoint_every < 1:
-        raise UsageError("--save-every must be at least 0 and --checkpoint-every at least 1.")
+    if run.save_every < 0:
+        raise UsageError(f"--save-every must be at least 0; got {run.save_every}.")
+    if run.checkpoint_every < 1:
+        raise UsageError(f"--checkpoint-every must be at least 1; got {run.checkpoint_every}.")
     if run.resume and run.checkpoint is None:
-        raise UsageError("--resume requires a checkpoint; give it with --checkpoint.")
+        raise UsageError("--resume requires a checkpoint; pass it with --checkpoint.")
     if run.checkpoint is not None and len(tasks) > 1:
         raise UsageError(
             "--checkpoint supports only one output image; run the command once per image."

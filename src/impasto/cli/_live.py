@@ -52,8 +52,9 @@ def live(
 ) -> int:
     """Paint a camera stream or a video in real time, on a web page that only this machine can reach.
 
-    Requires the extra `studio`. A style image is applied with the look `instant`. The page switches between looks and
-    shows the frame rate, the latency, and how many frames were dropped because a newer one had arrived.
+    Requires the extras `studio` and `video`. A style image is applied with the look `instant`. The page
+    switches between looks and shows the frame rate, the latency, and how many frames were dropped because a newer one
+    had arrived.
     """
     from impasto.config import options
     from impasto.pipeline.live import Camera, ClipSource, Live, painters_for

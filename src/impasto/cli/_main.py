@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, MissingArgumentError
+from cyclopts import App, CycloptsError, Group, MissingArgumentError
 
 from impasto._version import __version__
 from impasto.cli._help import HELP_ALL, show_every_option
@@ -36,6 +36,7 @@ app = App(
     help="Paint images and videos in the style of any painting, for example: impasto image photo.jpg painting.jpg "
     "-o out.png. Everything runs on this machine.",
     version=__version__,
+    group_parameters=Group.create_default_parameters("Options"),
     suppress_keyboard_interrupt=False,
 )
 MORE = "--help-all shows every option. The documentation describes them with their ranges."
@@ -46,11 +47,11 @@ app.command("impasto.cli._regions:regions", name="regions")
 app.command("impasto.cli._train:train", name="train")
 app.command("impasto.cli._live:live", name="live")
 app.command("impasto.cli._export:export", name="export")
-app.command("impasto.cli._translate:translate", name="translate")
+app.command("impasto.cli._translate:translate", name="translate", help_epilogue=MORE)
 app.command("impasto.cli._train_translator:train_translator", name="train-translator")
 app.command("impasto.cli._measure:measure", name="measure")
 app.command("impasto.cli._study:study", name="study")
-app.command("impasto.cli._study:tune", name="tune")
+app.command("impasto.cli._study:tune", name="tune", help_epilogue=MORE)
 app.command("impasto.cli._backbones:backbones", name="backbones")
 app.command("impasto.cli._doctor:doctor", name="doctor")
 
@@ -107,7 +108,7 @@ def check_arguments(tokens: Sequence[str]) -> None:
     """
     for number, token in enumerate(tokens, 1):
         if "\0" in token:
-            raise UsageError(f"argument {number}, {shown(token)}, has a NUL byte; remove it.")
+            raise UsageError(f"argument {number}, {shown(token)}, contains a NUL byte; remove it.")
         try:
             token.encode()
         except UnicodeEncodeError as error:

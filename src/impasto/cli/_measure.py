@@ -1,4 +1,4 @@
-"""`impasto measure`: evaluate results."""
+"""`impasto measure`: evaluates stylized images and videos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from impasto.cli._options import split_list
 from impasto.config import FilmOptions, check_fields
@@ -22,7 +22,11 @@ __all__ = ["measure"]
 
 MOST_GAP = 500
 
-measure = App(name="measure", help="Evaluate results.")
+measure = App(
+    name="measure",
+    help="Evaluate stylized images and videos.",
+    group_parameters=Group.create_default_parameters("Options"),
+)
 
 
 @Parameter(name="*")
@@ -51,10 +55,10 @@ def image(
 ) -> int:
     """Measure style, content, structure, palette and texture of OUT.
 
-    Metrics by metric-net, a network that is never used for painting, are always included; --judge selects the network
-    for the style, content and semantic metrics. In folders, each pastiche is matched with the content and style images
-    that its embedded settings name, or whose names are part of its own; means are given with 95% bootstrap confidence
-    intervals.
+    Metrics computed with metric-net, a network that is never used for painting, are always included; --judge selects
+    the network for the style, content and semantic metrics. In folders, each pastiche is matched with the
+    content and style images that its embedded settings name, or whose names are part of its own; means are given with
+    95% bootstrap confidence intervals.
     """
     from impasto.backbones import load_backbone
     from impasto.cli._measured import described, measure_files, pair_up, table
@@ -131,7 +135,7 @@ def video(
         pairs = until(pairs, evaluation.end)
     figures = dataclasses.asdict(measure_film(pairs, meter, evaluation.frames))
     if figures["frames"] == 0:
-        raise InputError(f"{film} and {clip} have no frame in common; give --start.")
+        raise InputError(f"{film} and {clip} have no frame in common; pass --start.")
     if evaluation.json:
         print(json.dumps(_plain(figures)))
     else:

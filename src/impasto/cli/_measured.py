@@ -72,7 +72,7 @@ def _match(path: Path, place: Path, kind: str) -> Path:
     like = [c for c in candidates if path.stem.startswith(c.stem) or path.stem.endswith(c.stem)]
     if not like:
         raise InputError(
-            f"{path} matches no image in {place}; give the file itself, or use matching file names."
+            f"{path} matches no image in {place}; pass the file itself, or use matching file names."
         )
     return max(like, key=lambda c: len(c.stem))
 

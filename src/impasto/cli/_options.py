@@ -43,7 +43,7 @@ MARK = "# Settings written by impasto."
 """First line of a settings file; a file without this line is never replaced."""
 
 NO_SETTINGS = (
-    "{} contains no impasto settings; give a TOML file, or an image or video made by impasto."
+    "{} contains no impasto settings; pass a TOML file, or an image or video made by impasto."
 )
 _GROUPS: dict[str, Group] = {}
 
@@ -155,14 +155,14 @@ def read_config(path: Path) -> Settings:
     """
     if not path.exists():
         raise MissingFileError(
-            f"there is no file {path}; give a TOML file, or an image or video made by impasto."
+            f"there is no file {path}; pass a TOML file, or an image or video made by impasto."
         )
     if path.suffix.lower() == ".toml":
         return _settings_in(path, read_toml(path, "settings file"))
     kept, dropped = settings_of_media(_settings_in(path, _carried(path)))
     if dropped:
         names = ", ".join(dropped)
-        more = "; give the look with --look" if "look" in dropped else ""
+        more = "; pass the look with --look" if "look" in dropped else ""
         print(
             printable(f"note: ignored settings in {path.name} that name files or allow downloads: {names}{more}"),
             file=sys.stderr,

@@ -104,7 +104,7 @@ def _find(pictures: list[Picture], finding: Finding) -> list[Mapping[str, Any]]:
     if finding.find == "semantic":
         if finding.segmenter is None:
             raise UsageError(
-                "--find semantic requires a segmentation model; give its folder with --segmenter."
+                "--find semantic requires a segmentation model; pass its folder with --segmenter."
             )
         network = Segmenter(finding.segmenter)
         return [network.masks(image) for image in images]

@@ -79,7 +79,7 @@ def study(
         print("\n".join(f"{one:<12} {load_plan(one).title}" for one in bundled()))
         return 0
     if out is None:
-        raise UsageError("no output folder was given; give one with --out.")
+        raise UsageError("no output folder was given; pass one with --out.")
     plan = load_plan(
         name,
         contents=_listed(run.contents), styles=_listed(run.styles),
@@ -87,14 +87,14 @@ def study(
         judge=run.judge, judge_weights=run.judge_weights,
     )  # fmt: skip
     if not plan.contents:
-        raise UsageError("this study has no content images; give some with --contents.")
+        raise UsageError("this study has no content images; pass some with --contents.")
     check_folder(out, plan)
     count = sum(1 for _cell in plan.cells())
     missing = count - sum("error" not in values for _cell, values in read_results(out, plan))
     hours = estimated_hours(plan, missing) if missing else 0.0
     if hours > LONG_HOURS and not run.yes:
         raise UsageError(
-            f"{missing} runs would take about {hours:.1f} hours; give --yes to start, or a smaller --size."
+            f"{missing} runs would take about {hours:.1f} hours; pass --yes to start, or a smaller --size."
         )
     with open_folder(out, plan):
         return _run_and_report(plan, out, run, count, hours)
@@ -192,9 +192,7 @@ def tune(
     preset: Annotated[
         str | None, Parameter(name=["--preset", "-p"], help="Preset that sets the defaults.")
     ] = None,
-    overwrite: Annotated[
-        bool, Parameter(help="Replace an image that is not a contact sheet by tune.")
-    ] = False,
+    overwrite: Annotated[bool, Parameter(help="Replace an image that tune did not write.")] = False,
     options: Annotated[Overrides | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
     """Try several strengths and stroke sizes at 224 px, and write the best settings to OUT.
@@ -237,7 +235,7 @@ def tune(
 
 
 def _check_sheet(path: Path) -> None:
-    """Refuses to replace an image that is not a contact sheet by `tune`.
+    """Refuses to replace an image that `tune` did not write.
 
     Raises:
         OutputError: The path holds such an image.
@@ -250,5 +248,6 @@ def _check_sheet(path: Path) -> None:
         ours = False
     if not ours:
         raise OutputError(
-            f"the contact sheet would replace {path}, which tune did not write; choose another --out."
+            f"the contact sheet would replace {path}, which tune did not write; choose another --out, or pass "
+            "--overwrite."
         )

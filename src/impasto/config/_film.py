@@ -38,8 +38,8 @@ class FilmOptions:
         1, "Paint every Nth frame only, and show each N times as long.", group="Clip", low=1
     )
     loop: bool = option(
-        False, "Make the video loop seamlessly by leading its last frames back to the first pastiche.",
-        group="Clip",
+        False, "Lead the last frames back to the first pastiche, so that a looping clip stays seamless. Ignored with "
+        "looks.", group="Clip",
     )  # fmt: skip
 
     frame_start: FrameStart = option(
@@ -47,8 +47,8 @@ class FilmOptions:
         "unwarped, the initial image as for a single image (content), or noise.", group="Temporal consistency",
     )  # fmt: skip
     opening_steps: tuple[int, ...] = option(
-        (160, 60, 40), "Steps at each scale for the first frame of a shot, which later frames build on; if none, as "
-        "--steps.", group="Temporal consistency", low=0, high=100_000,
+        (160, 60, 40), "Steps at each scale for the first frame of a shot, which later frames build on; if none, the "
+        "values of --steps.", group="Temporal consistency", low=0, high=100_000,
     )  # fmt: skip
     frame_steps: tuple[int, ...] = option(
         (11,), "Steps for each later frame of a shot; if none, every frame uses the whole schedule of --steps.",
@@ -83,8 +83,8 @@ class FilmOptions:
         group="Temporal consistency", low=0,
     )  # fmt: skip
     passes: int = option(
-        1, "Passes over each shot, alternating forward and backward (Ruder 2016, section 4.4).",
-        group="Temporal consistency", low=1, high=50,
+        1, "Passes over each shot, alternating forward and backward (Ruder 2016, section 4.4). Ignored with "
+        "looks.", group="Temporal consistency", low=1, high=50,
     )  # fmt: skip
     hold: bool = option(
         True, "Prevent drift of texture, brightness and contrast: undo the blur of resampling, and keep the tones of "
@@ -122,10 +122,12 @@ class FilmOptions:
     schedule: tuple[float, ...] = option(
         (),
         "Start time of each style in the output, in seconds; if empty, all styles are blended.",
-        group="Styles",
+        group="Style schedule",
         low=0,
     )
-    fade: float = option(1.0, "Crossfade between styles, in seconds.", group="Styles", low=0)
+    fade: float = option(
+        1.0, "Crossfade between styles, in seconds.", group="Style schedule", low=0
+    )
 
     codec: str | None = option(
         None, "Video codec: h264, hevc, vp9, av1, prores, ffv1 or mjpeg; if not given, chosen by the output file name.",
@@ -150,7 +152,7 @@ class FilmOptions:
             raise UsageError(f"--end must be after --start {self.start:g}; got {self.end:g}.")
         if self.flow == "files" and self.flow_files is None:
             raise UsageError(
-                "--flow files requires a folder of flow fields; give it with --flow-files."
+                "--flow files requires a folder of flow fields; pass it with --flow-files."
             )
         if list(self.schedule) != sorted(self.schedule):
             raise UsageError(

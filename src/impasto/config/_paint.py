@@ -277,18 +277,18 @@ class PaintOptions:
         if self.deliver is not None and self.affine == 0:
             raise UsageError("--deliver requires --affine; add it, for example --affine 0.01.")
         if self.start == "look" and self.look is None:
-            raise UsageError("--start look requires a look; give one with --look.")
+            raise UsageError("--start look requires a look; pass one with --look.")
         if self.paints_at_once and self.strength > 1:
             raise UsageError(
                 f"--strength must be between 0 and 1 with --look; got {self.strength:g}."
             )
         if self.start == "file" and self.start_file is None:
-            raise UsageError("--start file requires an image; give one with --start-file.")
+            raise UsageError("--start file requires an image; pass one with --start-file.")
         if not self.steps:
-            raise UsageError("--steps is empty; give one number, or several from coarse to fine.")
+            raise UsageError("--steps is empty; pass one number, or several from coarse to fine.")
         if not self.coherence_weight:
             raise UsageError(
-                "--coherence-weight is empty; give one number, or several from coarse to fine."
+                "--coherence-weight is empty; pass one number, or several from coarse to fine."
             )
         _assignments(self.assign)
         _check_pairing("content", self.content_layers, self.content_layer_weights)
@@ -297,7 +297,7 @@ class PaintOptions:
     def _check_regions(self) -> None:
         files = self.content_regions is not None
         if self.style_regions is not None and not files:
-            raise UsageError("--style-regions requires --content-regions; give both.")
+            raise UsageError("--style-regions requires --content-regions; pass both.")
         if files and self.regions != "none":
             raise UsageError(
                 f"--content-regions and --regions {self.regions} are mutually exclusive; remove one of them."
@@ -308,7 +308,7 @@ class PaintOptions:
             )
         if self.regions == "semantic" and self.segmenter is None:
             raise UsageError(
-                "--regions semantic requires a segmentation model; give its folder with --segmenter."
+                "--regions semantic requires a segmentation model; pass its folder with --segmenter."
             )
         if not self.has_regions and (self.assign or self.only or self.background == "keep"):
             raise UsageError(
@@ -361,11 +361,11 @@ def _assignments(texts: tuple[str, ...]) -> dict[str, int]:
 def _check_pairing(role: str, layers: tuple[str, ...], weights: tuple[float, ...]) -> None:
     if not layers:
         raise UsageError(
-            f"--{role}-layers is empty; give at least one layer, or disable the loss with --{role}-weight 0."
+            f"--{role}-layers is empty; pass at least one layer, or disable the loss with --{role}-weight 0."
         )
     if weights and len(weights) != len(layers):
         raise UsageError(
-            f"got {len(weights)} {role} layer weights for {len(layers)} {role} layers; give one per layer, or none."
+            f"got {len(weights)} {role} layer weights for {len(layers)} {role} layers; pass one per layer, or none."
         )
     if weights and sum(weights) == 0:
         raise UsageError(f"all {role} layer weights are 0; at least one must be greater than 0.")

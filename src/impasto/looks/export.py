@@ -43,7 +43,7 @@ class WholeLook(nn.Module):
         super().__init__()
         if look.takes_styles:
             raise UsageError(
-                "instant has no style of its own; give the style to export with --style."
+                "instant has no style of its own; pass the style to export with --style."
             )
         self.network, self._levels = look.painter, 0
         self._recolors = recolors and look.colors is not None

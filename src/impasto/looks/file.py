@@ -35,7 +35,7 @@ KEY = "impasto-look"
 INSTANT = "instant"
 """Name of the included any-style look, accepted wherever a look file is expected."""
 
-LOOK = Kind("a look", "retrain it or give a fast_neural_style checkpoint")
+LOOK = Kind("a look", "retrain it or pass a fast_neural_style checkpoint")
 KINDS = ("painter", "johnson", INSTANT)
 PREFIX = "painter."
 
@@ -122,7 +122,7 @@ def load_look(path: Path) -> Look:
         near = difflib.get_close_matches(str(path), [INSTANT])
         hint = f" Did you mean {INSTANT!r}?" if near else ""
         raise MissingFileError(
-            f"the look {path} does not exist; train one with impasto train, or give instant or a fast_neural_style "
+            f"the look {path} does not exist; train one with impasto train, or pass instant or a fast_neural_style "
             f"checkpoint.{hint}"
         )
     return _published(path) if is_published(path) else _read(path)
@@ -186,7 +186,7 @@ def _published(path: Path) -> Look:
     missing = {"conv1.conv2d.weight", "deconv3.conv2d.weight", "in1.weight"} - set(state)
     if missing:
         raise WeightsError(
-            f"{path} is not a fast_neural_style checkpoint (it lacks {', '.join(sorted(missing))}); give one or a "
+            f"{path} is not a fast_neural_style checkpoint (it lacks {', '.join(sorted(missing))}); pass one or a "
             ".look file."
         )
     firsts = (state.get(f"conv{number}.conv2d.weight") for number in (1, 2, 3))

@@ -63,7 +63,7 @@ class Stage(nn.Module):
     """A decoder stage: convolutions, upsampling and more convolutions, to the next shallower level of features.
 
     Upsampling is bilinear. With nearest-neighbor upsampling, shifts of the photograph by less than eight pixels changed
-    the result, and films flickered.
+    the result, and videos flickered.
 
     Args:
         before: Input channels, followed by the output channels of each convolution before the upsampling.

@@ -35,7 +35,7 @@ HELD_OUT = 8
 """Every eighth photograph is held out for validation if there are enough."""
 
 MOVE, TURN = 0.04, 0.03
-"""Largest shift, as a share of the side, and largest rotation and scaling of photographs that replace film frames."""
+"""Largest shift, as a share of the side, and largest rotation and scaling of photographs that replace video frames."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ class Lessons:
 
 
 def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> Lessons:
-    """Reads images and films; unreadable images are skipped with a note.
+    """Reads images and videos; unreadable images are skipped with a note.
 
     Args:
         photos: Images or folders of images; if there are neither photos nor clips, the images of scikit-image are used.
-        clips: Films or folders of films; their frames are also used as photographs.
+        clips: Videos or folders of videos; their frames are also used as photographs.
 
     Raises:
         InputError: There are no usable images.
@@ -105,7 +105,7 @@ def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> L
     if not files and not clips:
         pictures = _from_skimage()
         notes.append(
-            f"training on {len(pictures)} photographs from scikit-image; give your own with --photos"
+            f"training on {len(pictures)} photographs from scikit-image; pass your own with --photos"
         )
     for path in files:
         try:
@@ -121,7 +121,7 @@ def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> L
         pictures += [(255 * pair.second[0]).round().to(torch.uint8) for pair in found[::2]]
     if not pictures:
         raise InputError(
-            "there are no training images; give photographs with --photos or films with --clips."
+            "there are no training images; pass photographs with --photos, or videos with --clips."
         )
     held = pictures[HELD_OUT - 1 :: HELD_OUT] or pictures[:1]
     if len(pictures) >= 2 * HELD_OUT:
@@ -136,7 +136,7 @@ def _films(paths: Sequence[Path]) -> list[Path]:
         films = [file for file in inside if is_film(file)]
         if path.is_dir() and not films:
             raise InputError(
-                f"the folder {path} contains no films; supported formats are {', '.join(FILM_SUFFIXES)}."
+                f"the folder {path} contains no videos; supported formats are {', '.join(FILM_SUFFIXES)}."
             )
         found += films or [path]
     return found
@@ -147,7 +147,7 @@ def _from_skimage() -> list[Tensor]:
         from skimage import data
     except ImportError as error:
         raise InputError(
-            "there are no training images; give photographs with --photos, or install impasto[examples] for a few "
+            "there are no training images; pass photographs with --photos, or install impasto[examples] for a few "
             "examples."
         ) from error
     pictures = []

@@ -85,7 +85,7 @@ class Training:
         if not styles:
             raise UsageError("no style image was given; at least one is required.")
         if options.frame_weight > 0 and not lessons.pairs:
-            raise UsageError("--frame-weight requires film frames; give films with --clips.")
+            raise UsageError("--frame-weight requires video frames; pass videos with --clips.")
         self.options, self._lessons = options, lessons
         rank, _processes = process_and_count()
         self.device = resolve_device(options.device)

@@ -1,4 +1,4 @@
-"""Metrics for images and films: temporal consistency, drift, style, content and structure."""
+"""Metrics for images and videos: temporal consistency, drift, style, content and structure."""
 
 from impasto.measure.figures import (
     Interval,

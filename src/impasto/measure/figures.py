@@ -230,7 +230,7 @@ class Lpips:
             ]
         except KeyError as error:
             raise WeightsError(
-                f"{path} does not contain LPIPS weights (it lacks {error.args[0]}); give alex.pth or vgg.pth of LPIPS."
+                f"{path} does not contain LPIPS weights (it lacks {error.args[0]}); pass alex.pth or vgg.pth of LPIPS."
             ) from error
 
     @torch.no_grad()
@@ -245,7 +245,7 @@ class Lpips:
             )
             if weight.shape[1] != ours.shape[1]:
                 raise WeightsError(
-                    "the LPIPS weights do not match the network given with --judge; give alex.pth with alexnet, or "
+                    "the LPIPS weights do not match the network given with --judge; pass alex.pth with alexnet, or "
                     "vgg.pth with vgg16."
                 )
             total += float(F.conv2d((ours - theirs).square(), weight).mean())
@@ -268,7 +268,7 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> Interval:
         InputError: There are no values.
     """
     if not values:
-        raise InputError("there are no values to average; give at least one image.")
+        raise InputError("there are no values to average; pass at least one image.")
     numbers = torch.tensor(values, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
     picks = torch.randint(0, len(values), (RESAMPLES, len(values)), generator=generator)

@@ -1,4 +1,4 @@
-"""Metrics of a film, with those of the original clip as a baseline, since no clip is free of noise."""
+"""Metrics of a video, with those of the original clip as a baseline, since no clip is free of noise."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CONTAINER_SHIFT = Fraction(1, 10)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilmFigures:
-    """Metrics of a film; errors are means over pairs of frames within a shot.
+    """Metrics of a video; errors are means over pairs of frames within a shot.
 
     Attributes:
         frames: Number of frames.
@@ -66,7 +66,7 @@ class FilmFigures:
 
 
 class FilmMeter:
-    """Measures a film frame by frame; it keeps only as many frames as the longest gap.
+    """Measures a video frame by frame; it keeps only as many frames as the longest gap.
 
     Args:
         backbone: Feature extractor.
@@ -173,13 +173,13 @@ def same_frames(
 ) -> Iterator[tuple[Frame, Frame]]:
     """Pairs each pastiche with the frame of the clip that is closest in time.
 
-    Some containers delay the whole film by a few hundredths of a second, so that no audio starts before 0; this delay
+    Some containers delay the whole video by a few hundredths of a second, so that no audio starts before 0; this delay
     is removed.
 
     Args:
-        pastiches: Frames of the film, in order.
+        pastiches: Frames of the stylized video, in order.
         sources: Frames of the clip, in order.
-        start_seconds: Start of the film within the clip, in seconds.
+        start_seconds: Start of the stylized video within the clip, in seconds.
     """
     remaining = iter(sources)
     source = next(remaining, None)

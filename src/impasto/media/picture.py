@@ -58,13 +58,13 @@ class Picture:
     def from_tensor(
         cls, image: Tensor, *, alpha: np.ndarray | None = None, bits: int = 8
     ) -> Picture:
-        """Creates a picture from ``(1, 3, H, W)`` in ``[0, 1]``; the inverse of `to_tensor`."""
+        """Creates an image from ``(1, 3, H, W)`` in ``[0, 1]``; the inverse of `to_tensor`."""
         rgb = image[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
         return cls(rgb=rgb, alpha=alpha, bits=bits)
 
     @classmethod
     def from_pil(cls, image: Image.Image) -> Picture:
-        """Creates a picture from an 8-bit PIL image of any mode, including its transparency."""
+        """Creates an image from an 8-bit PIL image of any mode, including its transparency."""
         transparent = "A" in image.getbands() or "transparency" in image.info
         pixels = np.array(image.convert("RGBA" if transparent else "RGB"), dtype=np.float32)
         pixels /= 255  # in place: a copy of a large picture is a gigabyte
@@ -83,10 +83,10 @@ class Picture:
 
 
 def check_paintable(picture: Picture, role: str) -> None:
-    """Checks that a picture is large enough for the networks.
+    """Checks that an image is large enough for the networks.
 
     Args:
-        picture: The picture.
+        picture: The image.
         role: ``content`` or ``style``, used in the error message.
 
     Raises:

@@ -48,7 +48,7 @@ def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Picture:
         max_pixels: Maximum height times width.
 
     Returns:
-        An upright (EXIF) sRGB (ICC) picture, with alpha if the file has it, and 16 bits if the file has 16.
+        An upright (EXIF) sRGB (ICC) image, with alpha if the file has it, and 16 bits if the file has 16.
 
     Raises:
         MissingFileError: The file does not exist.

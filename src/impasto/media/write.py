@@ -94,7 +94,7 @@ def check_place(path: Path, kind: str) -> None:
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} for {path.name} does not exist; create it first.")
     if path.is_dir():
-        raise OutputError(f"{path} is a folder; give a file name for the {kind}.")
+        raise OutputError(f"{path} is a folder; pass a file name for the {kind}.")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"no permission to write to {folder}; choose another folder.")
 
@@ -115,7 +115,7 @@ def write_image(
         picture: The image; it is blended onto white if the format does not support alpha.
         quality: 1 to 100, for JPEG, WebP and AVIF.
         subsampling: Chroma subsampling of JPEG: ``4:4:4``, ``4:2:2`` or ``4:2:0``.
-        bits: 8, or 16 for PNG and TIFF; by default the picture's own depth if the format supports it.
+        bits: 8, or 16 for PNG and TIFF; by default the image's own depth if the format supports it.
         metadata: Strings by name, readable with `read_metadata`; by default only impasto's marker.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Stylization of film frames by the optimizer: initial images and temporal consistency terms."""
+"""Stylization of video frames by the optimizer: initial images and temporal consistency terms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PASS_BLEND = 0.5
 
 
 class FilmOptimizer:
-    """Stylizes the frames of a film one after another.
+    """Stylizes the frames of a video one after another.
 
     The first frame of a shot is optimized like a single image, and the style weight found there by automatic balancing
     is used for the whole shot. All other frames are initialized from the warped pastiches of their neighbors.

@@ -51,7 +51,7 @@ def _with_margin(content: Tensor, share: float) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class InFilm:
-    """Additional inputs for a frame of a film.
+    """Additional inputs for a frame of a video.
 
     Attributes:
         terms: Function that returns the additional terms by name for a scale's height and width.
@@ -76,7 +76,7 @@ class Optimization:
         options: All other options.
         size: Height and width of the pastiche; None to derive them from ``options.size``.
         start: Initial image, which overrides ``options.start``.
-        film: Additional inputs for frames of a film.
+        film: Additional inputs for frames of a video.
         regions: Regions of the content, each with its region of a style.
 
     Attributes:

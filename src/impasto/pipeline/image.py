@@ -84,7 +84,7 @@ def stylize(
 
 
 def picture_of(source: Source) -> Picture:
-    """Converts a path, a PIL image or an array to a picture; see `stylize`."""
+    """Converts a path, a PIL image or an array to an image; see `stylize`."""
     if isinstance(source, Picture):
         return source
     if isinstance(source, (str, Path)):

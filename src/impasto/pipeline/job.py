@@ -193,9 +193,9 @@ class FilmJob:
             pixels = self._keep(frame, result, opens)
             yield self._event(index, 1, opens, result, began, pixels)
         if count == 0:
+            end = "" if self.film.end is None else f" and before --end {self.film.end:g}"
             raise InputError(
-                f"{self.clip.path} has no frames between --start {self.film.start:g} and --end {self.film.end}; "
-                "choose an earlier start."
+                f"{self.clip.path} has no frames at or after --start {self.film.start:g}{end}; choose an earlier start."
             )
         self.frames = count
 

@@ -71,7 +71,7 @@ class _Entries:
             check_name("option", self.best_of, [spec.name for spec in option_fields()])
         for name in ("styles", "seeds"):
             if not getattr(self, name):
-                raise UsageError(f"{name} is empty; give at least one value.")
+                raise UsageError(f"{name} is empty; list at least one value.")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Case:
         name: Name in tables and reports.
         chosen: Options that differ from the other cases, as plain values.
         paint: All options.
-        film: All film options, in a study of films.
+        film: All video options, in a study of videos.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Plan:
         title: Title of the report.
         question: Question that the study answers.
         claim: Earlier claim, with its source.
-        kind: Whether the study uses images or films.
+        kind: Whether the study uses images or videos.
         cases: Configurations.
         contents: Paths, or ``skimage:NAME``.
         styles: Paths, or ``skimage:NAME``.
@@ -170,7 +170,7 @@ def load_plan(
 
     Args:
         name: Name of a bundled study, or a path that ends in ``.toml``.
-        contents: Images or films that replace the study's; folders stand for all files in them.
+        contents: Images or videos that replace the study's; folders stand for all files in them.
         styles: Images that replace the study's styles; folders stand for all files in them.
         overrides: Options for every case, for example ``{"size": 512}``.
         judge: Evaluation network that replaces the study's.
@@ -303,7 +303,7 @@ def _sources(given: Sequence[str]) -> tuple[str, ...]:
             found.append(source)
         else:
             raise MissingFileError(
-                f"{source} does not exist; give files, folders, or a scikit-image picture such as skimage:chelsea."
+                f"{source} does not exist; use files, folders, or a scikit-image picture such as skimage:chelsea."
             )
     return tuple(found)
 

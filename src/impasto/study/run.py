@@ -124,16 +124,16 @@ def check_folder(out: Path, plan: Plan) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise OutputError(f"{out} is a file; give a folder with --out.")
+        raise OutputError(f"{out} is a file; pass a folder with --out.")
     mark = out / MARK
     try:
         if mark.exists() and mark.stat().st_size > 0:
             name = (_read_json(mark) or {}).get("name")
             if name != plan.name:
                 known = f"the study {shown(name)}" if isinstance(name, str) else "another study"
-                raise UsageError(f"{out} contains {known}; give another folder with --out.")
+                raise UsageError(f"{out} contains {known}; pass another folder with --out.")
         elif not _is_new(out):
-            raise UsageError(f"{out} contains other files; give an empty folder with --out.")
+            raise UsageError(f"{out} contains other files; pass an empty folder with --out.")
     except OSError as error:
         raise OutputError(
             f"{out} cannot be read ({error.strerror}); choose another folder with --out."
@@ -167,7 +167,7 @@ def picture_at(source: str) -> Picture:
         pixels = getattr(data, name)()
     except (ImportError, AttributeError, OSError) as error:
         raise InputError(
-            f"{source} is not available on this machine; install impasto[examples] or give your own images."
+            f"{source} is not available on this machine; install impasto[examples] or pass your own images."
         ) from error
     return Picture(rgb=np.ascontiguousarray(pixels[..., :3], np.float32) / 255)
 

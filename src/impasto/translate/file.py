@@ -40,7 +40,7 @@ Generator = ResnetGenerator | UnetGenerator
 FORMAT = 1
 KEY = "impasto-translator"
 SUFFIX = ".translator"
-TRANSLATOR = Kind("a translator", "retrain it or give a generator of pytorch-CycleGAN-and-pix2pix")
+TRANSLATOR = Kind("a translator", "retrain it or pass a generator of pytorch-CycleGAN-and-pix2pix")
 DIRECTIONS = ("ab", "ba")
 
 MOST_CHANNELS = 256
@@ -124,7 +124,7 @@ def load_translator(path: Path) -> Translator:
     """
     if not path.exists():
         raise MissingFileError(
-            f"the translator {path} does not exist; train one with impasto train-translator, or give a published "
+            f"the translator {path} does not exist; train one with impasto train-translator, or pass a published "
             "checkpoint."
         )
     return _published(path) if is_published(path) else _read(path)
@@ -188,7 +188,7 @@ def _published(path: Path) -> Translator:
 def _unlike(shape: GeneratorShape, path: Path) -> WeightsError:
     return WeightsError(
         f"{path} looks like a {shape.kind} with {shape.channels} channels and {shape.blocks} blocks, but its weights "
-        "do not match; give a generator of pytorch-CycleGAN-and-pix2pix."
+        "do not match; pass a generator of pytorch-CycleGAN-and-pix2pix."
     )
 
 
@@ -218,6 +218,6 @@ def _shape_of(state: Mapping[str, Tensor], path: Path) -> GeneratorShape:
         )
     inside = ", ".join(name[:SHOWN] for name in sorted(state)[:3])
     raise WeightsError(
-        f"{path} is not a generator of pytorch-CycleGAN-and-pix2pix (its first weights are {inside}); give one of its "
+        f"{path} is not a generator of pytorch-CycleGAN-and-pix2pix (its first weights are {inside}); pass one of its "
         "resnet or unet generators, or a .translator file."
     )

@@ -71,10 +71,10 @@ def crop_of(
 
 
 def gather_world(path: Path, name: str, short_edge: int) -> World:
-    """Reads a folder of images and films, or a single film; unreadable images are skipped with a note.
+    """Reads a folder of images and videos, or a single video; unreadable images are skipped with a note.
 
     Args:
-        path: Folder or film.
+        path: Folder or video.
         name: Name for messages.
         short_edge: Short edge in pixels to which images are resized.
 
@@ -82,7 +82,7 @@ def gather_world(path: Path, name: str, short_edge: int) -> World:
         InputError: The path does not exist or has no readable images.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist; give a folder of images or films for {name}.")
+        raise InputError(f"{path} does not exist; pass a folder of images or videos for {name}.")
     films = [path] if is_film(path) else []
     if path.is_dir():
         films = [p for p in sorted(path.iterdir()) if is_film(p)]
@@ -102,7 +102,7 @@ def gather_world(path: Path, name: str, short_edge: int) -> World:
     if not found:
         more = f" ({len(notes)} could not be read)" if notes else ""
         raise InputError(
-            f"{path} contains no usable images{more}; give a folder of images or films."
+            f"{path} contains no usable images{more}; pass a folder of images or videos."
         )
     count = min(HELD_OUT, len(found) // 5)
     every = len(found) // count if count else 0
@@ -133,7 +133,7 @@ def check_worlds(a: World, b: World, *, paired: bool) -> None:
     smaller, larger = (a, b) if len(a.marks) <= len(b.marks) else (b, a)
     if smaller.marks <= larger.marks:
         raise UsageError(
-            f"all images of {smaller.name} are also in {larger.name}; give two different sets of images."
+            f"all images of {smaller.name} are also in {larger.name}; pass two different sets of images."
         )
 
 

@@ -14,7 +14,7 @@ __all__ = ["CHECKPOINT", "adam_moments", "load_adam_moments", "load_generator"]
 
 CHECKPOINT = Kind(
     "a checkpoint of this run",
-    "give the checkpoint of this run, or start over without --resume",
+    "pass the checkpoint of this run, or start over without --resume",
     CheckpointError,
 )
 
