@@ -304,3 +304,16 @@ def test_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
     with replacing(tmp_path / "a.txt", durable=False) as beside:
         beside.write_text("whole")
     assert done == ["replace"]
+
+
+def test_a_checkpoint_of_an_earlier_run_is_not_started_over_unasked(things, capsys):
+    run = ("image", "photo.png", "style.png", "-o", "o.png", "--size", "64", "--steps", "2", "--checkpoint", "k.ckpt",
+           "--checkpoint-every", "1", "--quiet")  # fmt: skip
+    for more, code in (((), 0), ((), 2), (("--resume",), 0), (("--overwrite",), 0)):
+        before = Path("k.ckpt").read_bytes() if Path("k.ckpt").exists() else b""
+        with pytest.raises(SystemExit) as ended:
+            main([*run, *more])
+        assert ended.value.code == code
+        if code:
+            assert "continue it with --resume" in capsys.readouterr().err
+            assert Path("k.ckpt").read_bytes() == before

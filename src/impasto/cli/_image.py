@@ -179,10 +179,11 @@ def check_targets(run: Run, tasks: list[Task], paint: PaintOptions) -> None:
     """Refuses to overwrite inputs, or files that impasto did not write.
 
     Raises:
-        UsageError: An output is also an input.
+        UsageError: An output is also an input, or the checkpoint holds an earlier run that was not mentioned.
         OutputError: An existing file was not written by impasto.
     """
     from impasto.media import check_outputs
+    from impasto.optimize import check_new_run
     from impasto.pipeline import files_read, step_path
 
     outs = [path for path in (run.timelapse, run.checkpoint) if path is not None]
@@ -193,6 +194,8 @@ def check_targets(run: Run, tasks: list[Task], paint: PaintOptions) -> None:
     inputs = [path for task in tasks for path in (task.content, *task.styles)]
     read = [*dict.fromkeys(inputs), run.config, *files_read(paint)]
     check_outputs(outs, read, overwrite=bool(run.overwrite))
+    if run.checkpoint is not None:
+        check_new_run(run.checkpoint, resume=run.resume, overwrite=bool(run.overwrite))
 
 
 def check_at_once(run: Run) -> None:
@@ -214,7 +217,10 @@ def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> i
     from impasto.pipeline import backbone_for
 
     if run.overwrite is False:
-        tasks = [task for task in tasks if not task.out.exists()]
+        missing = [task for task in tasks if not task.out.exists()]
+        if len(missing) < len(tasks):
+            show.say(f"skipped {len(tasks) - len(missing)} of {len(tasks)} existing images")
+        tasks = missing
     if paint.paints_at_once:
         return look_at_all(tasks, paint, run, show)
     backbone = backbone_for(paint, show.download)

@@ -72,7 +72,7 @@ def train(
         check_place,
         read_image,
     )
-    from impasto.optimize import check_checkpoint_place
+    from impasto.optimize import check_new_run
 
     run = run or TrainRun()
     settled = train_options(**given(options, TrainOptions))
@@ -82,7 +82,7 @@ def train(
     photos, clips = _paths(run.photos), _paths(run.clips)
     outs = [out, _checkpoint(out), _samples(out), _curves(out)]
     check_outputs(outs, [style, *more_styles, *photos, *clips], overwrite=run.overwrite)
-    check_checkpoint_place(_checkpoint(out))
+    check_new_run(_checkpoint(out), resume=run.resume, overwrite=run.overwrite)
     writes = join_processes()
     lock = OutputLock(out) if writes else None
     lessons = gather_lessons(photos, clips)

@@ -59,7 +59,7 @@ def train_translator(
     """
     from impasto.machine import join_processes
     from impasto.media import OutputLock, check_outputs, make_folder
-    from impasto.optimize import check_checkpoint_place
+    from impasto.optimize import check_new_run
     from impasto.translate.train import TranslatorTraining
     from impasto.translate.worlds import gather_world
 
@@ -68,7 +68,7 @@ def train_translator(
     if out.suffix and not out.is_dir():
         raise UsageError(f"--out must be a folder; got {out.name}.")
     check_outputs([out / name for name in WRITTEN], [a, b], overwrite=run.overwrite)
-    check_checkpoint_place(out / "checkpoint")
+    check_new_run(out / "checkpoint", resume=run.resume, overwrite=run.overwrite)
     writes = join_processes()
     lock = OutputLock(out) if writes else None
     worlds = [gather_world(path, str(path), settled.size) for path in (a, b)]

@@ -2,6 +2,7 @@
 
 from impasto.optimize.checkpoint import (
     check_checkpoint_place,
+    check_new_run,
     fingerprint,
     load_checkpoint,
     save_checkpoint,
@@ -30,6 +31,7 @@ __all__ = [
     "Term",
     "build_objective",
     "check_checkpoint_place",
+    "check_new_run",
     "choose_plan",
     "fingerprint",
     "load_checkpoint",

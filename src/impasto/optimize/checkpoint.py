@@ -17,11 +17,17 @@ import torch
 from torch import Tensor
 
 from impasto.config import PaintOptions, to_mapping
-from impasto.errors import CheckpointError, OutputError
+from impasto.errors import CheckpointError, OutputError, UsageError
 from impasto.media import replacing
 from impasto.weights import CHECKPOINT, Fields, parse_json, read_safetensors, write_safetensors
 
-__all__ = ["check_checkpoint_place", "fingerprint", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "check_checkpoint_place",
+    "check_new_run",
+    "fingerprint",
+    "load_checkpoint",
+    "save_checkpoint",
+]
 
 FORMAT = 2
 KEY = "impasto-checkpoint"
@@ -63,6 +69,25 @@ def check_checkpoint_place(path: Path) -> None:
             return
         raise OutputError(
             f"{path} exists and is not an impasto checkpoint, so it is not replaced; choose another name."
+        )
+
+
+def check_new_run(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Checks that a run may begin with a checkpoint, without discarding what an earlier run left there.
+
+    Args:
+        path: Path of the checkpoint.
+        resume: Whether the run continues from it.
+        overwrite: Whether the user allowed to replace files.
+
+    Raises:
+        OutputError: The path is an existing file or folder that is not an impasto checkpoint.
+        UsageError: It holds an earlier run, and neither was requested.
+    """
+    check_checkpoint_place(path)
+    if path.exists() and not resume and not overwrite:
+        raise UsageError(
+            f"{path} contains an earlier run; continue it with --resume, or replace it with --overwrite."
         )
 
 

@@ -157,7 +157,7 @@ def _refusal(best: Forecast, limit_bytes: int, scale: Scale) -> OutOfMemoryError
     advice = (
         f"the largest size that fits is --size {fits}"
         if fits >= 64
-        else "no size fits, so free some memory"
+        else "no size fits, so free some memory or raise --memory-gib"
     )
     return OutOfMemoryError(
         f"an image of {scale.width_px}x{scale.height_px} px needs {best.memory_bytes / 2**30:.1f} GiB of memory, but "
