@@ -109,7 +109,7 @@ def image(
     if paint.paints_at_once:
         check_at_once(run)
     if run.save_config is not None:
-        write_config(run.save_config, to_mapping(paint))
+        write_config(run.save_config, to_mapping(paint), run.config)
     with show:
         return paint_all(tasks, paint, run, show)
 
@@ -258,26 +258,26 @@ def paint_one(task: Task, paint: PaintOptions, run: Run, show: Show, backbone: B
     began = time.monotonic()
     content = read_image(task.content)
     job = prepare(content, [read_image(style) for style in task.styles], paint, backbone)
-    keep = Keeper(job, task, run)
-    keep.resume()
-    show.header(job, content)
-    interrupted = False
-    try:
-        for iterate in job.optimization:
-            show.iterate(iterate)
-            keep.iterate(iterate.total_step)
-    except KeyboardInterrupt:
-        interrupted = True
-        keep.checkpoint()
-    picture = job.finish()
-    keep.write(task.out, picture)
-    keep.close()
+    with Keeper(job, task, run) as keep:
+        keep.resume()
+        show.header(job, content)
+        interrupted = False
+        try:
+            for iterate in job.optimization:
+                show.iterate(iterate)
+                keep.iterate(iterate.total_step)
+        except KeyboardInterrupt:
+            interrupted = True
+            keep.checkpoint()
+        picture = job.finish()
+        keep.write(task.out, picture)
+        keep.close()
     show.done(task.out, picture, time.monotonic() - began, interrupted=interrupted)
     return not interrupted
 
 
 class Keeper:
-    """Writes a run's images, timelapse and checkpoints."""
+    """Writes a run's images, timelapse and checkpoints; leaving its context discards an unfinished timelapse."""
 
     def __init__(self, job: Job, task: Task, run: Run) -> None:
         from impasto.media import OutputLock, hash_files
@@ -334,6 +334,13 @@ class Keeper:
         if self._frames is not None:
             with contextlib.suppress(KeyboardInterrupt):
                 self._frames.close()
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._frames is not None:
+            self._frames.abort()
         if self._lock is not None:
             self._lock.release()
 
