@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -87,6 +88,16 @@ def test_a_number_that_another_process_got_is_no_owner(tmp_path):
 def test_what_cannot_be_read_is_no_owner(tmp_path, text):
     lock_file(tmp_path).write_bytes(text.encode("utf-8", "surrogateescape"))
     OutputLock(tmp_path / "out.mkv").release()
+
+
+def test_a_full_disk_leaves_no_lock(tmp_path, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("impasto.media.lock.Path.write_text", full)
+    with pytest.raises(OutputError, match=r"cannot be locked \(No space left"):
+        OutputLock(tmp_path / "out.mkv")
+    assert not lock_file(tmp_path).exists()
 
 
 def test_another_machine_is_refused_with_the_way_out(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image
 
 from impasto import stylize_video
 from impasto.cli import main
-from impasto.errors import OutputError, UsageError
+from impasto.errors import DivergedError, OutputError, UsageError
 from impasto.looks import Look, save_look
 from impasto.looks.networks import Johnson
 from impasto.media import (
@@ -96,6 +97,8 @@ INPUTS = [
     ("export", "my.onnx", "-o", "my.onnx"),
     ("train", "my.look.samples.png", "-o", "my.look"),
     ("tune", "t.png", "style.png", "-o", "t.toml"),
+    (*IMAGE, "-o", "o.png", "--config", "own.toml", "--save-config", "own.toml"),
+    (*VIDEO, "-o", "o.mp4", "--config", "own.toml", "--save-config", "soft.toml"),
     ("study", "mine.toml", "-o", "s", "--contents", "photo.png", "--styles", "style.png"),
 ]  # fmt: skip
 
@@ -108,6 +111,8 @@ def test_an_output_that_is_an_input_is_refused(things, arguments, capsys):
     for name in ("start", "content_regions", "my.look.samples", "t"):
         save(Path(f"{name}.png"))
     Path("my.onnx").write_bytes(b"impasto")
+    Path("own.toml").write_text("# Settings written by impasto.\nseed = 3\n")
+    os.symlink("own.toml", "soft.toml")
     for folder, name in (
         ("frames", "000.png"),
         ("frames", "001.png"),
@@ -170,6 +175,100 @@ def test_a_file_that_impasto_did_not_make_is_left(things, arguments, name, capsy
         f"{name} exists and was not written by impasto; choose another name or pass --overwrite."
         in sentence
     )
+    assert everything(things) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*IMAGE, "-o", "o.png", "--checkpoint", "./o.png"),
+        (*IMAGE, "-o", "o.gif", "--timelapse", "o.gif", "--overwrite"),
+        (*IMAGE, "-o", "o.png", "--timelapse", "x/../t.mp4", "--checkpoint", "t.mp4"),
+        (*IMAGE, "-o", "o.png", "--save-every", "1", "--checkpoint", "o.step00001.png"),
+    ],
+    ids=" ".join,
+)
+def test_two_outputs_with_one_name_are_refused(things, arguments, capsys):
+    Path("x").mkdir()
+    before = everything(things)
+    assert impasto(*arguments) == 2
+    assert "two outputs would be written to" in capsys.readouterr().err
+    assert everything(things) == before
+
+
+def test_a_stylized_video_is_not_replaced_by_an_image_or_a_time_lapse(things, capsys):
+    for name in ("f.gif", "f.mp4"):
+        assert impasto(*VIDEO, "-o", name) == 0
+    before = everything(things)
+    assert impasto(*IMAGE, "-o", "f.gif") == 4
+    assert impasto(*IMAGE, "-o", "o.png", "--timelapse", "f.mp4") == 4
+    assert everything(things) == before
+    assert capsys.readouterr().err.count("is a stylized video from another run; choose") == 2
+    assert impasto(*IMAGE, "-o", "o.gif", "--timelapse", "t.mp4") == 0
+    assert impasto(*VIDEO, "-o", "t.mp4") == 4
+    assert impasto(*VIDEO, "-o", "o.gif") == 4
+    assert impasto(*VIDEO, "-o", "f.mp4") == 0
+    assert impasto(*IMAGE, "-o", "f.gif", "--overwrite") == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--flow", "files", "--flow-files", "nowhere"),
+        ("--flow", "raft", "--flow-weights", "nowhere.pth"),
+        ("--content-regions", "nowhere.png", "--style-regions", "nowhere.png"),
+    ],
+    ids=" ".join,
+)
+def test_fresh_deletes_nothing_if_the_run_cannot_start(things, arguments):
+    assert impasto(*VIDEO, "-o", "o.mp4", "--keep-frames") == 0
+    before = everything(things)
+    assert impasto(*VIDEO, "-o", "o.mp4", "--fresh", *arguments) == 3
+    assert everything(things) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a pipe")
+def test_a_pipe_among_flow_files_is_not_waited_for(things, capsys):
+    Path("flow").mkdir()
+    os.mkfifo("flow/from_000001_to_000000.flo")
+    assert impasto(*VIDEO, "-o", "o.mp4", "--flow", "files", "--flow-files", "flow") == 3
+    assert "from_000001_to_000000.flo is not a regular file" in capsys.readouterr().err
+
+
+def test_a_link_at_the_name_of_a_temporary_file_is_not_followed(things):
+    Path("precious").write_text("precious")
+    for suffix in (".png", ".gif", ".mp4", ".toml"):
+        os.symlink("precious", partial_path(Path(f"o{suffix}")))
+    os.symlink("precious", partial_path(Path("t.mp4")))
+    arguments = ("--timelapse", "t.mp4", "--save-config", "o.toml")
+    assert impasto(*IMAGE, "-o", "o.png", *arguments) == 0
+    assert impasto(*VIDEO, "-o", "o.mp4") == 0
+    assert impasto(*VIDEO, "-o", "o.gif") == 0
+    assert Path("precious").read_text() == "precious"
+    assert not any(path.is_symlink() for path in things.glob("[ot].*"))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_time_lapse_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch, suffix):
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("impasto.media.timelapse.move_into_place", full)
+    lapse = Timelapse(tmp_path / f"t{suffix}")
+    lapse.add(PICTURE)
+    with pytest.raises(OutputError, match=r"cannot be written \(No space left"):
+        lapse.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_run_leaves_no_part_of_its_time_lapse(things, monkeypatch):
+    def diverges(*_arguments):
+        raise DivergedError("the loss is not finite.")
+
+    monkeypatch.setattr("impasto.pipeline.keep.save_checkpoint", diverges)
+    before = everything(things)
+    arguments = ("--timelapse", "t.mp4", "--checkpoint", "c", "--checkpoint-every", "1")
+    assert impasto(*IMAGE, "-o", "o.png", *arguments) == 7
     assert everything(things) == before
 
 

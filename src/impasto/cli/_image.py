@@ -105,7 +105,7 @@ def image(
     if paint.paints_at_once:
         check_at_once(run)
     if run.save_config is not None:
-        write_config(run.save_config, to_mapping(paint))
+        write_config(run.save_config, to_mapping(paint), run.config)
     with show:
         return paint_all(tasks, paint, run, show)
 
@@ -258,19 +258,19 @@ def paint_one(task: Task, paint: PaintOptions, run: Run, show: Show, backbone: B
     began = time.monotonic()
     content = read_image(task.content)
     job = prepare(content, [read_image(style) for style in task.styles], paint, backbone)
-    keep = Keeper(job, outputs_of(task, run))
-    if run.resume:
-        keep.resume()
-    show.header(job, content)
-    interrupted = False
-    try:
-        for iterate in job.optimization:
-            show.iterate(iterate)
-            keep.step(iterate.total_step)
-    except KeyboardInterrupt:
-        interrupted = True
-        keep.save()
-    picture = keep.finish()
+    with Keeper(job, outputs_of(task, run)) as keep:
+        if run.resume:
+            keep.resume()
+        show.header(job, content)
+        interrupted = False
+        try:
+            for iterate in job.optimization:
+                show.iterate(iterate)
+                keep.step(iterate.total_step)
+        except KeyboardInterrupt:
+            interrupted = True
+            keep.save()
+        picture = keep.finish()
     show.done(task.out, picture, time.monotonic() - began, interrupted=interrupted)
     return not interrupted
 

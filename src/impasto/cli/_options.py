@@ -250,18 +250,24 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def write_config(path: Path, values: dict[str, Any]) -> None:
+def write_config(path: Path, values: dict[str, Any], source: Path | None = None) -> None:
     """Writes options to a TOML file, for `read_config`.
 
+    Args:
+        path: The file.
+        values: The options.
+        source: The file that options were read from, which is not replaced.
+
     Raises:
-        UsageError: The name does not end in .toml.
+        UsageError: The name does not end in .toml, or the file is `source`.
         OutputError: The file cannot be written, or would replace one that impasto did not write.
     """
     import tomli_w
 
-    from impasto.media import replacing
+    from impasto.media import check_not_input, replacing
 
     check_config_place(path)
+    check_not_input([path], [source])
     with replacing(path) as beside:
         beside.write_text(f"{MARK}\n{tomli_w.dumps(values)}", encoding="utf-8")
 

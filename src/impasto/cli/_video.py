@@ -112,7 +112,8 @@ def video(
     if run.preview:
         painting, filming, out = preview_of(painting, filming, out)
     if run.save_config is not None:
-        write_config(run.save_config, {**to_mapping(painting), "film": to_mapping(filming)})
+        values = {**to_mapping(painting), "film": to_mapping(filming)}
+        write_config(run.save_config, values, run.config)
     show = make_film_show(json_lines=run.json, quiet=run.quiet)
     try:
         styles = (style, *more_styles) if style is not None else ()
@@ -163,7 +164,7 @@ def paint_film(
     if run.resume and run.fresh:
         raise UsageError("--resume and --fresh are mutually exclusive; remove one of them.")
     check_film_inputs(out, clip, (*styles, run.config), painting, filming)
-    check_replaceable(out, overwrite=run.overwrite)
+    check_replaceable(out, overwrite=run.overwrite, film=True)
     began = time.monotonic()
     job = prepare_film(
         clip,

@@ -111,6 +111,8 @@ def _hold(path: Path, out: Path) -> None:
         try:
             path.write_text(json.dumps(asdict(_this_process())), encoding="utf-8")
         except OSError as error:
+            with contextlib.suppress(OSError):
+                path.unlink()  # it names no owner
             lock.release()
             raise _not_locked(out, error) from error
         _held[path] = (lock, 1)

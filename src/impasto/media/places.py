@@ -42,9 +42,13 @@ def files_of(path: Path) -> Iterator[Path]:
     elif path.is_dir():
         yield from sorted(file for file in path.iterdir() if is_image(file))
     elif "%" in path.name and path.parent.is_dir():
-        before, *after = PLACE_FOR_NUMBER.split(path.name)
-        name = re.compile(r"\d+".join(re.escape(part) for part in (before, *after)))
+        name = _numbered(path.name)
         yield from sorted(file for file in path.parent.iterdir() if name.fullmatch(file.name))
+
+
+def _numbered(name: str) -> re.Pattern[str]:
+    """Returns a pattern for the names of an image sequence such as ``frames_%05d.png``."""
+    return re.compile(r"\d+".join(re.escape(part) for part in PLACE_FOR_NUMBER.split(name)))
 
 
 def hash_files(files: Iterable[Path], told: str = "") -> str:
@@ -91,15 +95,16 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def check_replaceable(path: Path, *, overwrite: bool = False) -> None:
+def check_replaceable(path: Path, *, overwrite: bool = False, film: bool = False) -> None:
     """Checks that a file may be replaced: it was written by impasto, or ``overwrite`` is set.
 
     Args:
         path: A file, or a numbered image sequence such as ``frames_%05d.png``.
         overwrite: Replace any existing file.
+        film: Whether a stylized video is written, which images and time-lapses must not replace, nor the reverse.
 
     Raises:
-        OutputError: The file exists and does not carry impasto's marker.
+        OutputError: The file exists and does not carry impasto's marker, or is a result of another kind.
     """
     if overwrite:
         return
@@ -109,6 +114,11 @@ def check_replaceable(path: Path, *, overwrite: bool = False) -> None:
         if os.path.lexists(file) and not is_own(file):
             raise OutputError(
                 f"{file} exists and was not written by impasto; choose another name or pass --overwrite."
+            )
+        if file.suffix.lower() in (*FILM_SUFFIXES, ".gif") and file.exists() and _is_film(file) != film:
+            kind = "an image or a time-lapse" if film else "a stylized video"
+            raise OutputError(
+                f"{file} is {kind} from another run; choose another name or pass --overwrite."
             )
 
 
@@ -123,12 +133,29 @@ def check_outputs(
         overwrite: Replace files that impasto did not write.
 
     Raises:
-        UsageError: An output is also an input.
+        UsageError: An output is also an input, or two outputs would be the same file.
         OutputError: An existing file was not written by impasto.
     """
     check_not_input(outs, inputs)
+    _check_distinct(outs)
     for out in outs:
         check_replaceable(out, overwrite=overwrite)
+
+
+def _check_distinct(outs: Sequence[Path]) -> None:
+    """Checks that no two outputs are the same file, or files of the same image sequence."""
+    places = [Path(os.path.realpath(out.parent), os.path.normcase(out.name)) for out in outs]
+    sequences = [place for place in places if "%" in place.name]
+    taken: set[Path] = set()
+    for out, place in zip(outs, places, strict=True):
+        if place in taken or any(
+            place != sequence
+            and place.parent == sequence.parent
+            and _numbered(sequence.name).fullmatch(place.name)
+            for sequence in sequences
+        ):
+            raise UsageError(f"two outputs would be written to {out}; rename one of them.")
+        taken.add(place)
 
 
 def is_own(path: Path) -> bool:
@@ -162,6 +189,12 @@ def _is_own_film(path: Path) -> bool:
     from impasto.media.video import read_film_metadata
 
     return "impasto" in read_film_metadata(path)
+
+
+def _is_film(path: Path) -> bool:
+    from impasto.media.video import read_film_metadata
+
+    return "film" in read_film_metadata(path)
 
 
 def _is_own_model(path: Path) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from impasto.errors import OutputError
 
 __all__ = [
+    "create_partial",
     "is_partial",
     "move_into_place",
     "partial_path",
@@ -66,6 +67,22 @@ def _partial(path: Path, process: str) -> Path:
 def is_partial(name: str) -> re.Match[str] | None:
     """Matches a file name created by `partial_path`, with groups ``stem``, ``process`` and ``suffix``."""
     return PARTIAL.fullmatch(name)
+
+
+def create_partial(path: Path) -> Path:
+    """Removes leftovers, creates this process's empty temporary file, and returns its path.
+
+    A link planted at this predictable name by another user of a shared folder is never followed.
+
+    Raises:
+        OSError: The file cannot be created.
+    """
+    remove_partials(path)
+    beside = partial_path(path)
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return beside
 
 
 def remove_partials(path: Path) -> None:
@@ -152,9 +169,9 @@ def replacing(
     Raises:
         OutputError: The file cannot be written; no partial file is left.
     """
-    remove_partials(path)
     beside = partial_path(path)
     try:
+        create_partial(path)
         yield beside
         move_into_place(beside, path, durable=durable)
     except OSError as error:

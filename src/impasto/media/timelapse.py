@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from PIL import Image
 
 from impasto._version import __version__
 from impasto.errors import OutputError, UsageError
-from impasto.media.replace import move_into_place, partial_path, remove_partials
+from impasto.media.replace import create_partial, move_into_place, partial_path
 from impasto.media.write import MARK, OWN
 from impasto.media.x264 import repeatable_x264
 
@@ -47,7 +49,7 @@ def check_timelapse(path: Path) -> None:
 
 
 class Timelapse:
-    """Collects images of one size and writes the video at the end, atomically.
+    """Collects images of one size and writes the video at the end, atomically; call `close`, or `abort` on failure.
 
     Args:
         path: A file name ending in .gif or .mp4.
@@ -61,20 +63,25 @@ class Timelapse:
         self._stream: Any = None
 
     def add(self, picture: Picture) -> None:
-        """Adds one frame."""
+        """Adds one frame.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
         frame = np.round(picture.rgb * 255).astype(np.uint8)
         if self._path.suffix.lower() == ".gif":
             image = Image.fromarray(frame)
             image.thumbnail((GIF_LONG_EDGE_PX, GIF_LONG_EDGE_PX))
             self._gif.append(image.quantize(128, dither=Image.Dither.NONE))
             return
-        self._add_to_film(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])
+        with self._writing():
+            self._add_to_film(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])
 
     def _add_to_film(self, frame: np.ndarray) -> None:
         import av
 
         if self._container is None:
-            remove_partials(self._path)
+            create_partial(self._path)
             self._container = av.open(f"file:{self._beside}", "w", format="mp4")
             self._container.metadata["comment"] = json.dumps({"impasto": __version__})
             self._stream = self._container.add_stream("libx264", rate=FRAMES_PER_SECOND)
@@ -93,19 +100,49 @@ class Timelapse:
             self._container.mux(packet)
 
     def close(self) -> None:
-        """Writes the video; the last image is held for one second."""
-        if self._gif:
-            held = [1000 // FRAMES_PER_SECOND] * (len(self._gif) - 1) + [1000]
-            remove_partials(self._path)
-            comment = MARK + json.dumps(OWN)
-            self._gif[0].save(
-                self._beside, save_all=True, append_images=self._gif[1:], duration=held, loop=0,
-                comment=comment.encode(),
-            )  # fmt: skip
-        elif self._container is not None:
-            for packet in self._stream.encode():
-                self._container.mux(packet)
-            self._container.close()
-        else:
+        """Writes the video; the last image is held for one second.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        if not self._gif and self._container is None:
             return
-        move_into_place(self._beside, self._path)
+        with self._writing():
+            if self._gif:
+                self._write_gif()
+            else:
+                for packet in self._stream.encode():
+                    self._container.mux(packet)
+                self._container.close()
+            move_into_place(self._beside, self._path)
+        self._gif, self._container = [], None
+
+    def abort(self) -> None:
+        """Discards the video and removes the temporary file; does nothing after `close`."""
+        if self._container is not None:
+            with contextlib.suppress(Exception):
+                self._container.close()
+        self._gif, self._container = [], None
+        with contextlib.suppress(OSError):
+            self._beside.unlink()
+
+    def _write_gif(self) -> None:
+        held = [1000 // FRAMES_PER_SECOND] * (len(self._gif) - 1) + [1000]
+        comment = MARK + json.dumps(OWN)
+        create_partial(self._path)
+        self._gif[0].save(
+            self._beside, save_all=True, append_images=self._gif[1:], duration=held, loop=0,
+            comment=comment.encode(),
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Removes the temporary file if the block fails."""
+        try:
+            yield
+        except OSError as error:  # FFmpeg's errors about files are subclasses
+            self.abort()
+            reason = error.strerror or str(error)
+            raise OutputError(
+                f"{self._path} cannot be written ({reason}); choose another location."
+            ) from error

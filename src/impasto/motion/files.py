@@ -144,7 +144,10 @@ def write_flow(path: str | Path, flow: Tensor) -> None:
         elif path.suffix.lower() == ".png":
             steps = np.clip(np.round(field * 64) + 2**15, 0, 2**16 - 1).astype(np.uint16)
             valid = np.ones_like(steps[..., 0])
-            opencv().imwrite(str(beside), np.dstack([valid, steps[..., 1], steps[..., 0]]))
+            _done, data = opencv().imencode(
+                ".png", np.dstack([valid, steps[..., 1], steps[..., 0]])
+            )
+            beside.write_bytes(data.tobytes())
         else:
             raise UsageError(f"flow files must end in .flo or .png; got {path.name!r}.")
 

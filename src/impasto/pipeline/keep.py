@@ -62,7 +62,9 @@ class Outputs:
 
 
 class Keeper:
-    """Writes the files of a run while it goes on, and locks its checkpoint.
+    """Writes the files of a run while it goes on, and locks its checkpoint until its context is left.
+
+    Leaving the context discards a time-lapse that is not finished.
 
     Args:
         job: The run.
@@ -122,9 +124,16 @@ class Keeper:
         if self._frames is not None:
             with contextlib.suppress(KeyboardInterrupt):
                 self._frames.close()
+        return picture
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._frames is not None:
+            self._frames.abort()
         if self._lock is not None:
             self._lock.release()
-        return picture
 
     def _write(self, path: Path, picture: Picture) -> None:
         write_picture(path, picture, self.outputs, self.job.options)

@@ -67,7 +67,7 @@ def _files_read(paint: PaintOptions, film: FilmOptions) -> list[Path]:
     if film.flow == "raft" and film.flow_weights is not None:
         files += files_of(film.flow_weights)
     if film.flow == "files" and film.flow_files is not None:
-        files += sorted(film.flow_files.glob("from_*_to_*.*"))
+        files += sorted(p for p in film.flow_files.glob("from_*_to_*.*") if p.is_file())
     return files
 
 
@@ -135,6 +135,9 @@ def prepare_film(
             images = [recolored(image, first, paint) for image in images]
         network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
         stylizer = _stylizer(images, network, paint, film, size)
+        finder = RegionFinder(paint, images, network) if paint.has_regions else None
+        if film.needs_motion:  # reject missing flow files before --fresh deletes anything
+            make_estimator(film.flow, weights=film.flow_weights, files=film.flow_files)
         mark = _mark(Path(clip), images, paint, film)
         store = PaintStore(sibling(out, ".frames"), mark, resume=resume, fresh=fresh, lock=lock)
         try:
@@ -149,8 +152,8 @@ def prepare_film(
                 settings={"options": to_mapping(paint), "film": to_mapping(film)},
                 finish=finisher if finisher.does_anything else None,
             )
-            if paint.has_regions:
-                job.regions = _film_regions(job, paint, images, network)
+            if finder is not None:
+                job.regions = _film_regions(job, paint, finder)
             undo.pop_all()
             return job
         except BaseException:
@@ -186,13 +189,11 @@ def _stylizer(
     return look_painter(paint, styles)
 
 
-def _film_regions(
-    job: FilmJob, paint: PaintOptions, styles: Sequence[Tensor], backbone: Backbone
-) -> FilmRegions:
+def _film_regions(job: FilmJob, paint: PaintOptions, finder: RegionFinder) -> FilmRegions:
     path = paint.content_regions
     masks = path if path is not None and is_film_of_masks(path) else None
     return FilmRegions(
-        RegionFinder(paint, styles, backbone),
+        finder,
         job.flow or make_estimator("dis"),
         job.store,
         masks=masks,

@@ -18,7 +18,7 @@ from PIL import Image
 
 from impasto.errors import OutputError, UsageError, unknown_name
 from impasto.media.picture import Picture
-from impasto.media.replace import move_into_place, partial_path, remove_partials
+from impasto.media.replace import create_partial, move_into_place, partial_path
 from impasto.media.video._clip import ClipInfo
 from impasto.media.video._color import ColorTags, from_rgb
 from impasto.media.video._container import open_film, opened_film
@@ -192,7 +192,6 @@ class FilmWriter:
         import av
 
         self.path, self._chosen, self._span = path, chosen, span
-        remove_partials(path)
         self._beside = partial_path(path)
         self._metadata = dict(metadata or {})
         self._color = _written_color(info.color, chosen)
@@ -203,6 +202,7 @@ class FilmWriter:
         self._stream: Any = None
         self._source: Any = None
         try:
+            create_partial(path)
             self._container = av.open(f"file:{self._beside}", "w")
             self._stream = self._add_stream(info, size)
             self._copies = self._open_source(source)
