@@ -10,7 +10,8 @@ are lit from one side.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -195,12 +196,12 @@ def ember(seed: int = 8) -> Image.Image:
 STYLES: dict[str, Callable[[], Image.Image]] = {"swirls": swirls, "meadow": meadow, "ember": ember}
 
 
-def main() -> None:
+def main(styles: Mapping[str, Callable[[], Image.Image]]) -> None:
     """Draws the style given on the command line and saves it."""
-    if len(sys.argv) != 3 or sys.argv[1] not in STYLES:
-        raise SystemExit(f"usage: drawn_styles.py {{{','.join(STYLES)}}} OUT.png")
-    STYLES[sys.argv[1]]().save(sys.argv[2])
+    if len(sys.argv) != 3 or sys.argv[1] not in styles:
+        raise SystemExit(f"usage: {Path(sys.argv[0]).name} {{{','.join(styles)}}} OUT.png")
+    styles[sys.argv[1]]().save(sys.argv[2])
 
 
 if __name__ == "__main__":
-    main()
+    main(STYLES)

@@ -5,10 +5,10 @@ python examples/more_styles.py {mosaic,woodcut,dots} OUT.png
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import numpy as np
+from drawn_styles import main
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
@@ -119,12 +119,5 @@ MORE_STYLES: dict[str, Callable[[], Image.Image]] = {
 }
 
 
-def main() -> None:
-    """Draws the style named on the command line into a file."""
-    if len(sys.argv) != 3 or sys.argv[1] not in MORE_STYLES:
-        raise SystemExit(f"usage: more_styles.py {{{','.join(MORE_STYLES)}}} OUT.png")
-    MORE_STYLES[sys.argv[1]]().save(sys.argv[2])
-
-
 if __name__ == "__main__":
-    main()
+    main(MORE_STYLES)

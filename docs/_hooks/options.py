@@ -43,6 +43,8 @@ def reference() -> str:
 
 
 def _class(title: str, kind: type, used_by: str, presets: Mapping[str, Any]) -> Iterator[str]:
+    from impasto.config import flag
+
     hints = get_type_hints(kind)
     base = kind()
     yield f"## {title}\n"
@@ -55,10 +57,9 @@ def _class(title: str, kind: type, used_by: str, presets: Mapping[str, Any]) -> 
             group = spec.metadata["group"]
             yield f"\n### {title}: {group.lower()}\n"
             yield "| option | type and range | default | meaning |\n|---|---|---|---|"
-        flag = "--" + spec.name.replace("_", "-")
         default = _value(getattr(base, spec.name))
         meaning = _escaped(spec.metadata["help"]) + _changed(spec.name, base, presets)
-        yield f"| `{flag}` | {_type(hints[spec.name], spec)} | {default} | {meaning} |"
+        yield f"| `{flag(spec.name)}` | {_type(hints[spec.name], spec)} | {default} | {meaning} |"
     yield ""
 
 

@@ -6,7 +6,7 @@ import reprlib
 import unicodedata
 from typing import Any
 
-__all__ = ["SHOWN_CHARACTERS", "printable", "shortened", "shown"]
+__all__ = ["SHOWN_CHARACTERS", "is_utf8", "printable", "shortened", "shown"]
 
 SHOWN_CHARACTERS = 60
 """Maximum length of a value quoted in an error message."""
@@ -31,6 +31,15 @@ def printable(text: object) -> str:
     if plain.isascii() and plain.isprintable():
         return plain
     return "".join(_escaped(c) if _is_control(c) else c for c in plain)
+
+
+def is_utf8(text: str) -> bool:
+    """Returns whether text can be encoded; file names can contain bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shortened(text: str, characters: int = SHOWN_CHARACTERS) -> str:

@@ -1,4 +1,4 @@
-"""Two runs with the same output: the second is told who holds the lock, and stale locks are taken over."""
+"""Two runs with the same output: the second one is refused and names the first; stale locks are taken over."""
 
 from __future__ import annotations
 

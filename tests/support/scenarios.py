@@ -17,8 +17,8 @@ from torch import Tensor
 
 from impasto.config import film_options
 from impasto.media import OutputLock
-from impasto.media.video import open_clip
-from impasto.pipeline.job import FilmJob
+from impasto.media.video import choose_format, open_clip
+from impasto.pipeline.job import FilmJob, FilmOutput, flow_estimator
 from impasto.pipeline.store import PaintStore
 from impasto.types import FrameContext, Painted
 
@@ -66,7 +66,11 @@ def smeared(clip: Path, out: Path, *, resume: bool = False, **options: Any) -> F
     )
     mark = hashlib.sha256(repr(chosen).encode()).hexdigest()
     store = PaintStore(folder, mark, resume=resume, lock=OutputLock(out))
-    return FilmJob(opened, Smear(), store, chosen, out=out, size=size)
+    output = FilmOutput(
+        path=out, format=choose_format(out, opened.info, size, codec=chosen.codec, crf=chosen.crf)
+    )
+    flow = flow_estimator(chosen)
+    return FilmJob(opened, Smear(), store, chosen, output=output, size=size, flow=flow)
 
 
 def put_clip(folder: Path, frames: int = 7, cut: int | None = 4) -> None:

@@ -179,7 +179,7 @@ def check_targets(run: Run, tasks: list[Task], paint: PaintOptions) -> None:
     """Refuses to overwrite inputs, or files that impasto did not write.
 
     Raises:
-        UsageError: An output is also an input, or the checkpoint holds an earlier run that was not mentioned.
+        UsageError: An output is also an input, or the checkpoint contains an earlier run.
         OutputError: An existing file was not written by impasto.
     """
     from impasto.media import check_outputs

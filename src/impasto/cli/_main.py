@@ -20,7 +20,7 @@ from impasto.cli._terminal import (
     standard_output,
 )
 from impasto.errors import ImpastoError, InputError, OutOfMemoryError, OutputError, UsageError
-from impasto.text import printable, shortened, shown
+from impasto.text import is_utf8, printable, shortened, shown
 from impasto.threads import spin_briefly
 
 __all__ = ["app", "check_arguments", "explain", "main", "run_command"]
@@ -109,12 +109,10 @@ def check_arguments(tokens: Sequence[str]) -> None:
     for number, token in enumerate(tokens, 1):
         if "\0" in token:
             raise UsageError(f"argument {number}, {shown(token)}, contains a NUL byte; remove it.")
-        try:
-            token.encode()
-        except UnicodeEncodeError as error:
+        if not is_utf8(token):
             raise UsageError(
                 f"argument {number}, {shown(token)}, is not UTF-8; rename the file, or set a UTF-8 locale."
-            ) from error
+            )
 
 
 def explain(error: BaseException) -> tuple[str, int]:

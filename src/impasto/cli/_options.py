@@ -17,6 +17,7 @@ from impasto.config import (
     PRESETS,
     PaintOptions,
     Settings,
+    flag,
     options,
     read_settings,
     read_toml,
@@ -137,9 +138,10 @@ def split_list(name: str, text: str, kind: type) -> tuple[Any, ...]:
     try:
         return tuple(kind(item) for item in text.replace(",", " ").split())
     except ValueError as error:
-        flag = "--" + name.replace("_", "-")
         what = {int: "integers", float: "numbers"}.get(kind, "names")
-        raise UsageError(f"{flag} must be comma-separated {what}; got {shown(text)}.") from error
+        raise UsageError(
+            f"{flag(name)} must be comma-separated {what}; got {shown(text)}."
+        ) from error
 
 
 def read_config(path: Path) -> Settings:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from impasto.errors import UsageError, unknown_name
-from impasto.text import printable, shown
+from impasto.text import is_utf8, printable, shown
 
 __all__ = [
     "DEVICE",
@@ -289,17 +289,9 @@ def _check_path(_spec: Spec, value: Any, name: str) -> Path:
     if not isinstance(value, (str, Path)):
         _refuse(name, value, "a path")
     text = str(value)
-    if not text or len(text) > MOST_PATH_CHARACTERS or "\0" in text or not _is_utf8(text):
+    if not text or len(text) > MOST_PATH_CHARACTERS or "\0" in text or not is_utf8(text):
         _refuse(name, value, f"a path of 1 to {MOST_PATH_CHARACTERS} UTF-8 characters")
     return value if isinstance(value, Path) else Path(value)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 _CHECKS: Mapping[type, Callable[[Spec, Any, str], Any]] = types.MappingProxyType(

@@ -20,6 +20,7 @@ from impasto.media.places import (
     check_replaceable,
     files_of,
     hash_files,
+    is_torch_checkpoint,
 )
 from impasto.media.read import read_image
 from impasto.media.replace import is_partial, replacing, sibling
@@ -64,6 +65,7 @@ __all__ = [
     "is_film",
     "is_image",
     "is_partial",
+    "is_torch_checkpoint",
     "keep_luminance_only",
     "luminance",
     "make_folder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from impasto.errors import InputError
 from impasto.media.read import SUFFIXES
 from impasto.media.source import check_name
 
-__all__ = ["FILM_SUFFIXES", "find_images", "is_film", "is_image"]
+__all__ = ["FILM_SUFFIXES", "NUMBER", "find_images", "is_film", "is_image"]
 
 FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 """Names of files that are read as films wherever images are read, too."""
+
+
+NUMBER = re.compile(r"%\d*d")
+"""Placeholder for the number in the file name of an image sequence."""
 
 
 def find_images(patterns: Sequence[str | Path]) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import OutputError, UsageError
-from impasto.media.find import FILM_SUFFIXES, is_image
+from impasto.media.find import FILM_SUFFIXES, NUMBER, is_image
 from impasto.media.write import WRITABLE, read_metadata
 
 __all__ = [
@@ -22,9 +22,9 @@ __all__ = [
     "files_of",
     "hash_files",
     "is_own",
+    "is_torch_checkpoint",
 ]
 
-PLACE_FOR_NUMBER = re.compile(r"%0?\d*d")
 LONGEST_HEADER_BYTES = 100_000_000
 
 
@@ -48,17 +48,17 @@ def files_of(path: Path) -> Iterator[Path]:
 
 def _numbered(name: str) -> re.Pattern[str]:
     """Returns a pattern for the names of an image sequence such as ``frames_%05d.png``."""
-    return re.compile(r"\d+".join(re.escape(part) for part in PLACE_FOR_NUMBER.split(name)))
+    return re.compile(r"\d+".join(re.escape(part) for part in NUMBER.split(name)))
 
 
-def hash_files(files: Iterable[Path], told: str = "") -> str:
+def hash_files(files: Iterable[Path], extra: str = "") -> str:
     """Returns the SHA-256 of the names, sizes and contents of files.
 
     Args:
         files: The files, in order.
-        told: Additional text to include in the hash.
+        extra: Additional text to include in the hash.
     """
-    digest = hashlib.sha256(told.encode())
+    digest = hashlib.sha256(extra.encode())
     for file in files:
         digest.update(os.fsencode(f"\n{file.name} {file.stat().st_size}\n"))
         with file.open("rb") as stream:
@@ -115,7 +115,11 @@ def check_replaceable(path: Path, *, overwrite: bool = False, film: bool = False
             raise OutputError(
                 f"{file} exists and was not written by impasto; choose another name or pass --overwrite."
             )
-        if file.suffix.lower() in (*FILM_SUFFIXES, ".gif") and file.exists() and _is_film(file) != film:
+        if (
+            file.suffix.lower() in (*FILM_SUFFIXES, ".gif")
+            and file.exists()
+            and _is_film(file) != film
+        ):
             kind = "an image or a time-lapse" if film else "a stylized video"
             raise OutputError(
                 f"{file} is {kind} from another run; choose another name or pass --overwrite."
@@ -178,7 +182,7 @@ def _tests_for(suffix: str) -> tuple[Callable[[Path], bool], ...]:
         return (_is_own_film,)
     if suffix == ".onnx":
         return (_is_own_model,)
-    return (_is_own_tensors, _is_own_archive)
+    return (_is_own_tensors, is_torch_checkpoint)
 
 
 def _is_own_picture(path: Path) -> bool:
@@ -215,10 +219,11 @@ def _is_own_tensors(path: Path) -> bool:
     return isinstance(about, Mapping) and any(str(key).startswith("impasto") for key in about)
 
 
-def _is_own_archive(path: Path) -> bool:
-    """Checks a PyTorch checkpoint, which is a zip archive; it is read as bytes and never unpickled."""
-    if not zipfile.is_zipfile(path):
+def is_torch_checkpoint(path: Path) -> bool:
+    """Returns whether a file is a checkpoint of impasto 0.1, saved by torch; nothing is unpickled."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("archive/data.pkl") as pickled:
+            start = pickled.read(1024)
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith("data.pkl")]
-        return bool(names) and b"fingerprint" in archive.read(names[0])
+    return b"format" in start and b"fingerprint" in start

@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from impasto.errors import InputError, MissingFileError
+from impasto.text import is_utf8, shortened
 
 __all__ = ["check_name", "check_source"]
 
@@ -42,7 +43,7 @@ def check_source(path: Path, kind: str) -> None:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{_shortened(str(path))} cannot be opened ({error.strerror}); choose another file."
+            f"{shortened(str(path), 80)} cannot be opened ({error.strerror}); choose another file."
         ) from error
 
 
@@ -52,11 +53,9 @@ def check_name(path: Path) -> None:
     Raises:
         InputError: The name is not UTF-8.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
+    if not is_utf8(str(path)):
         name = str(path).encode(errors="backslashreplace").decode()
-        raise InputError(f"the file name {name} is not UTF-8; rename the file.") from error
+        raise InputError(f"the file name {name} is not UTF-8; rename the file.")
 
 
 def _near(path: Path) -> str:
@@ -64,7 +63,3 @@ def _near(path: Path) -> str:
     names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
     near = difflib.get_close_matches(path.name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else "check the name and the folder."
-
-
-def _shortened(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from impasto.config import PaintOptions, to_mapping
 from impasto.errors import CheckpointError, OutputError, UsageError
-from impasto.media import replacing
+from impasto.media import is_torch_checkpoint, replacing
 from impasto.weights import CHECKPOINT, Fields, parse_json, read_safetensors, write_safetensors
 
 __all__ = [
@@ -65,7 +64,7 @@ def check_checkpoint_place(path: Path) -> None:
         OutputError: The path is an existing file or folder that is not an impasto checkpoint.
     """
     if path.is_symlink() or path.exists():
-        if path.is_file() and (_is_checkpoint(path) or _is_of_version_1(path)):
+        if path.is_file() and (_is_checkpoint(path) or is_torch_checkpoint(path)):
             return
         raise OutputError(
             f"{path} exists and is not an impasto checkpoint, so it is not replaced; choose another name."
@@ -73,16 +72,16 @@ def check_checkpoint_place(path: Path) -> None:
 
 
 def check_new_run(path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Checks that a run may begin with a checkpoint, without discarding what an earlier run left there.
+    """Checks that a run can use a checkpoint without discarding an earlier run by accident.
 
     Args:
         path: Path of the checkpoint.
         resume: Whether the run continues from it.
-        overwrite: Whether the user allowed to replace files.
+        overwrite: Whether existing files may be replaced.
 
     Raises:
         OutputError: The path is an existing file or folder that is not an impasto checkpoint.
-        UsageError: It holds an earlier run, and neither was requested.
+        UsageError: It contains an earlier run, and neither ``resume`` nor ``overwrite`` is set.
     """
     check_checkpoint_place(path)
     if path.exists() and not resume and not overwrite:
@@ -141,16 +140,6 @@ def _is_checkpoint(path: Path) -> bool:
         return False
 
 
-def _is_of_version_1(path: Path) -> bool:
-    """Whether a file is a version 1 checkpoint, saved by torch; nothing is unpickled."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("archive/data.pkl") as pickled:
-            start = pickled.read(1024)
-    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
-        return False
-    return b"format" in start and b"fingerprint" in start
-
-
 def _digests(path: Path) -> tuple[bytes, bytes]:
     """Returns the stored and the computed digest of a file, in hexadecimal."""
     with path.open("rb") as stream:
@@ -179,7 +168,7 @@ def _check_whole(path: Path) -> None:
             return
     except OSError as error:
         raise CHECKPOINT.refusal(path, error.strerror or "it cannot be read") from error
-    if _is_of_version_1(path):
+    if is_torch_checkpoint(path):
         raise CHECKPOINT.refusal(path, "it was saved by an earlier version of impasto")
     raise CHECKPOINT.refusal(path, "it is not a complete impasto checkpoint")
 

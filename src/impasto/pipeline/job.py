@@ -20,7 +20,6 @@ from impasto.media.video import (
     FilmFormat,
     FilmWriter,
     PictureWriter,
-    choose_format,
     select_frames,
     video_times,
 )
@@ -39,13 +38,45 @@ from impasto.types import Frame, FrameContext, Painted, Region, Stylizer
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FilmJob", "FrameDone"]
+__all__ = ["FilmJob", "FilmOutput", "FrameDone", "flow_estimator"]
 
 TICKS = {".gif": Fraction(1, 100), ".mkv": Fraction(1, 1000), ".webm": Fraction(1, 1000)}
 """Time resolution of containers that are coarser than the clip's own time base."""
 
 FOUND_EARLY = ("dis", "dis-half", "farneback")
 """OpenCV's estimators, whose threads do not compete with PyTorch's."""
+
+
+def flow_estimator(film: FilmOptions) -> FlowEstimator | None:
+    """Returns the estimator that a video's options name, which remembers its latest results; None if none is needed.
+
+    Raises:
+        ImpastoError: Its weights or files are missing or unusable.
+    """
+    if not film.needs_motion:
+        return None
+    return RememberedFlow(
+        make_estimator(
+            film.flow, weights=film.flow_weights, files=film.flow_files, cache=film.flow_cache
+        )
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilmOutput:
+    """The video that a job writes.
+
+    Attributes:
+        path: Its file.
+        format: Codec and pixel format, from `choose_format`.
+        settings: Written into the video as metadata.
+        finish: Post-processing of the pastiches.
+    """
+
+    path: Path
+    format: FilmFormat
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    finish: Finisher | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,10 +116,9 @@ class FilmJob:
         stylizer: Stylizes each frame.
         store: Contains completed frames and receives new ones.
         film: Temporal and output settings.
-        out: The video to write.
+        output: The video to write.
         size: Height and width.
-        settings: Written into the video as metadata.
-        finish: Post-processing of the pastiches.
+        flow: The flow estimator, from `flow_estimator`; None if no flow is needed.
 
     Attributes:
         flow: The shared flow estimator; None if no flow is needed.
@@ -102,37 +132,23 @@ class FilmJob:
         store: PaintStore,
         film: FilmOptions,
         *,
-        out: Path,
+        output: FilmOutput,
         size: tuple[int, int],
-        settings: Mapping[str, Any] | None = None,
-        finish: Finisher | None = None,
+        flow: FlowEstimator | None,
     ) -> None:
         self.clip, self.stylizer, self.store, self.film = clip, stylizer, store, film
-        self.out, self.size = out, size
-        self.settings, self._finish = dict(settings or {}), finish
-        self.format: FilmFormat = choose_format(
-            out, clip.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
-        )
+        self.out, self.size, self.format = output.path, size, output.format
+        self.settings, self._finish = dict(output.settings), output.finish
         self.notes: list[str] = list(self.format.notes)
         self.notes += [
             str(damage)
             for damage in repair(store, film.passes, loop=film.loop, steps=film.iterate_weight > 0)
         ]
         self._deep = clip.info.bits > 8
-        self.flow = self._estimator()
+        self.flow = flow
         self._neighbors = Neighbors(film, self.flow, store)
         self.regions: FilmRegions | None = None
         self.frames = self._count()
-
-    def _estimator(self) -> FlowEstimator | None:
-        if not self.film.needs_motion:
-            return None
-        film = self.film
-        return RememberedFlow(
-            make_estimator(
-                film.flow, weights=film.flow_weights, files=film.flow_files, cache=film.flow_cache
-            )
-        )
 
     def selected(self) -> Iterator[Frame]:
         """Yields the frames of the clip that are to be stylized."""

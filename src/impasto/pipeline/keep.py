@@ -31,9 +31,9 @@ class Encoding:
         bits: Bits per channel of PNG and TIFF, 8 or 16; those of the content if None.
     """
 
-    quality: int = 92
-    subsampling: str = "4:4:4"
-    bits: int | None = None
+    quality: int
+    subsampling: str
+    bits: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +54,11 @@ class Outputs:
     out: Path
     content: str
     styles: Sequence[str]
-    encoding: Encoding = Encoding()
-    save_every: int = 0
-    timelapse: Path | None = None
-    checkpoint: Path | None = None
-    checkpoint_every: int = 25
+    encoding: Encoding
+    save_every: int
+    timelapse: Path | None
+    checkpoint: Path | None
+    checkpoint_every: int
 
 
 class Keeper:

@@ -40,7 +40,7 @@ from impasto.pipeline.image import (
     picture_of,
     recolored,
 )
-from impasto.pipeline.job import FilmJob, FrameDone
+from impasto.pipeline.job import FilmJob, FilmOutput, FrameDone, flow_estimator
 from impasto.pipeline.regions import RegionFinder
 from impasto.pipeline.store import PaintStore
 from impasto.types import Backbone, Stylizer
@@ -57,8 +57,8 @@ WRITTEN_ONLY = ("codec", "crf", "pixel_format", "sound", "flow_cache", "flow_fil
 def _mark(path: Path, styles: Sequence[Tensor], paint: PaintOptions, film: FilmOptions) -> str:
     """Returns the SHA-256 of everything that affects the stylized frames."""
     chosen = {k: v for k, v in to_mapping(film).items() if k not in WRITTEN_ONLY}
-    told = fingerprint(styles, paint) + json.dumps(chosen, sort_keys=True)
-    return hash_files([*files_of(path), *_files_read(paint, film)], told)
+    settings = fingerprint(styles, paint) + json.dumps(chosen, sort_keys=True)
+    return hash_files([*files_of(path), *_files_read(paint, film)], settings)
 
 
 def _files_read(paint: PaintOptions, film: FilmOptions) -> list[Path]:
@@ -117,14 +117,14 @@ def prepare_film(
     """
     out = Path(out)
     check_film(out)
-    check_film_inputs(out, Path(clip), (), paint, film)
+    check_film_inputs(out, Path(clip), [style.source for style in styles], paint, film)
     with contextlib.ExitStack() as undo:
         lock = undo.enter_context(OutputLock(out))
         opened = open_clip(clip, rate=film.fps)
         _check_request(styles, paint, film)
         film = film.for_look() if paint.paints_at_once else film
         size = painted_size(opened.info, paint.size)
-        choose_format(  # reject unsupported formats before --fresh deletes anything
+        chosen = choose_format(  # reject unsupported formats before --fresh deletes anything
             out, opened.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
         first = None
@@ -136,8 +136,7 @@ def prepare_film(
         network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
         stylizer = _stylizer(images, network, paint, film, size)
         finder = RegionFinder(paint, images, network) if paint.has_regions else None
-        if film.needs_motion:  # reject missing flow files before --fresh deletes anything
-            make_estimator(film.flow, weights=film.flow_weights, files=film.flow_files)
+        flow = flow_estimator(film)  # reject missing flow files before --fresh deletes anything
         mark = _mark(Path(clip), images, paint, film)
         store = PaintStore(sibling(out, ".frames"), mark, resume=resume, fresh=fresh, lock=lock)
         try:
@@ -147,10 +146,14 @@ def prepare_film(
                 stylizer,
                 store,
                 film,
-                out=out,
+                output=FilmOutput(
+                    path=out,
+                    format=chosen,
+                    settings={"options": to_mapping(paint), "film": to_mapping(film)},
+                    finish=finisher if finisher.does_anything else None,
+                ),
                 size=size,
-                settings={"options": to_mapping(paint), "film": to_mapping(film)},
-                finish=finisher if finisher.does_anything else None,
+                flow=flow,
             )
             if finder is not None:
                 job.regions = _film_regions(job, paint, finder)
@@ -237,8 +240,6 @@ def stylize_video(
     sources: Sequence[Source] = style if several else [style]  # type: ignore[assignment, list-item]
     paint = make_options(preset, **{"size": 0, **overrides})
     filming = film_options(method, **dict(film or {}))
-    paths = [Path(source) for source in sources if isinstance(source, (str, Path))]
-    check_film_inputs(Path(out), Path(clip), paths, paint, filming)
     pictures = [picture_of(source) for source in sources]
     job = prepare_film(clip, pictures, out, paint, filming, resume=resume)
     for event in job:

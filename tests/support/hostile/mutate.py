@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 __all__ = ["checked_chunks", "mutated", "mutated_text"]
 
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+NUMBERS = (b"0", b"-1", b"99999999999", b"null", b"[]", b'""')
 TOKENS = (
     "nan", "inf", "-inf", "-1", "0", "1e400", "-0.0", "true", "false", '""', '"\\u0000"', '"\\u001b[2J"', "[]", "[[]]",
     "{}", "{a = {}}", "[1, 'a']", "2026-11-24", "1979-05-27T07:32:00Z", "0x7fffffffffffffff", "9" * 400,
@@ -110,6 +111,14 @@ def _splice(data: bytearray, rng: random.Random, other: bytes) -> None:
     data[at:at] = other[start : start + rng.choice((8, 64, 1024))]
 
 
+def _swap_number(data: bytearray, rng: random.Random) -> None:
+    """Replaces a digit near the beginning with a value of another length, as in a JSON header."""
+    places = [at for at in range(min(4000, len(data))) if data[at : at + 1].isdigit()]
+    if places:
+        at = rng.choice(places)
+        data[at : at + 1] = rng.choice(NUMBERS)
+
+
 DAMAGES: tuple[Callable[[bytearray, random.Random], None], ...] = (
-    _flip, _flip, _overwrite, _extreme, _extreme, _cut, _remove, _repeat, _zero,
+    _flip, _flip, _overwrite, _extreme, _extreme, _cut, _remove, _repeat, _zero, _swap_number,
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from impasto.errors import InputError, MissingFileError
-from impasto.media.find import is_image
+from impasto.media.find import NUMBER, is_image
 from impasto.media.read import MOST_PIXELS, read_image
 from impasto.media.resize import size_to_fit
 from impasto.media.video._color import ColorTags, tags_of, to_rgb
@@ -22,9 +22,6 @@ from impasto.types import Frame
 __all__ = ["Clip", "ClipInfo", "PictureSequence", "VideoClip", "open_clip", "painted_size"]
 
 SEQUENCE_RATE = Fraction(24)
-NUMBER = re.compile(r"%\d*d")
-"""Placeholder for the frame number in the name of an image sequence."""
-
 SMALLEST_PX = 16
 LARGEST_PX = 16384
 

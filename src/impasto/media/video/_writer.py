@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import OutputError, UsageError, unknown_name
+from impasto.media.find import NUMBER
 from impasto.media.picture import Picture
 from impasto.media.replace import create_partial, move_into_place, partial_path
 from impasto.media.video._clip import ClipInfo
@@ -376,7 +376,7 @@ def check_pattern(path: Path) -> None:
     Raises:
         UsageError: There is none, or more than one.
     """
-    if len(re.findall(r"%\d*d", path.name)) != 1 or path.name.count("%") != 1:
+    if len(NUMBER.findall(path.name)) != 1 or path.name.count("%") != 1:
         raise UsageError(
             f"{path.name!r} is a single image; an image sequence needs one number placeholder, like frames_%05d.png."
         )
