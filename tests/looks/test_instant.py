@@ -192,6 +192,7 @@ def test_a_film_goes_on_to_the_byte_and_styles_follow_one_another(tmp_path):
     broken = iter(job("b.mkv"))
     for _ in range(3):
         next(broken)
+    broken.close()  # waits until the last frame is on disk
     going = job("b.mkv", resume=True)
     assert len(list(going)) == 3
     going.assemble()

@@ -224,6 +224,7 @@ def test_a_film_goes_on_to_the_byte(tmp_path, look_file):
     iterator = iter(broken)
     for _ in range(3):
         next(iterator)
+    iterator.close()  # waits until the last frame is on disk
     going = look_job(clip, tmp_path / "b.mkv", look_file, resume=True)
     assert len(list(going)) == 3
     going.assemble()

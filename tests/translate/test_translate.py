@@ -366,6 +366,7 @@ def test_a_film_is_translated_and_goes_on_to_the_byte(tmp_path):
     broken = iter(job("b.mkv"))
     next(broken)
     next(broken)
+    broken.close()  # waits until the last frame is on disk
     going = job("b.mkv", resume=True)
     assert len(list(going)) == 3
     going.assemble()
