@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 from pathlib import Path
 
 import pytest
 
-from impasto.config import FilmOptions, PaintOptions, TrainOptions, TranslateOptions
+from impasto.config import FilmOptions, PaintOptions, TrainOptions, TranslateOptions, option_fields
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def reference() -> str:
 
 @pytest.mark.parametrize("kind", [PaintOptions, FilmOptions, TrainOptions, TranslateOptions])
 def test_every_option_is_in_the_reference(reference, kind):
-    for spec in dataclasses.fields(kind):
+    for spec in option_fields(kind):
         if "help" in spec.metadata:
             assert f"| `--{spec.name.replace('_', '-')}` |" in reference
 

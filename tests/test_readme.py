@@ -95,9 +95,9 @@ def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_python_blocks_use_what_exists() -> None:
     import impasto
-    from impasto.config import option_fields
+    from impasto.config import PaintOptions, option_fields
 
-    fields = {spec.name for spec in option_fields()} | {"preset"}
+    fields = {spec.name for spec in option_fields(PaintOptions)} | {"preset"}
     calls = [
         node
         for page in PAGES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 PLACE = "<!-- options -->"
 NAMES = {int: "whole number", float: "number", str: "text", bool: "on or off", Path: "path"}
@@ -43,14 +43,14 @@ def reference() -> str:
 
 
 def _class(title: str, kind: type, used_by: str, presets: Mapping[str, Any]) -> Iterator[str]:
-    from impasto.config import flag
+    from impasto.config import flag, option_fields, option_hints
 
-    hints = get_type_hints(kind)
+    hints = option_hints(kind)
     base = kind()
     yield f"## {title}\n"
     yield f"`{kind.__name__}`; used by {used_by}.\n"
     group = ""
-    for spec in dataclasses.fields(kind):
+    for spec in option_fields(kind):
         if "help" not in spec.metadata:
             continue
         if spec.metadata["group"] != group:

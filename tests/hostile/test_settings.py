@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import typing
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,8 @@ from impasto.config import (
     TranslateOptions,
     film_options,
     from_mapping,
+    option_fields,
+    option_hints,
     options,
     path_fields,
     read_settings,
@@ -99,8 +99,8 @@ def test_the_path_of_the_faulty_key_is_told(values, message):
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 10**400, -(10**400)])
 def test_every_number_is_finite_and_in_range(number):
     for kind in KINDS:
-        for spec in dataclasses.fields(kind):
-            hint = str(typing.get_type_hints(kind)[spec.name])
+        for spec in option_fields(kind):
+            hint = str(option_hints(kind)[spec.name])
             if "int" in hint or "float" in hint:
                 value = (number,) if "tuple" in hint else number
                 with pytest.raises(UsageError):
@@ -109,8 +109,8 @@ def test_every_number_is_finite_and_in_range(number):
 
 def test_every_path_says_whether_it_is_read_or_written():
     for kind in KINDS:
-        hints = typing.get_type_hints(kind)
-        paths = {spec.name for spec in dataclasses.fields(kind) if "Path" in str(hints[spec.name])}
+        hints = option_hints(kind)
+        paths = {spec.name for spec in option_fields(kind) if "Path" in str(hints[spec.name])}
         assert paths == set(path_fields(kind))
     assert path_fields(FilmOptions, "write") == ("flow_cache",)
 

@@ -8,7 +8,7 @@ import sys
 import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
@@ -18,6 +18,8 @@ from impasto.config import (
     PaintOptions,
     Settings,
     flag,
+    option_fields,
+    option_hints,
     options,
     read_settings,
     read_toml,
@@ -98,7 +100,7 @@ def make_overrides(
         usual: Default values to show in the help instead of the fields' own.
         common: Fields that --help shows; all if None.
     """
-    hints, said = get_type_hints(options), usual or {}
+    hints, said = option_hints(options), usual or {}
     fields = [
         _field(
             spec,
@@ -106,7 +108,7 @@ def make_overrides(
             said.get(spec.name, _said(spec.default)),
             common=common is None or spec.name in common,
         )
-        for spec in dataclasses.fields(options)
+        for spec in option_fields(options)
         if spec.name not in without
     ]
     made = dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True)
@@ -120,7 +122,7 @@ Overrides = make_overrides("Overrides", PaintOptions, common=COMMON)
 def given(overrides: Any, options: type = PaintOptions) -> dict[str, Any]:
     """Returns the options given on the command line, as field values."""
     values: dict[str, Any] = {}
-    hints = get_type_hints(options)
+    hints = option_hints(options)
     for spec in dataclasses.fields(overrides) if overrides is not None else ():
         value = getattr(overrides, spec.name)
         if value is not None:

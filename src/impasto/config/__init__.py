@@ -6,6 +6,7 @@ Nothing here imports torch, so that ``impasto --help`` is instant.
 from impasto.config._fields import (
     DEVICE,
     MOST_SEED,
+    change_fields,
     check_fields,
     check_mapping,
     check_name,
@@ -17,15 +18,21 @@ from impasto.config._fields import (
     to_mapping,
 )
 from impasto.config._film import METHODS, FilmOptions, film_options
-from impasto.config._paint import (
-    PRESETS,
+from impasto.config._groups import (
+    ColorOptions,
+    ExtractorOptions,
+    FeedForwardOptions,
+    ImageOptions,
     KeepColors,
-    PaintOptions,
+    LossOptions,
+    MachineOptions,
+    OptimizerOptions,
+    RegionOptions,
     StartName,
     StyleLossName,
-    option_fields,
-    options,
 )
+from impasto.config._nested import option_fields, option_hints
+from impasto.config._paint import PRESETS, PaintOptions, options
 from impasto.config._settings import Settings, from_mapping, read_settings, settings_of_media
 from impasto.config._toml import parse_toml, read_toml
 from impasto.config._train import TrainOptions, train_options
@@ -36,14 +43,23 @@ __all__ = [
     "METHODS",
     "MOST_SEED",
     "PRESETS",
+    "ColorOptions",
+    "ExtractorOptions",
+    "FeedForwardOptions",
     "FilmOptions",
+    "ImageOptions",
     "KeepColors",
+    "LossOptions",
+    "MachineOptions",
+    "OptimizerOptions",
     "PaintOptions",
+    "RegionOptions",
     "Settings",
     "StartName",
     "StyleLossName",
     "TrainOptions",
     "TranslateOptions",
+    "change_fields",
     "check_fields",
     "check_mapping",
     "check_name",
@@ -54,6 +70,7 @@ __all__ = [
     "from_mapping",
     "option",
     "option_fields",
+    "option_hints",
     "options",
     "parse_toml",
     "path_fields",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import numbers
 import re
 import types
@@ -12,8 +11,9 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
+from impasto.config._nested import option_fields, option_hints
 from impasto.errors import UsageError, unknown_name
 from impasto.text import is_utf8, printable, shown
 
@@ -92,7 +92,7 @@ def check_fields(values: Any) -> None:
         UsageError: A value is not allowed.
     """
     kind: type = type(values)
-    hints = _hints(kind)
+    hints = option_hints(kind)
     for spec in dataclasses.fields(values):
         given = getattr(values, spec.name)
         checked = _check(spec, hints[spec.name], given, flag(spec.name))
@@ -118,8 +118,8 @@ def check_mapping(
         UnknownNameError: A key is not a field.
         UsageError: A value has the wrong type or is out of range; the message contains the key's path.
     """
-    specs = {spec.name: spec for spec in dataclasses.fields(kind)}
-    hints = _hints(kind)
+    specs = {spec.name: spec for spec in option_fields(kind)}
+    hints = option_hints(kind)
     checked = {}
     for key, value in values.items():
         if key in specs:
@@ -162,7 +162,8 @@ def change_fields(base: Any, overrides: Mapping[str, Any]) -> Any:
         UnknownNameError: A field does not exist.
         UsageError: A value has the wrong type or is out of range.
     """
-    names = [spec.name for spec in dataclasses.fields(base)]
+    kind: type = type(base)
+    names = [spec.name for spec in option_fields(kind)]
     for name in overrides:
         check_name("option", name, names)
     return dataclasses.replace(base, **overrides)
@@ -170,7 +171,7 @@ def change_fields(base: Any, overrides: Mapping[str, Any]) -> Any:
 
 def path_fields(kind: type, use: PathUse | None = None) -> tuple[str, ...]:
     """Returns the names of path fields: all of them, or only those that are read or written."""
-    uses = {spec.name: spec.metadata["path"] for spec in dataclasses.fields(kind)}
+    uses = {spec.name: spec.metadata["path"] for spec in option_fields(kind)}
     return tuple(name for name, own in uses.items() if own is not None and use in (None, own))
 
 
@@ -187,18 +188,14 @@ def flag(name: str) -> str:
 def to_mapping(options: Any) -> dict[str, Any]:
     """Converts options to plain values for TOML and JSON: tuples to lists, paths to strings, without None fields."""
     plain: dict[str, Any] = {}
-    for spec in dataclasses.fields(options):
+    kind: type = type(options)
+    for spec in option_fields(kind):
         value = getattr(options, spec.name)
         if value is not None:
             plain[spec.name] = list(value) if isinstance(value, tuple) else (
                 str(value) if isinstance(value, Path) else value
             )  # fmt: skip
     return plain
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 Spec = dataclasses.Field[Any]

@@ -9,6 +9,7 @@ from typing import Any
 
 from impasto.config._fields import check_mapping, check_name, check_table
 from impasto.config._film import METHODS, FilmOptions
+from impasto.config._nested import option_fields
 from impasto.config._paint import PRESETS, PaintOptions, options
 
 __all__ = ["Settings", "from_mapping", "read_settings", "settings_of_media"]
@@ -72,7 +73,7 @@ def settings_of_media(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
 def _trusted(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     refused = {
         spec.name
-        for spec in dataclasses.fields(kind)
+        for spec in option_fields(kind)
         if not spec.metadata["from_media"]
         and values.get(spec.name) != spec.default
         and str(values.get(spec.name)) not in spec.metadata["builtin"]

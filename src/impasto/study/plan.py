@@ -68,7 +68,7 @@ class _Entries:
     def __post_init__(self) -> None:
         check_name("preset", self.preset, PRESETS)
         if self.best_of:
-            check_name("option", self.best_of, [spec.name for spec in option_fields()])
+            check_name("option", self.best_of, [spec.name for spec in option_fields(PaintOptions)])
         for name in ("styles", "seeds"):
             if not getattr(self, name):
                 raise UsageError(f"{name} is empty; list at least one value.")
