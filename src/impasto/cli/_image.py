@@ -223,7 +223,7 @@ def paint_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) -> i
         tasks = missing
     if paint.paints_at_once:
         return look_at_all(tasks, paint, run, show)
-    backbone = backbone_for(paint, show.download)
+    backbone = backbone_for(paint.extractor, show.download)
     for number, task in enumerate(tasks, 1):
         show.task(number, len(tasks), task.content, task.styles)
         if not paint_one(task, paint, run, show, backbone):

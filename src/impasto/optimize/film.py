@@ -155,7 +155,7 @@ class FilmOptimizer:
         return terms
 
     def _change(self, previous: Tensor) -> Term:
-        options = self.paint_options
+        options = self.paint_options.loss
         layers = tuple(dict.fromkeys(options.content_layers + options.style_layers))
         with torch.no_grad():
             before = see(self.backbone, previous, layers, autocast=self.trial.plan.autocast)

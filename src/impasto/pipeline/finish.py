@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from impasto.config import PaintOptions
+from impasto.config import ColorOptions
 from impasto.media import apply_affine, fit_affine, pixels_to_tensor
 from impasto.motion import FlowEstimator, trusted_flow, warp
 from impasto.pipeline.image import keep_colors
@@ -26,21 +26,21 @@ class Finisher:
     """Post-processes the frames of a video, in order.
 
     Args:
-        paint: Determines which colors and details are preserved.
+        options: Determines which colors and details are preserved.
         estimator: Flow estimator for warping the affine fields.
     """
 
-    def __init__(self, paint: PaintOptions, estimator: FlowEstimator) -> None:
-        self._paint, self._estimator = paint, estimator
-        self._colors = paint.keep_colors == "luminance" or (
-            paint.keep_colors != "none" and paint.keep_colors_when == "after"
+    def __init__(self, options: ColorOptions, estimator: FlowEstimator) -> None:
+        self._options, self._estimator = options, estimator
+        self._colors = options.keep_colors == "luminance" or (
+            options.keep_colors != "none" and options.keep_colors_when == "after"
         )
         self._before: tuple[Frame, Tensor, Tensor] | None = None
 
     @property
     def does_anything(self) -> bool:
         """Whether the options require any post-processing."""
-        return self._colors or self._paint.affine > 0
+        return self._colors or self._options.affine > 0
 
     def __call__(self, pastiche: Tensor, frame: Frame, *, opens: bool) -> Tensor:
         """Post-processes a pastiche, ``(1, 3, H, W)`` in ``[0, 1]``.
@@ -52,10 +52,10 @@ class Finisher:
         """
         image = pixels_to_tensor(frame.pixels)
         if self._colors:
-            pastiche = keep_colors(pastiche, image, self._paint)
-        if self._paint.affine == 0:
+            pastiche = keep_colors(pastiche, image, self._options)
+        if self._options.affine == 0:
             return pastiche
-        radius = max(1, round(self._paint.affine * max(pastiche.shape[-2:])))
+        radius = max(1, round(self._options.affine * max(pastiche.shape[-2:])))
         fields = fit_affine(image, pastiche, radius_px=radius, epsilon=FILM_EPSILON)
         if self._before is not None and not opens:
             fields = self._steadied(fields, frame, image)

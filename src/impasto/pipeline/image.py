@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.backbones import load_backbone
-from impasto.config import PaintOptions
+from impasto.config import ColorOptions, ExtractorOptions, PaintOptions, RegionOptions
 from impasto.config import options as make_options
 from impasto.errors import InputError
 from impasto.looks import AnyStylePainter, Look
@@ -108,7 +108,7 @@ def picture_of(source: Source) -> Picture:
 
 
 def backbone_for(
-    options: PaintOptions, progress: Callable[[int, int], None] | None = None
+    options: ExtractorOptions, progress: Callable[[int, int], None] | None = None
 ) -> Backbone:
     """Loads the backbone specified by the options."""
     return load_backbone(
@@ -156,7 +156,7 @@ class Job:
         """
         pastiche = self.optimization.result if image is None else image
         return finish_picture(
-            self.content, pastiche, self.optimization.size, self.options, self.painted
+            self.content, pastiche, self.optimization.size, self.options.color, self.painted
         )
 
 
@@ -164,7 +164,7 @@ def finish_picture(
     content: Picture,
     pastiche: Tensor,
     size: tuple[int, int],
-    options: PaintOptions,
+    options: ColorOptions,
     painted: Tensor | None = None,
 ) -> Picture:
     """Resizes a pastiche, preserves colors or detail, restores unstylized regions and adds the content's alpha.
@@ -205,7 +205,7 @@ def affine_finish(content: Tensor, pastiche: Tensor, full: Tensor, share: float)
     return transfer_affinely(content, pastiche, full, radius_px=radius, epsilon=AFFINE_EPSILON)
 
 
-def keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
+def keep_colors(pastiche: Tensor, content: Tensor, options: ColorOptions) -> Tensor:
     """Applies the requested color preservation to a pastiche; ``(1, 3, H, W)`` each."""
     if options.keep_colors == "luminance":
         return keep_luminance_only(pastiche, content)
@@ -215,7 +215,7 @@ def keep_colors(pastiche: Tensor, content: Tensor, options: PaintOptions) -> Ten
     return transfer(pastiche, content)
 
 
-def recolored(style: Tensor, content: Tensor, options: PaintOptions) -> Tensor:
+def recolored(style: Tensor, content: Tensor, options: ColorOptions) -> Tensor:
     """Gives a style image the content's colors, if the options request this before stylization."""
     if options.keep_colors_when == "after" or options.keep_colors in ("none", "luminance"):
         return style
@@ -242,16 +242,16 @@ def prepare(
     for style in styles:
         check_paintable(style, "style")
     image = content.to_tensor()
-    network = backbone or backbone_for(options)
-    images = [recolored(style.to_tensor(), image, options) for style in styles]
-    matched = matched_regions(image, images, options, network)
+    network = backbone or backbone_for(options.extractor)
+    images = [recolored(style.to_tensor(), image, options.color) for style in styles]
+    matched = matched_regions(image, images, options.region, network)
     start = None
     if options.start == "file" and options.start_file is not None:
         start = read_image(options.start_file).to_tensor()
     elif options.start == "look" and options.look is not None:
         look = look_of(options)
         painter = look_painter(options, images if look.takes_styles else (), look)
-        start = painter.picture(_sized(image, options))
+        start = painter.picture(_sized(image, options.size))
     optimization = Optimization(
         image, images, network, options, start=start, regions=matched.regions
     )
@@ -264,16 +264,16 @@ def prepare(
     )
 
 
-def _sized(image: Tensor, options: PaintOptions) -> Tensor:
-    """Returns ``(1, 3, H, W)`` at the requested size."""
+def _sized(image: Tensor, long_edge_px: int) -> Tensor:
+    """Returns ``(1, 3, H, W)`` at the requested size; 0 keeps its own."""
     size = (image.shape[-2], image.shape[-1])
-    return resize(image, size_to_fit(size, options.size)) if options.size else image
+    return resize(image, size_to_fit(size, long_edge_px)) if long_edge_px else image
 
 
 def matched_regions(
     content: Tensor,
     styles: Sequence[Tensor],
-    options: PaintOptions,
+    options: RegionOptions,
     backbone: Backbone | None = None,
 ) -> Matched:
     """Returns the matched regions that the options request; no regions means the whole image."""
@@ -305,16 +305,16 @@ def paint_at_once(
     for style in styles:
         check_paintable(style, "style")
     image = content.to_tensor()
-    images = [recolored(style.to_tensor(), image, options) for style in styles]
+    images = [recolored(style.to_tensor(), image, options.color) for style in styles]
     painter = look_painter(options, images, look)
-    matched = matched_regions(image, images or [image], options)
-    sized = _sized(image, options)
+    matched = matched_regions(image, images or [image], options.region)
+    sized = _sized(image, options.size)
     if isinstance(painter, AnyStylePainter):
         pastiche = painter.picture(sized, _regions_at(matched.regions, sized))
     else:
         pastiche = painter.picture(sized)
     size = (pastiche.shape[-2], pastiche.shape[-1])
-    return finish_picture(content, pastiche, size, options, matched.painted), matched.notes
+    return finish_picture(content, pastiche, size, options.color, matched.painted), matched.notes
 
 
 def _regions_at(regions: Sequence[Region], image: Tensor) -> list[Region]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.config import PaintOptions
+from impasto.config import RegionOptions
 from impasto.errors import UsageError
 from impasto.regions import (
     Grouping,
@@ -52,7 +52,9 @@ class RegionFinder:
         from_files: Whether the content's masks are given as files.
     """
 
-    def __init__(self, options: PaintOptions, styles: Sequence[Tensor], backbone: Backbone) -> None:
+    def __init__(
+        self, options: RegionOptions, styles: Sequence[Tensor], backbone: Backbone
+    ) -> None:
         self._options, self._styles, self._backbone = options, styles, backbone
         assigned = options.assigned
         if len(styles) > 1 and not assigned:

@@ -132,15 +132,17 @@ def prepare_film(
             first = pixels_to_tensor(next(iter(opened.frames(size))).pixels)
         images = [style.to_tensor() for style in styles]
         if first is not None:
-            images = [recolored(image, first, paint) for image in images]
-        network = backbone or (load_backbone() if paint.paints_at_once else backbone_for(paint))
+            images = [recolored(image, first, paint.color) for image in images]
+        network = backbone or (
+            load_backbone() if paint.paints_at_once else backbone_for(paint.extractor)
+        )
         stylizer = _stylizer(images, network, paint, film, size)
-        finder = RegionFinder(paint, images, network) if paint.has_regions else None
+        finder = RegionFinder(paint.region, images, network) if paint.has_regions else None
         flow = flow_estimator(film)  # reject missing flow files before --fresh deletes anything
         mark = _mark(Path(clip), images, paint, film)
         store = PaintStore(sibling(out, ".frames"), mark, resume=resume, fresh=fresh, lock=lock)
         try:
-            finisher = Finisher(paint, make_estimator("dis"))
+            finisher = Finisher(paint.color, make_estimator("dis"))
             job = FilmJob(
                 opened,
                 stylizer,

@@ -260,7 +260,7 @@ def _picture_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
 
         made, _notes = paint_at_once(content, paint, None, [style])
     else:
-        job = prepare(content, [style], paint, backbone_for(paint))
+        job = prepare(content, [style], paint, backbone_for(paint.extractor))
         for iterate in job.optimization:
             losses.append(iterate.loss)
             terms = dict(iterate.terms)

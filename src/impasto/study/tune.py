@@ -67,7 +67,7 @@ def suggest(
     Returns:
         The suggestions, best first, and a contact sheet of them in the order of the grid.
     """
-    network, judge = backbone_for(options), load_backbone()
+    network, judge = backbone_for(options.extractor), load_backbone()
     sources = (content.to_tensor(), styles[0].to_tensor())
     tries: list[Suggestion] = []
     grid = list(itertools.product(STRENGTHS, SCALES))
