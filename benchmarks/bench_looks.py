@@ -21,7 +21,7 @@ from common import DATA, PAIRS, judge, need_data, report, teacher
 
 from impasto.backbones import load_backbone
 from impasto.config import film_options, options, train_options
-from impasto.looks import Johnson, Look, load_look, save_look
+from impasto.looks import Johnson, Look, feed_forward_look, load_look, save_look
 from impasto.looks.lessons import gather_lessons
 from impasto.looks.networks import weights_of
 from impasto.looks.train import Training
@@ -55,7 +55,7 @@ def quality(look: Look) -> dict[str, Any]:
         image = content.to_tensor()
         image = resize(image, size_to_fit((image.shape[-2], image.shape[-1]), 512))
         began = time.perf_counter()
-        looked, _notes = paint_at_once(content, options(), look)
+        looked, _notes = paint_at_once(content, options(), feed_forward_look(look))
         middle = time.perf_counter()
         drafted = stylize_image(content, [style], options("draft", size=512))
         ended = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from impasto.config import PaintOptions
+
 __all__ = [
     "Backbone",
     "Earlier",
     "Features",
+    "FeedForward",
     "Frame",
     "FrameContext",
     "Iterate",
     "Painted",
     "Region",
+    "RunForecast",
     "Stylizer",
 ]
 
@@ -189,9 +193,64 @@ class Painted:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunForecast:
+    """What a stylizer that optimizes expects of a run.
+
+    Attributes:
+        backbone: Name of the feature extractor.
+        device: Name of the device.
+        precision: Precision of the backbone, with the reason.
+        seconds_per_frame: Approximate duration of a frame that follows another one.
+        memory_bytes: Peak memory.
+        notes: Information for the user, one phrase each.
+    """
+
+    backbone: str
+    device: str
+    precision: str
+    seconds_per_frame: float
+    memory_bytes: int
+    notes: tuple[str, ...] = ()
+
+
 class Stylizer(Protocol):
-    """Stylizes frames. The optimizer, looks and translators implement this protocol, so video code works with each."""
+    """Stylizes images and frames. The optimizer, looks and translators implement it, so other code works with each."""
+
+    @property
+    def forecast(self) -> RunForecast | None:
+        """Expected time and memory; None for a feed-forward network, which takes little of either."""
+        ...
+
+    def picture(self, image: Tensor, regions: Sequence[Region] = (), /) -> Tensor:
+        """Stylizes an image on its own.
+
+        Args:
+            image: ``(1, 3, H, W)`` in ``[0, 1]``.
+            regions: Regions of the image and their style regions; a network with a built-in style ignores them.
+
+        Returns:
+            Pastiche with the shape of ``image``.
+
+        Raises:
+            DivergedError: The result is not finite.
+        """
+        ...
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         """Stylizes one frame, ``(1, 3, H, W)`` in ``[0, 1]``."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedForward:
+    """A trained network that paints in one pass, loaded from a file: a look or a translator.
+
+    Attributes:
+        takes_styles: Whether it has no style of its own and takes any style.
+        stylizer: Creates a stylizer from styles ``(1, 3, h, w)``, empty unless it takes any style, and options. Of
+            these it uses strength, blend, stroke size, direction, runtime and device where they apply.
+    """
+
+    takes_styles: bool
+    stylizer: Callable[[Sequence[Tensor], PaintOptions], Stylizer]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from impasto.config import options
 from impasto.errors import WeightsError
-from impasto.looks import graph_look
+from impasto.looks import feed_forward_look, graph_look
 from impasto.media import read_image
 from impasto.pipeline import look_painter
 from impasto.runtimes import largest_difference
@@ -55,7 +55,7 @@ def test_a_graph_translates_like_torch_in_any_size(kind):
 )
 def test_a_graph_is_padded_as_torch_pads(kind, size):
     made, image = translator(kind), photograph(*size)
-    graph = graph_look(graph_of_translator(made), "onnx", "x")
+    graph = feed_forward_look(graph_look(graph_of_translator(made), "onnx", "x"))
     found = look_painter(options(look="x.onnx"), (), graph).picture(image)
     torch.testing.assert_close(found, TranslatorPainter(made).picture(image), atol=1e-3, rtol=0)
 

@@ -110,21 +110,15 @@ def _translator(path: Path, direction: str) -> tuple[nn.Module, bytes, int]:
 
 
 def _look(path: Path, style: Path | None, size: int) -> tuple[nn.Module, bytes, int]:
-    from impasto.config import options
-    from impasto.looks import AnyStylePainter, Look, WholeLook, graph_of, load_look
+    from impasto.looks import WholeLook, graph_of, load_look, with_style
     from impasto.media import read_image
-    from impasto.pipeline import look_painter
     from impasto.runtimes import MULTIPLE
 
     found = load_look(path)
     if style is not None and not found.takes_styles:
         raise UsageError(f"the look {path} has a style of its own; remove --style.")
     if found.takes_styles and style is not None:
-        painter = look_painter(options(look=path), [read_image(style).to_tensor()], found)
-        assert isinstance(painter, AnyStylePainter)
-        manner = painter.manners((size, size))[0]
-        about = {**found.about, "style": style.name}
-        found = Look(found.painter, about=about, manner=manner)
+        found = with_style(found, read_image(style).to_tensor(), size, style.name)
     whole = WholeLook(found)
     _print_notice()
     return whole, graph_of(found), MULTIPLE

@@ -236,7 +236,7 @@ def look_at_all(tasks: list[Task], paint: PaintOptions, run: Run, show: Show) ->
     from impasto.media import read_image
     from impasto.pipeline import look_of, paint_at_once, write_picture
 
-    look = look_of(paint)
+    look = look_of(paint.feedforward)
     for number, task in enumerate(tasks, 1):
         show.task(number, len(tasks), task.content, task.styles)
         began = time.monotonic()

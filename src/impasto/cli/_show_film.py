@@ -11,6 +11,7 @@ from impasto.cli._show import where
 
 if TYPE_CHECKING:
     from impasto.pipeline import FilmJob, FrameDone
+    from impasto.types import RunForecast
 
 __all__ = ["FilmShow", "make_film_show"]
 
@@ -147,47 +148,39 @@ class BarFilmShow(QuietFilmShow):
 
 def described(job: FilmJob) -> dict[str, Any]:
     """Describes a job as plain values."""
-    from impasto.config import METHODS
-    from impasto.machine import thread_notes, threads_used
-
-    height, width = job.size
-    if not hasattr(job.stylizer, "trial"):
-        return _described_look(job)
-    trial = job.stylizer.trial
-    first = trial.plan.forecast.seconds
-    pixels = sum(scale.pixels * scale.steps for scale in trial.scales)
-    steps = job.film.frame_steps
-    following = first * sum(steps) * height * width / max(1, pixels) if steps else first
-    method = next(
-        (name for name, film in METHODS.items() if _like(film, job.film)), "custom method"
-    )
-    return {
-        "width_px": width,
-        "height_px": height,
-        "frames": job.frames,
-        "done": job.store.done(),
-        "method": method,
-        "backbone": trial.backbone.name,
-        "device": str(trial.device),
-        "threads": threads_used(),
-        "precision": trial.precision,
-        "seconds_a_frame_foretold": round(following, 2),
-        "memory_gib_foretold": round(trial.plan.forecast.memory_bytes / 2**30, 2),
-        "writes": _writes(job),
-        "notes": [*job.notes, *trial.plan.notes, *thread_notes(trial.device)],
-    }
-
-
-def _described_look(job: FilmJob) -> dict[str, Any]:
-    look = str(job.settings["options"]["look"])
-    return {
+    shared = {
         "width_px": job.size[1],
         "height_px": job.size[0],
         "frames": job.frames,
         "done": job.store.done(),
-        "method": f"look {Path(look).stem}",
+        "method": _method(job),
         "writes": _writes(job),
         "notes": list(job.notes),
+    }
+    forecast = job.stylizer.forecast
+    return shared if forecast is None else shared | _foretold(forecast, job)
+
+
+def _method(job: FilmJob) -> str:
+    """Returns the name of the look or of the method."""
+    from impasto.config import METHODS
+
+    if job.stylizer.forecast is None:
+        return f"look {Path(str(job.settings['options']['look'])).stem}"
+    return next((name for name, film in METHODS.items() if _like(film, job.film)), "custom method")
+
+
+def _foretold(forecast: RunForecast, job: FilmJob) -> dict[str, Any]:
+    from impasto.machine import threads_used
+
+    return {
+        "backbone": forecast.backbone,
+        "device": forecast.device,
+        "threads": threads_used(),
+        "precision": forecast.precision,
+        "seconds_a_frame_foretold": round(forecast.seconds_per_frame, 2),
+        "memory_gib_foretold": round(forecast.memory_bytes / 2**30, 2),
+        "notes": [*job.notes, *forecast.notes],
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from impasto.errors import UsageError
 from impasto.looks.export import on_runtime
 from impasto.looks.file import Look
 from impasto.looks.instant import Instant, Manner, blend_manners, pad_to_eight
@@ -17,7 +18,7 @@ from impasto.runtimes import Runtime, refuse_bfloat16
 from impasto.types import FrameContext, Painted, Region
 from impasto.weights import finite
 
-__all__ = ["AnyStylePainter"]
+__all__ = ["AnyStylePainter", "with_style"]
 
 STYLE_SHARE = 0.6
 """Long edge at which a style is measured, relative to the pastiche's. The network draws strokes of at most about thirty
@@ -46,6 +47,8 @@ class AnyStylePainter:
         runtime: Runtime for the network; with regions, torch is used.
     """
 
+    forecast = None
+
     def __init__(
         self,
         network: Instant,
@@ -69,9 +72,9 @@ class AnyStylePainter:
 
     @torch.no_grad()
     def picture(
-        self, image: Tensor, regions: Sequence[Region] = (), blend: Sequence[float] = ()
+        self, image: Tensor, regions: Sequence[Region] = (), /, blend: Sequence[float] = ()
     ) -> Tensor:
-        """Stylizes an image.
+        """Stylizes an image; see `impasto.types.Stylizer`.
 
         Args:
             image: ``(1, 3, H, W)`` in ``[0, 1]``.
@@ -137,3 +140,22 @@ class AnyStylePainter:
             weight = None if mask is None else mask.clamp(0, 1).to(self._device)
             self._measured[key] = self._network.manner(seen, weight)
         return self._measured[key]
+
+
+def with_style(look: Look, style: Tensor, size_px: int, name: str) -> Look:
+    """Returns a look that takes any style with one style built in.
+
+    Args:
+        look: The look.
+        style: ``(1, 3, h, w)`` in ``[0, 1]``.
+        size_px: Long edge of the images to stylize, which sets the scale of the style.
+        name: Name of the style, for the look's description.
+
+    Raises:
+        UsageError: The look has a style of its own.
+    """
+    network = look.instant
+    if network is None or look.manner is not None:
+        raise UsageError(f"the look has a style of its own, so {name} cannot be added; remove it.")
+    manner = AnyStylePainter(network, [style]).manners((size_px, size_px))[0]
+    return Look(network, about={**look.about, "style": name}, manner=manner)

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from impasto.errors import MissingFileError, UsageError
 from impasto.looks.file import Look
-from impasto.looks.instant import Instant, Manner
-from impasto.looks.networks import FOLD, Painter
+from impasto.looks.instant import Manner
 from impasto.looks.transport import Gaussian, inverse_root
 from impasto.losses.wasserstein import sqrtm
 from impasto.media import color_moments
@@ -46,7 +45,7 @@ class WholeLook(nn.Module):
                 "instant has no style of its own; pass the style to export with --style."
             )
         self.network, self._levels = look.painter, 0
-        self._recolors = recolors and look.colors is not None
+        self._recolors, self._coded = recolors and look.colors is not None, look.code is not None
         if look.code is not None:
             self.register_buffer("style_code", look.code)
         if look.colors is not None:
@@ -79,7 +78,7 @@ class WholeLook(nn.Module):
         if self._levels:
             manner = Manner(tuple(self._level(number) for number in range(self._levels)))
             return self.network(image, [manner]).clamp(0, 1)
-        if not isinstance(self.network, Painter):
+        if not self._coded:
             return (self.network(255 * image) / 255).clamp(0, 1)
         if self._recolors:
             image = self.recolored(image).clamp(0, 1)
@@ -98,7 +97,7 @@ def graph_of(look: Look, *, recolors: bool = True) -> bytes:
     Raises:
         UsageError: The look has no style of its own, or the extra ``fast`` is not installed.
     """
-    multiple = MULTIPLE if isinstance(look.painter, Instant) else FOLD
+    multiple = look.multiple if look.instant is None else MULTIPLE
     whole = WholeLook(look, recolors=recolors)
     marks = {"recolors": recolors, "needs_float32": whole.inverts, "about": dict(look.about)}
     return graph_of_network(whole, marks, multiple)
@@ -119,7 +118,7 @@ def on_runtime(look: Look, runtime: Runtime) -> Look:
     if look.manner is not None:
         refuse_bfloat16(runtime)
     network = Graph(graph_of(look, recolors=False), runtime, _white(look))
-    return Look(network, look.code, look.colors, look.about)
+    return Look(network, look.code, look.colors, look.about, multiple=1)
 
 
 def _white(look: Look) -> float:
@@ -148,4 +147,4 @@ def graph_look(graph: bytes, runtime: Runtime, source: str) -> Look:
         source: Name of the file.
     """
     network = Graph(graph, "onnx" if runtime == "torch" else runtime, 255.0, source)
-    return Look(network, about={"source": source})
+    return Look(network, about={"source": source}, multiple=1)

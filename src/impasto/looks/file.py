@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from impasto.errors import MissingFileError, WeightsError
 from impasto.looks.instant import CHANNELS, Instant, Manner
-from impasto.looks.networks import Johnson, Painter, PainterShape
+from impasto.looks.networks import FOLD, Johnson, Painter, PainterShape
 from impasto.looks.transport import Gaussian
 from impasto.media import replacing
 from impasto.weights import (
@@ -36,7 +36,6 @@ INSTANT = "instant"
 """Name of the included any-style look, accepted wherever a look file is expected."""
 
 LOOK = Kind("a look", "retrain it or pass a fast_neural_style checkpoint")
-KINDS = ("painter", "johnson", INSTANT)
 PREFIX = "painter."
 
 LEAST_WIDTH, MOST_WIDTH = 4, 256
@@ -58,6 +57,7 @@ class Look:
         colors: Mean and covariance of the style's colors for a `Painter`, ``(1, 3, 4)``.
         about: Origin, training options and license.
         manner: Style statistics of an `Instant` that was fine-tuned for one style; None if it takes any style.
+        multiple: Sides of the network's input are multiples of this; 1 if the network pads its input itself.
     """
 
     painter: nn.Module
@@ -65,11 +65,17 @@ class Look:
     colors: Tensor | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     manner: Manner | None = None
+    multiple: int = FOLD
+
+    @property
+    def instant(self) -> Instant | None:
+        """The network, if it can take any style."""
+        return self.painter if isinstance(self.painter, Instant) else None
 
     @property
     def takes_styles(self) -> bool:
         """Whether the look has no style of its own and takes any style."""
-        return isinstance(self.painter, Instant) and self.manner is None
+        return self.instant is not None and self.manner is None
 
 
 def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) -> None:
@@ -95,12 +101,8 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
         for name, value in tensors.items()
     }
     header: dict[str, Any] = {"format": FORMAT, "about": dict(about or look.about)}
-    if isinstance(look.painter, Painter):
-        header |= {"kind": "painter", "shape": look.painter.shape.to_header()}
-    elif isinstance(look.painter, Instant):
-        header |= {"kind": INSTANT}
-    else:
-        header |= {"kind": "johnson", "widths": list(look.painter.widths)}  # type: ignore[arg-type]
+    kind = next(name for name, kind in KINDS.items() if isinstance(look.painter, kind.network))
+    header |= {"kind": kind, **KINDS[kind].header(look.painter)}
     with replacing(path) as beside:
         write_safetensors(beside, halves, {KEY: json.dumps(header)})
 
@@ -130,24 +132,71 @@ def load_look(path: Path) -> Look:
 
 def _read(path: Path) -> Look:
     header, tensors = read_network(path, LOOK, KEY, FORMAT)
-    kind = header.text("kind", KINDS)
+    kind = header.text("kind", tuple(KINDS))
     about = header.mapping("about")
     own = {
         name.removeprefix(PREFIX): tensors.pop(name)
         for name in list(tensors)
         if name.startswith(PREFIX)
     }
-    extra = Fields(tensors, path, LOOK)
-    if kind == "painter":
-        shape = _painter_shape(header.part("shape"))
-        extra.only(("code", "colors"))
-        code, colors = extra.tensor("code", (1, shape.codes)), extra.tensor("colors", (1, 3, 4))
-        return Look(fill_network(lambda: Painter(shape), own, path, LOOK), code, colors, about)
-    if kind == "johnson":
-        a, b, c = header.integers("widths", 1, MOST_WIDTH, (3, 3))
-        extra.only(())
-        return Look(fill_network(lambda: Johnson((a, b, c)), own, path, LOOK), about=about)
-    return Look(_instant(own, path), about=about, manner=_manner(extra))
+    saved = _Saved(header, own, Fields(tensors, path, LOOK), path)
+    look = KINDS[kind].read(saved)
+    look.about = about
+    return look
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """The contents of a look file: the header, the network's tensors, and all other tensors."""
+
+    header: Fields
+    tensors: Mapping[str, Tensor]
+    extra: Fields
+    path: Path
+
+
+def _read_painter(saved: _Saved) -> Look:
+    shape = _painter_shape(saved.header.part("shape"))
+    saved.extra.only(("code", "colors"))
+    code = saved.extra.tensor("code", (1, shape.codes))
+    colors = saved.extra.tensor("colors", (1, 3, 4))
+    painter = fill_network(lambda: Painter(shape), saved.tensors, saved.path, LOOK)
+    return Look(painter, code, colors)
+
+
+def _read_johnson(saved: _Saved) -> Look:
+    a, b, c = saved.header.integers("widths", 1, MOST_WIDTH, (3, 3))
+    saved.extra.only(())
+    return Look(fill_network(lambda: Johnson((a, b, c)), saved.tensors, saved.path, LOOK))
+
+
+def _read_instant(saved: _Saved) -> Look:
+    return Look(_instant(saved.tensors, saved.path), manner=_manner(saved.extra))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NetworkKind:
+    """A kind of network in look files: its class, what its header states, and how it is read."""
+
+    network: type[nn.Module]
+    header: Callable[[Any], dict[str, Any]]
+    read: Callable[[_Saved], Look]
+
+
+KINDS: Mapping[str, _NetworkKind] = {
+    "painter": _NetworkKind(
+        network=Painter,
+        header=lambda network: {"shape": network.shape.to_header()},
+        read=_read_painter,
+    ),
+    "johnson": _NetworkKind(
+        network=Johnson,
+        header=lambda network: {"widths": list(network.widths)},
+        read=_read_johnson,
+    ),
+    INSTANT: _NetworkKind(network=Instant, header=lambda _network: {}, read=_read_instant),
+}
+"""The kinds of networks in look files, by the name in the header. To add one, add its entry here."""
 
 
 def _painter_shape(saved: Fields) -> PainterShape:

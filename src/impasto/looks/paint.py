@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from impasto.looks.file import Look
-from impasto.looks.networks import FOLD
 from impasto.machine import resolve_device
 from impasto.media import color_map, color_moments, pad_to
 from impasto.motion.hold import held_to_motion
-from impasto.runtimes import Graph
-from impasto.types import FrameContext, Painted
+from impasto.types import FrameContext, Painted, Region
 from impasto.weights import finite
 
 __all__ = ["LookPainter"]
@@ -33,25 +31,20 @@ class LookPainter:
         device: ``auto``, ``cpu``, ``cuda``, ...
     """
 
+    forecast = None
+
     def __init__(self, look: Look, strength: float = 1.0, *, device: str = "cpu") -> None:
         self.look, self._strength, self._device = look, strength, resolve_device(device)
         look.painter.to(self._device).eval()
         self._code = None if look.code is None else look.code.to(self._device)
 
+    def picture(self, image: Tensor, _regions: Sequence[Region] = (), /) -> Tensor:
+        """Stylizes an image; see `impasto.types.Stylizer`. The whole image takes the look's style."""
+        return self._stylized(image)
+
     @torch.no_grad()
-    def picture(self, image: Tensor, own: Moments | None = None) -> Tensor:
-        """Stylizes an image.
-
-        Args:
-            image: ``(1, 3, H, W)`` in ``[0, 1]``.
-            own: Color moments to use instead of the image's, such as a moving average over frames.
-
-        Returns:
-            Pastiche with the shape of ``image``.
-
-        Raises:
-            DivergedError: The network's output is not finite.
-        """
+    def _stylized(self, image: Tensor, own: Moments | None = None) -> Tensor:
+        """Stylizes an image, with the given color moments instead of its own, such as a moving average over frames."""
         height, width = image.shape[-2:]
         if self.look.colors is None:
             raw = self.look.painter(255 * self._padded(image).to(self._device)) / 255
@@ -65,8 +58,8 @@ class LookPainter:
         return image + self._strength * (pastiche - image)
 
     def _padded(self, image: Tensor) -> Tensor:
-        """Pads an image to the multiple that the network needs; exported models pad by themselves."""
-        return image if isinstance(self.look.painter, Graph) else pad_to(image, FOLD)
+        """Pads an image to the multiple that the network needs."""
+        return pad_to(image, self.look.multiple)
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         """Stylizes one frame, blended with the previous pastiche along the optical flow if that is available.
@@ -74,9 +67,11 @@ class LookPainter:
         Color statistics follow a moving average within a shot.
         """
         if self.look.colors is None:
-            return Painted(image=held_to_motion(self.picture(frame), context))
+            return Painted(image=held_to_motion(self._stylized(frame), context))
         own = _settled(color_moments(frame.double()), context.state)
-        return Painted(image=held_to_motion(self.picture(frame, own), context), state=_numbers(own))
+        return Painted(
+            image=held_to_motion(self._stylized(frame, own), context), state=_numbers(own)
+        )
 
 
 def _settled(now: Moments, state: Mapping[str, float]) -> Moments:

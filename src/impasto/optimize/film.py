@@ -10,11 +10,12 @@ from torch import Tensor
 
 from impasto.config import FilmOptions, PaintOptions, derived_seed
 from impasto.losses import change_loss, temporal_loss
+from impasto.machine import thread_notes
 from impasto.media.resize import resize
 from impasto.motion.carry import borrow_texture, hold_tones, merged
 from impasto.optimize.loop import InFilm, Optimization
 from impasto.optimize.objective import StyleMemory, Term, see, without_weak_layers
-from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted
+from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted, Region, RunForecast
 
 __all__ = ["FilmOptimizer"]
 
@@ -54,6 +55,33 @@ class FilmOptimizer:
         )
         self.styles = self.trial.styles
         self._size = size
+
+    @property
+    def forecast(self) -> RunForecast:
+        """Expected time and memory; see `impasto.types.Stylizer`."""
+        plan, steps = self.trial.plan, self.film.frame_steps
+        seconds = plan.forecast.seconds
+        if steps:
+            pixels = sum(scale.pixels * scale.steps for scale in self.trial.scales)
+            seconds *= sum(steps) * self._size[0] * self._size[1] / max(1, pixels)
+        return RunForecast(
+            backbone=self.backbone.name,
+            device=str(self.trial.device),
+            precision=self.trial.precision,
+            seconds_per_frame=seconds,
+            memory_bytes=plan.forecast.memory_bytes,
+            notes=(*plan.notes, *thread_notes(self.trial.device)),
+        )
+
+    def picture(self, image: Tensor, regions: Sequence[Region] = (), /) -> Tensor:
+        """Stylizes an image with the options for single images; see `impasto.types.Stylizer`."""
+        size = (image.shape[-2], image.shape[-1])
+        run = Optimization(
+            image, self.styles, self.backbone, self.paint_options, size=size, regions=regions
+        )
+        for _iterate in run:
+            pass
+        return run.result.detach().cpu()
 
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         """Stylizes one frame; see `impasto.types.Stylizer`."""

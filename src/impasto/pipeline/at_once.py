@@ -1,58 +1,98 @@
-"""Feed-forward stylization: creates the stylizer for a look or translator."""
+"""Feed-forward stylization: kinds of trained networks, and the stylizer for a look or translator."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.config import PaintOptions
+from impasto.config import FeedForwardOptions, PaintOptions
 from impasto.errors import UsageError
-from impasto.looks import (
-    AnyStylePainter,
-    Instant,
-    Look,
-    LookPainter,
-    graph_look,
-    load_look,
-    on_runtime,
-    read_graph,
-)
+from impasto.looks import feed_forward_look, graph_look, load_look, on_runtime, read_graph
 from impasto.translate import (
-    Translator,
-    TranslatorPainter,
+    feed_forward_translator,
     graph_of_translator,
     is_translator,
     load_translator,
 )
+from impasto.types import FeedForward, Stylizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Painter", "look_of", "look_painter"]
-
-Painter = LookPainter | AnyStylePainter | TranslatorPainter
+__all__ = ["NETWORK_KINDS", "is_network", "look_of", "look_painter"]
 
 
-def look_of(options: PaintOptions) -> Look | Translator:
-    """Loads the look specified by the options: a file, ``instant``, an exported graph, or a translator.
+@dataclass(frozen=True, kw_only=True)
+class NetworkKind:
+    """A kind of trained network.
+
+    Attributes:
+        suffixes: Extensions of its files, which tell them from style images.
+        recognizes: Whether a file, or the name of an included network, is of this kind.
+        load: Loads it in the runtime that the options name.
+    """
+
+    suffixes: tuple[str, ...]
+    recognizes: Callable[[Path], bool]
+    load: Callable[[Path, FeedForwardOptions], FeedForward]
+
+
+def _graph(path: Path, options: FeedForwardOptions) -> FeedForward:
+    return feed_forward_look(read_graph(path, options.runtime))
+
+
+def _translator(path: Path, options: FeedForwardOptions) -> FeedForward:
+    translator = load_translator(path)
+    if options.runtime == "torch":
+        return feed_forward_translator(translator)
+    graph = graph_of_translator(translator, options.direction)
+    return feed_forward_look(graph_look(graph, options.runtime, str(path)))
+
+
+def _look(path: Path, options: FeedForwardOptions) -> FeedForward:
+    look = load_look(path)
+    return feed_forward_look(look if look.instant else on_runtime(look, options.runtime))
+
+
+NETWORK_KINDS: Mapping[str, NetworkKind] = {
+    "graph": NetworkKind(
+        suffixes=(".onnx",), recognizes=lambda path: path.suffix == ".onnx", load=_graph
+    ),
+    "translator": NetworkKind(
+        suffixes=(".translator", ".pth"), recognizes=is_translator, load=_translator
+    ),
+    "look": NetworkKind(
+        suffixes=(".look", ".pth", ".pt", ".model"), recognizes=lambda _path: True, load=_look
+    ),
+}
+"""The kinds that `--look` accepts, in the order in which they are tried; the last one takes every other file. To add a
+kind, add its entry here."""
+
+
+def is_network(path: Path) -> bool:
+    """Whether a file is a trained network rather than a style image, by its extension."""
+    return any(path.suffix in kind.suffixes for kind in NETWORK_KINDS.values())
+
+
+def look_of(options: FeedForwardOptions) -> FeedForward:
+    """Loads the network specified by the options: a file, or the name of an included one.
 
     Raises:
         UsageError: No look was given.
         MissingFileError, WeightsError: The look cannot be read.
     """
-    if options.look is None:
+    path = options.look
+    if path is None:
         raise UsageError("no look was given; pass one with --look.")
-    if options.look.suffix == ".onnx":
-        return read_graph(options.look, options.runtime)
-    if is_translator(options.look):
-        return load_translator(options.look)
-    look = load_look(options.look)
-    return look if isinstance(look.painter, Instant) else on_runtime(look, options.runtime)
+    kind = next(kind for kind in NETWORK_KINDS.values() if kind.recognizes(path))
+    return kind.load(path, options)
 
 
 def look_painter(
-    options: PaintOptions, styles: Sequence[Tensor] = (), look: Look | Translator | None = None
-) -> Painter:
+    options: PaintOptions, styles: Sequence[Tensor] = (), look: FeedForward | None = None
+) -> Stylizer:
     """Creates the stylizer specified by the options.
 
     Args:
@@ -63,22 +103,11 @@ def look_painter(
     Raises:
         UsageError: The look and the styles are incompatible.
     """
-    look = look or look_of(options)
+    look = look or look_of(options.feedforward)
     if look.takes_styles and not styles:
         raise UsageError(f"the look {options.look} requires a style image; pass at least one.")
     if styles and not look.takes_styles and options.paints_at_once:
         raise UsageError(
             f"the look {options.look} has a built-in style; remove the style image or use --look instant."
         )
-    if isinstance(look, Translator):
-        direction = options.direction
-        if options.runtime == "torch":
-            return TranslatorPainter(look, direction, options.strength, device=options.device)
-        graph = graph_of_translator(look, direction)
-        look = graph_look(graph, options.runtime, str(options.look))
-    if not isinstance(look.painter, Instant):
-        return LookPainter(look, options.strength, device=options.device)
-    return AnyStylePainter(
-        look.painter, styles, manner=look.manner, strength=options.strength, blend=options.blend,
-        style_scale=options.style_scale, device=options.device, runtime=options.runtime,
-    )  # fmt: skip
+    return look.stylizer(styles, options)

@@ -16,7 +16,6 @@ from impasto.backbones import load_backbone
 from impasto.config import ColorOptions, ExtractorOptions, PaintOptions, RegionOptions
 from impasto.config import options as make_options
 from impasto.errors import InputError
-from impasto.looks import AnyStylePainter, Look
 from impasto.media import (
     Picture,
     check_paintable,
@@ -33,8 +32,7 @@ from impasto.optimize import Optimization
 from impasto.pipeline.at_once import look_of, look_painter
 from impasto.pipeline.regions import RegionFinder
 from impasto.regions import Matched
-from impasto.translate import Translator
-from impasto.types import Backbone, Iterate, Region
+from impasto.types import Backbone, FeedForward, Iterate, Region
 
 __all__ = [
     "Job",
@@ -249,7 +247,7 @@ def prepare(
     if options.start == "file" and options.start_file is not None:
         start = read_image(options.start_file).to_tensor()
     elif options.start == "look" and options.look is not None:
-        look = look_of(options)
+        look = look_of(options.feedforward)
         painter = look_painter(options, images if look.takes_styles else (), look)
         start = painter.picture(_sized(image, options.size))
     optimization = Optimization(
@@ -287,7 +285,7 @@ def matched_regions(
 def paint_at_once(
     content: Picture,
     options: PaintOptions,
-    look: Look | Translator | None = None,
+    look: FeedForward | None = None,
     styles: Sequence[Picture] = (),
 ) -> tuple[Picture, tuple[str, ...]]:
     """Stylizes an image with a look.
@@ -309,10 +307,7 @@ def paint_at_once(
     painter = look_painter(options, images, look)
     matched = matched_regions(image, images or [image], options.region)
     sized = _sized(image, options.size)
-    if isinstance(painter, AnyStylePainter):
-        pastiche = painter.picture(sized, _regions_at(matched.regions, sized))
-    else:
-        pastiche = painter.picture(sized)
+    pastiche = painter.picture(sized, _regions_at(matched.regions, sized))
     size = (pastiche.shape[-2], pastiche.shape[-1])
     return finish_picture(content, pastiche, size, options.color, matched.painted), matched.notes
 

@@ -18,11 +18,11 @@ from impasto.config import PaintOptions
 from impasto.errors import InputError, UsageError
 from impasto.looks import INSTANT
 from impasto.media import pixels_to_tensor, read_image, resize_to_fit
-from impasto.pipeline.at_once import Painter, look_painter
+from impasto.pipeline.at_once import is_network, look_painter
+from impasto.types import Stylizer
 
 __all__ = ["Camera", "ClipSource", "Live", "LiveFrame", "Source", "painters_for"]
 
-LOOKS = (".look", ".onnx", ".translator", ".pth", ".pt", ".model")
 RATE_WINDOW = 20
 WAIT_SECONDS = 0.5
 CLOSE_SECONDS = 1.0
@@ -155,12 +155,12 @@ class Live:
     """
 
     def __init__(
-        self, source: Source, painters: Mapping[str, Callable[[], Painter]], size: int = 480
+        self, source: Source, painters: Mapping[str, Callable[[], Stylizer]], size: int = 480
     ) -> None:
         if not painters:
             raise UsageError("no look was given; pass at least one look or style image.")
         self._source, self._size = source, size
-        self._make, self._made = dict(painters), dict[str, Painter]()
+        self._make, self._made = dict(painters), dict[str, Stylizer]()
         self._look = next(iter(painters))
         self._slot: tuple[np.ndarray, float] | None = None
         self._arrived = threading.Condition()
@@ -252,7 +252,7 @@ class Live:
 
 def painters_for(
     sources: Sequence[Path], options: PaintOptions
-) -> dict[str, Callable[[], Painter]]:
+) -> dict[str, Callable[[], Stylizer]]:
     """Returns factories by name: one for each look, and one for each style image using the ``instant`` look.
 
     Args:
@@ -260,14 +260,12 @@ def painters_for(
         options: Strength, runtime and other settings.
     """
 
-    def of_look(path: Path) -> Callable[[], Painter]:
+    def of_look(path: Path) -> Callable[[], Stylizer]:
         return lambda: look_painter(dataclasses.replace(options, look=path))
 
-    def of_style(path: Path) -> Callable[[], Painter]:
+    def of_style(path: Path) -> Callable[[], Stylizer]:
         chosen = dataclasses.replace(options, look=Path(INSTANT))
         style = read_image(path).to_tensor()
         return lambda: look_painter(chosen, [style])
 
-    return {
-        path.stem: of_look(path) if path.suffix in LOOKS else of_style(path) for path in sources
-    }
+    return {path.stem: of_look(path) if is_network(path) else of_style(path) for path in sources}

@@ -8,13 +8,14 @@ from impasto.translate.file import (
     save_translator,
 )
 from impasto.translate.networks import GeneratorShape, make_generator
-from impasto.translate.paint import TranslatorPainter
+from impasto.translate.paint import TranslatorPainter, feed_forward_translator
 
 __all__ = [
     "GeneratorShape",
     "Translator",
     "TranslatorPainter",
     "WholeTranslator",
+    "feed_forward_translator",
     "graph_of_translator",
     "is_translator",
     "load_translator",

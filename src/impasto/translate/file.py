@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from impasto.errors import MissingFileError, WeightsError
 from impasto.media import replacing
@@ -64,7 +64,6 @@ class Translator:
 
     generators: dict[str, Generator]
     about: Mapping[str, Any] = field(default_factory=dict)
-    takes_styles: ClassVar[bool] = False
 
     def generator(self, direction: str) -> Generator:
         """Returns the generator of a direction; if there is only one, either name refers to it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,10 +12,10 @@ from impasto.machine import resolve_device
 from impasto.media import pad_to
 from impasto.motion.hold import held_to_motion
 from impasto.translate.file import Translator
-from impasto.types import FrameContext, Painted
+from impasto.types import FeedForward, FrameContext, Painted, Region
 from impasto.weights import finite
 
-__all__ = ["TranslatorPainter"]
+__all__ = ["TranslatorPainter", "feed_forward_translator"]
 
 WHOLE_PX = 1_500_000
 """Images with more pixels are processed in strips of rows."""
@@ -34,6 +36,8 @@ class TranslatorPainter:
         WeightsError: There is no such direction.
     """
 
+    forecast = None
+
     def __init__(
         self,
         translator: Translator,
@@ -46,8 +50,8 @@ class TranslatorPainter:
         self._network = translator.generator(direction).to(self._device).eval()
 
     @torch.no_grad()
-    def picture(self, image: Tensor) -> Tensor:
-        """Translates an image at its own size.
+    def picture(self, image: Tensor, _regions: Sequence[Region] = (), /) -> Tensor:
+        """Translates an image at its own size; see `impasto.types.Stylizer`.
 
         Args:
             image: ``(1, 3, H, W)`` in ``[0, 1]``.
@@ -76,3 +80,13 @@ class TranslatorPainter:
     def paint(self, frame: Tensor, context: FrameContext) -> Painted:
         """Translates one frame, blended with the previous result along the optical flow if that is available."""
         return Painted(image=held_to_motion(self.picture(frame), context))
+
+
+def feed_forward_translator(translator: Translator) -> FeedForward:
+    """Returns a translator as a network that is ready to paint."""
+    return FeedForward(
+        takes_styles=False,
+        stylizer=lambda _styles, options: TranslatorPainter(
+            translator, options.direction, options.strength, device=options.device
+        ),
+    )
