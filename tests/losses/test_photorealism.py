@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from impasto.losses import PhotorealismLoss, matting_laplacian, photorealism_loss
+from impasto.losses import matting_laplacian, photorealism_loss
 
 
 def picture(height: int = 6, width: int = 7, seed: int = 0) -> torch.Tensor:
@@ -78,12 +78,6 @@ def test_weight_does_not_depend_on_the_size():
     one = float(photorealism_loss(noise, matting_laplacian(small)))
     many = float(photorealism_loss(noise.repeat(1, 1, 3, 3), matting_laplacian(large)))
     assert 0.7 < one / many < 1.4
-
-
-def test_module_is_the_function():
-    module = PhotorealismLoss(picture())
-    expected = photorealism_loss(picture(seed=1), matting_laplacian(picture()))
-    torch.testing.assert_close(module(picture(seed=1)), expected)
 
 
 def test_pictures_smaller_than_a_window_are_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from impasto.losses import TemporalLoss, change_loss, temporal_loss
+from impasto.losses import change_loss, temporal_loss
 
 
 def picture(seed: int) -> torch.Tensor:
@@ -50,13 +50,6 @@ def test_weight_does_not_depend_on_the_size():
     small = temporal_loss(picture(0), picture(1))
     large = temporal_loss(picture(0).repeat(1, 1, 3, 2), picture(1).repeat(1, 1, 3, 2))
     torch.testing.assert_close(small, large)
-
-
-def test_module_is_the_function():
-    module = TemporalLoss(picture(1), picture(2)[:, :1])
-    torch.testing.assert_close(
-        module(picture(0)), temporal_loss(picture(0), picture(1), picture(2)[:, :1])
-    )
 
 
 def test_change_of_content_and_style():

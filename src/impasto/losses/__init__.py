@@ -1,33 +1,29 @@
-"""Losses: pure functions of features or pixels, one family per file, and thin modules that store a target."""
+"""Losses: pure functions of features or pixels, one family per file."""
 
 from impasto.losses._shared import Distance, distance
 from impasto.losses._statistics import averages
-from impasto.losses.content import ContentLoss, content_loss
+from impasto.losses.content import content_loss
 from impasto.losses.grain import grain
-from impasto.losses.gram import GramLoss, GramNormalization, gram_loss, gram_matrix
-from impasto.losses.laplacian import LaplacianLoss, laplacian, laplacian_loss
+from impasto.losses.gram import GramNormalization, gram_loss, gram_matrix
+from impasto.losses.laplacian import laplacian, laplacian_loss
 from impasto.losses.neighbors import (
-    NeighborLoss,
     nearest_neighbors,
     neighbor_loss,
     unit_rows,
 )
 from impasto.losses.photorealism import (
-    PhotorealismLoss,
     matting_laplacian,
     photorealism_loss,
 )
 from impasto.losses.sliced import (
-    SlicedWassersteinLoss,
     random_directions,
     sliced_wasserstein_loss,
 )
-from impasto.losses.temporal import TemporalLoss, change_loss, temporal_loss
-from impasto.losses.variation import TotalVariationLoss, VariationKind, total_variation_loss
+from impasto.losses.temporal import change_loss, temporal_loss
+from impasto.losses.variation import VariationKind, total_variation_loss
 from impasto.losses.wasserstein import (
     Cloud,
     Moments,
-    WassersteinLoss,
     cloud,
     moments,
     moments_of,
@@ -37,19 +33,10 @@ from impasto.losses.wasserstein import (
 
 __all__ = [
     "Cloud",
-    "ContentLoss",
     "Distance",
-    "GramLoss",
     "GramNormalization",
-    "LaplacianLoss",
     "Moments",
-    "NeighborLoss",
-    "PhotorealismLoss",
-    "SlicedWassersteinLoss",
-    "TemporalLoss",
-    "TotalVariationLoss",
     "VariationKind",
-    "WassersteinLoss",
     "averages",
     "change_loss",
     "cloud",

@@ -5,11 +5,14 @@ Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural N
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from impasto.losses._shared import EPSILON, Distance, distance
 
-__all__ = ["ContentLoss", "content_loss"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["content_loss"]
 
 
 def content_loss(
@@ -42,19 +45,3 @@ def content_loss(
     if normalize:
         difference = difference / target.square().mean().clamp_min(EPSILON).sqrt()
     return distance(difference, kind)
-
-
-class ContentLoss(nn.Module):
-    """`content_loss` with a stored target."""
-
-    target: Tensor
-
-    def __init__(self, target: Tensor, kind: Distance = "mse", *, normalize: bool = True) -> None:
-        super().__init__()
-        self.register_buffer("target", target.detach())
-        self.kind = kind
-        self.normalize = normalize
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Compares ``(B, C, H, W)`` features with the target."""
-        return content_loss(features, self.target, self.kind, normalize=self.normalize)

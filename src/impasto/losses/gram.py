@@ -5,14 +5,15 @@ Gatys, Ecker and Bethge 2015/2016, eqs. 3-5; Johnson, Alahi and Fei-Fei 2016, se
 
 from __future__ import annotations
 
-from typing import Literal
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal
 
 from impasto.losses._shared import relative
 from impasto.losses._statistics import averages
 
-__all__ = ["GramLoss", "GramNormalization", "gram_loss", "gram_matrix"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["GramNormalization", "gram_loss", "gram_matrix"]
 
 GramNormalization = Literal["positions", "johnson", "none"]
 """``positions``: F F^T / (H W). ``johnson``: F F^T / (C H W). ``none``: F F^T (Gatys' eq. 3)."""
@@ -61,26 +62,3 @@ def gram_loss(gram: Tensor, target: Tensor, *, as_published: bool = False) -> Te
     if as_published:
         return difference.square().sum() / (4 * gram.shape[-1] ** 2)
     return relative(difference.square().mean(), target)
-
-
-class GramLoss(nn.Module):
-    """`gram_loss` between feature maps and a stored Gram matrix of a style."""
-
-    target: Tensor
-
-    def __init__(
-        self,
-        target: Tensor,
-        normalization: GramNormalization = "positions",
-        *,
-        as_published: bool = False,
-    ) -> None:
-        super().__init__()
-        self.register_buffer("target", target.detach())
-        self.normalization: GramNormalization = normalization
-        self.as_published = as_published
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Compares the Gram matrix of ``(B, C, H, W)`` features with the target."""
-        gram = gram_matrix(features, self.normalization)
-        return gram_loss(gram, self.target, as_published=self.as_published)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["LaplacianLoss", "laplacian", "laplacian_loss"]
+__all__ = ["laplacian", "laplacian_loss"]
 
 
 def laplacian(image: Tensor, pool_px: int = 4) -> Tensor:
@@ -30,31 +30,16 @@ def laplacian(image: Tensor, pool_px: int = 4) -> Tensor:
 
 
 def laplacian_loss(image: Tensor, target: Tensor, pool_px: int = 4) -> Tensor:
-    """Mean squared difference between the Laplacians of two images (Li 2017, eqs. 5-6).
+    """Mean squared difference between the Laplacian of an image and that of the content image (Li 2017, eqs. 5-6).
 
     Deviates: uses the mean instead of the sum, so that the weight does not depend on the image size.
 
     Args:
         image: ``(B, 3, H, W)``, the pastiche.
-        target: ``(B, 3, H, W)``, the content image.
+        target: ``(B, 1, h, w)``, the `laplacian` of the content image.
         pool_px: See `laplacian`.
 
     Returns:
         Scalar, at least 0; it is 0 for two images that differ by a constant.
     """
-    return (laplacian(image, pool_px) - laplacian(target, pool_px)).square().mean()
-
-
-class LaplacianLoss(nn.Module):
-    """`laplacian_loss` with a stored content image."""
-
-    target: Tensor
-
-    def __init__(self, target: Tensor, pool_px: int = 4) -> None:
-        super().__init__()
-        self.register_buffer("target", laplacian(target.detach(), pool_px))
-        self.pool_px = pool_px
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Compares ``(B, 3, H, W)`` with the content image."""
-        return (laplacian(image, self.pool_px) - self.target).square().mean()
+    return (laplacian(image, pool_px) - target).square().mean()

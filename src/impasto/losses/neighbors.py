@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from impasto.losses._shared import flatten
 
-__all__ = ["NeighborLoss", "nearest_neighbors", "neighbor_loss", "unit_rows"]
+__all__ = ["nearest_neighbors", "neighbor_loss", "unit_rows"]
 
 
 def unit_rows(features: Tensor, mean: Tensor) -> Tensor:
@@ -61,21 +61,3 @@ def neighbor_loss(query: Tensor, stock: Tensor, matches: Tensor | None = None) -
     if matches is None:
         matches = nearest_neighbors(query.detach(), stock)
     return 1 - (query * stock[matches]).sum(1).mean()
-
-
-class NeighborLoss(nn.Module):
-    """`neighbor_loss` with stored features of a style, subsampled evenly to at most ``most`` rows."""
-
-    stock: Tensor
-    mean: Tensor
-
-    def __init__(self, target: Tensor, *, most: int = 8192) -> None:
-        super().__init__()
-        mean = flatten(target.detach())[0].mean(1)  # (C,)
-        rows = unit_rows(target.detach(), mean)  # (M, C)
-        self.register_buffer("mean", mean)
-        self.register_buffer("stock", rows[:: max(1, -(-len(rows) // most))])
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Compares ``(1, C, H, W)`` features with the style's."""
-        return neighbor_loss(unit_rows(features, self.mean), self.stock)

@@ -10,9 +10,9 @@ import warnings
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["PhotorealismLoss", "matting_laplacian", "photorealism_loss"]
+__all__ = ["matting_laplacian", "photorealism_loss"]
 
 RADIUS = 2
 """Largest distance between two pixels of a 3x3 window, in rows and in columns."""
@@ -174,17 +174,3 @@ def photorealism_loss(image: Tensor, laplacian: Tensor) -> Tensor:
     """
     energy: Tensor = _Energy.apply(image, laplacian)  # type: ignore[no-untyped-call]
     return energy / ((image.shape[-2] - 2) * (image.shape[-1] - 2))
-
-
-class PhotorealismLoss(nn.Module):
-    """`photorealism_loss` with the stored matting Laplacian of a content image."""
-
-    laplacian: Tensor
-
-    def __init__(self, content: Tensor, epsilon: float = 1e-7) -> None:
-        super().__init__()
-        self.register_buffer("laplacian", matting_laplacian(content.detach(), epsilon))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Measures ``(1, 3, H, W)``."""
-        return photorealism_loss(image, self.laplacian)

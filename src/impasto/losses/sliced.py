@@ -6,11 +6,11 @@ Heitz et al. 2021, "A Sliced Wasserstein Loss for Neural Texture Synthesis", eqs
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from impasto.losses._shared import EPSILON, flatten
 
-__all__ = ["SlicedWassersteinLoss", "random_directions", "sliced_wasserstein_loss"]
+__all__ = ["random_directions", "sliced_wasserstein_loss"]
 
 
 def random_directions(channels: int, count: int, generator: torch.Generator) -> Tensor:
@@ -46,20 +46,3 @@ def sliced_wasserstein_loss(features: Tensor, target: Tensor, directions: Tensor
         )
     energy = target.square().mean().clamp_min(EPSILON)
     return (source - wanted).square().mean() / energy
-
-
-class SlicedWassersteinLoss(nn.Module):
-    """`sliced_wasserstein_loss` with stored features of a style; each call draws new random directions."""
-
-    target: Tensor
-
-    def __init__(self, target: Tensor, *, count: int = 32, seed: int = 0) -> None:
-        super().__init__()
-        self.register_buffer("target", target.detach())
-        self.count = count
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Compares ``(B, C, H, W)`` features with the target's."""
-        directions = random_directions(features.shape[1], self.count, self.generator)
-        return sliced_wasserstein_loss(features, self.target, directions)

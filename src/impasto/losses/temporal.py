@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from impasto.losses.content import content_loss
 from impasto.losses.gram import gram_loss, gram_matrix
 
-__all__ = ["TemporalLoss", "change_loss", "temporal_loss"]
+__all__ = ["change_loss", "temporal_loss"]
 
 
 def temporal_loss(image: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -76,19 +76,3 @@ def change_loss(
         for layer in style_layers
     ]
     return torch.stack(content).mean() + style_weight * torch.stack(style).mean()
-
-
-class TemporalLoss(nn.Module):
-    """`temporal_loss` with a stored target and weight."""
-
-    target: Tensor
-    weight: Tensor | None
-
-    def __init__(self, target: Tensor, weight: Tensor | None = None) -> None:
-        super().__init__()
-        self.register_buffer("target", target.detach())
-        self.register_buffer("weight", None if weight is None else weight.detach())
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Compares ``(B, 3, H, W)`` with the target."""
-        return temporal_loss(image, self.target, self.weight)

@@ -6,11 +6,12 @@ weighted by the inverse of their squared distance, so that diagonals are not fav
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor
 
-__all__ = ["TotalVariationLoss", "VariationKind", "total_variation_loss"]
+__all__ = ["VariationKind", "total_variation_loss"]
 
 VariationKind = Literal["l1", "l2", "nine-point"]
 
@@ -43,15 +44,3 @@ def total_variation_loss(image: Tensor, kind: VariationKind = "l2") -> Tensor:
         return straight
     falling, rising = _shifted(image, 1, 1), _shifted(image, 1, -1)
     return (straight + (falling.square().mean() + rising.square().mean()) / 2) / 2
-
-
-class TotalVariationLoss(nn.Module):
-    """`total_variation_loss` of a fixed kind."""
-
-    def __init__(self, kind: VariationKind = "l2") -> None:
-        super().__init__()
-        self.kind: VariationKind = kind
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Measures ``(B, C, H, W)``."""
-        return total_variation_loss(image, self.kind)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from impasto.losses._shared import EPSILON
 from impasto.losses._statistics import averages
@@ -18,7 +18,6 @@ from impasto.losses._statistics import averages
 __all__ = [
     "Cloud",
     "Moments",
-    "WassersteinLoss",
     "cloud",
     "moments",
     "moments_of",
@@ -144,17 +143,3 @@ def _symmetric(matrix: Tensor) -> Tensor:
 
 def _trace(matrix: Tensor) -> Tensor:
     return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
-
-
-class WassersteinLoss(nn.Module):
-    """`wasserstein_loss` between feature maps and the stored moments of a style."""
-
-    def __init__(self, target: Moments) -> None:
-        super().__init__()
-        for name, value in cloud(target)._asdict().items():
-            self.register_buffer(name, value.detach())
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Compares the moments of ``(B, C, H, W)`` features with the target."""
-        target = Cloud(*(getattr(self, name) for name in Cloud._fields))
-        return wasserstein_loss(moments(features), target)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.config import PaintOptions, StyleLossName, derived_seed
+from impasto.config import PaintOptions, derived_seed
 from impasto.losses import (
     averages,
     cloud,
@@ -20,6 +20,7 @@ from impasto.losses import (
     gram_loss,
     gram_matrix,
     laplacian,
+    laplacian_loss,
     matting_laplacian,
     moments,
     moments_of,
@@ -201,7 +202,7 @@ def build_objective(
         edges = laplacian(content)
         terms["laplacian"] = Term(
             weight=options.laplacian_weight,
-            measure=lambda _f, x, _s: (laplacian(x) - edges).square().mean(),
+            measure=lambda _f, x, _s: laplacian_loss(x, edges),
         )
     if options.grain_weight * style_weight > 0:
         terms["grain"] = _grain_term(styles, options, regions)
@@ -219,7 +220,7 @@ def for_the_finest(options: PaintOptions) -> PaintOptions:
     The Wasserstein loss determines palette and layout, which the coarser scales have settled; the Gram loss refines
     faster.
     """
-    loss: StyleLossName = "gram" if options.style_loss == "mixed" else options.style_loss
+    loss = "gram" if options.style_loss == "mixed" else options.style_loss
     return dataclasses.replace(without_weak_layers(options), style_loss=loss)
 
 
@@ -360,16 +361,7 @@ def _style_distance(
     target: Tensor, options: PaintOptions, weight: Tensor | None = None
 ) -> StyleDistance:
     """Computes the style statistics of one layer or region, and returns the distance function to them."""
-    name = options.style_loss
-    if name == "gram":
-        return _gram_distance(target, weight, as_published=options.as_published)
-    if name == "w2":
-        return _w2_distance(target, weight)
-    if name == "sliced":
-        return _sliced_distance(target, options.seed)
-    if name == "neighbor":
-        return _neighbor_distance(target, weight)
-    return _mixed_distance(target, weight)
+    return STYLE_DISTANCES[options.style_loss](target, weight, options)
 
 
 def _mixed_distance(target: Tensor, weight: Tensor | None) -> StyleDistance:
@@ -423,3 +415,16 @@ def _within(rows: Tensor, weight: Tensor | None) -> Tensor:
         return rows
     chosen = weight.flatten() >= 0.5 * weight.max()
     return rows[chosen]
+
+
+STYLE_DISTANCES: Mapping[str, Callable[[Tensor, Tensor | None, PaintOptions], StyleDistance]] = {
+    "mixed": lambda target, weight, _options: _mixed_distance(target, weight),
+    "gram": lambda target, weight, options: _gram_distance(
+        target, weight, as_published=options.as_published
+    ),
+    "w2": lambda target, weight, _options: _w2_distance(target, weight),
+    "sliced": lambda target, _weight, options: _sliced_distance(target, options.seed),
+    "neighbor": lambda target, weight, _options: _neighbor_distance(target, weight),
+}
+"""The style losses by name: from the features of one layer ``(1, C, H, W)`` and the weights of positions in a region.
+To add one, add its entry here, and its name and phrase to `impasto.config.STYLE_LOSSES`."""
