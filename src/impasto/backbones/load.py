@@ -12,7 +12,7 @@ from impasto.backbones.alexnet import make_alexnet
 from impasto.backbones.chain import POOLINGS
 from impasto.backbones.fetch import locate
 from impasto.backbones.metric_net import load_metric_net
-from impasto.backbones.registry import DEFAULT, SHIPPED, entry_for
+from impasto.backbones.registry import DEFAULT, entry_for
 from impasto.backbones.resnet import ResNet50
 from impasto.backbones.shipped import WEIGHTS
 from impasto.backbones.vgg import VARIANTS, make_vgg, vgg_keys
@@ -53,44 +53,80 @@ def load_backbone(
     entry = entry_for(name)
     if pooling is not None and pooling not in POOLINGS:
         raise unknown_name("pooling", pooling, POOLINGS)
-    if name in SHIPPED:
-        return _shipped(name, weights, pooling)
+    if name in INCLUDED:
+        return _included(name, weights, pooling)
     if weights is None:
         weights = locate(entry, allow_download=allow_download, progress=progress)
-    state = read_state(weights)
-    network: nn.Module
-    if name in VARIANTS:
-        state, deepest = vgg_keys(state, name)
-        network = make_vgg(name, pooling=pooling or "max", padding=padding, deepest=deepest)  # type: ignore[arg-type]
-    elif name == "alexnet":
-        state = {k: v for k, v in state.items() if k.startswith("features.")}
-        network = make_alexnet(pooling=pooling or "max", padding=padding or "replicate")  # type: ignore[arg-type]
-    else:
-        if pooling is not None:
-            raise UsageError("resnet50 does not support --pooling; remove it.")
-        state = {k: v for k, v in state.items() if not k.startswith("fc.")}
-        network = ResNet50()
+    network, state = PUBLISHED[name](name, read_state(weights), pooling, padding)
     _fill(network, state, name, weights)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.requires_grad_(False).eval()
+    frozen: Backbone = network.requires_grad_(requires_grad=False).eval()  # type: ignore[assignment]
+    return frozen
 
 
-def _shipped(name: str, weights: Path | None, pooling: str | None) -> Backbone:
-    """Loads a network that ships with the package, with its own or the user's weights."""
-    if name != DEFAULT and pooling not in (None, "average"):
+State = dict[str, Tensor]
+
+
+def _vgg(
+    name: str, state: State, pooling: str | None, padding: str | None
+) -> tuple[nn.Module, State]:
+    state, deepest = vgg_keys(state, name)
+    return make_vgg(name, pooling=pooling or "max", padding=padding, deepest=deepest), state  # type: ignore[arg-type]
+
+
+def _alexnet(
+    _name: str, state: State, pooling: str | None, padding: str | None
+) -> tuple[nn.Module, State]:
+    network = make_alexnet(pooling=pooling or "max", padding=padding or "replicate")  # type: ignore[arg-type]
+    return network, {k: v for k, v in state.items() if k.startswith("features.")}
+
+
+def _resnet(
+    name: str, state: State, pooling: str | None, _padding: str | None
+) -> tuple[nn.Module, State]:
+    if pooling is not None:
+        raise UsageError(f"{name} does not support --pooling; remove it.")
+    return ResNet50(), {k: v for k, v in state.items() if not k.startswith("fc.")}
+
+
+PUBLISHED: Mapping[str, Callable[[str, State, str | None, str | None], tuple[nn.Module, State]]] = {
+    **dict.fromkeys(VARIANTS, _vgg),
+    "alexnet": _alexnet,
+    "resnet50": _resnet,
+}
+"""Networks with published weights: name, tensors of the file, pooling and padding -> network and the tensors that it
+takes. To add one, add its entry here, and its weights to `impasto.backbones.registry.ENTRIES`."""
+
+
+def _lite(_name: str, weights: Path | None, pooling: str | None) -> Backbone:
+    network = load_vgg19_lite(weights)
+    network.pooling = pooling or "max"
+    return network
+
+
+def _metric_net(name: str, weights: Path | None, pooling: str | None) -> Backbone:
+    if pooling not in (None, "average"):
         raise UsageError(f"{name} supports average pooling only, got {pooling}; remove --pooling.")
+    return load_metric_net(weights)
+
+
+INCLUDED: Mapping[str, Callable[[str, Path | None, str | None], Backbone]] = {
+    "vgg19-lite": _lite,
+    "metric-net": _metric_net,
+}
+"""Networks whose weights ship with the package: name, file with other weights or None, and pooling -> network."""
+
+
+def _included(name: str, weights: Path | None, pooling: str | None) -> Backbone:
+    """Loads a network that ships with the package, with its own or the user's weights."""
     if weights is not None and not weights.exists():
         raise MissingFileError(f"the weight file {weights} does not exist; check the path.")
     try:
-        if name != DEFAULT:
-            return load_metric_net(weights)
-        network = load_vgg19_lite(weights)
+        return INCLUDED[name](name, weights, pooling)
     except RuntimeError as error:  # names or shapes of tensors differ
         raise WeightsError(
             f"{weights} does not contain weights of {name}; remove --weights to use the included weights."
         ) from error
-    network.pooling = pooling or "max"
-    return network
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 Nothing here imports torch, so that ``impasto --help`` is instant.
 """
 
+from impasto.config._choices import SOLVERS, STYLE_LOSSES
 from impasto.config._fields import (
     DEVICE,
     MOST_SEED,
@@ -29,7 +30,6 @@ from impasto.config._groups import (
     OptimizerOptions,
     RegionOptions,
     StartName,
-    StyleLossName,
 )
 from impasto.config._nested import option_fields, option_hints
 from impasto.config._paint import PRESETS, PaintOptions, options
@@ -43,6 +43,8 @@ __all__ = [
     "METHODS",
     "MOST_SEED",
     "PRESETS",
+    "SOLVERS",
+    "STYLE_LOSSES",
     "ColorOptions",
     "ExtractorOptions",
     "FeedForwardOptions",
@@ -56,7 +58,6 @@ __all__ = [
     "RegionOptions",
     "Settings",
     "StartName",
-    "StyleLossName",
     "TrainOptions",
     "TranslateOptions",
     "change_fields",

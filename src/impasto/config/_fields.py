@@ -68,18 +68,33 @@ def option(
         low: Minimum of a number.
         high: Maximum of a number; `MOST_INTEGER` or `MOST_NUMBER` if not given.
         **more: ``path`` states whether a path is read or written (`PathUse`; required for every path). ``builtin``
-            lists names that are allowed in place of a path. ``pattern`` is a regular expression that text must match,
-            and ``allowed`` describes it in words. ``from_media`` states whether settings embedded in an image or video
+            lists names that are allowed in place of a path. ``choices`` maps the allowed names to phrases, which are
+            added to the help. ``pattern`` is a regular expression that text must match, and ``allowed`` describes it in
+            words. ``from_media`` states whether settings embedded in an image or video
             may set the field (by default all but paths).
     """
-    usual = {"path": None, "builtin": (), "pattern": None, "allowed": "", "from_media": None}
+    usual: dict[str, Any] = {
+        "path": None,
+        "builtin": (),
+        "choices": {},
+        "pattern": None,
+        "allowed": "",
+        "from_media": None,
+    }
     if more.keys() - usual.keys():
         raise TypeError(f"option() has no arguments {sorted(more.keys() - usual.keys())}")
     about = usual | more
     if about["from_media"] is None:
         about["from_media"] = about["path"] is None
+    if about["choices"]:
+        text = f"{text}: {_listed(about['choices'])}."
     about |= {"help": text, "group": group, "low": low, "high": high}
     return field(default=default, metadata=about)
+
+
+def _listed(choices: Mapping[str, str]) -> str:
+    *names, last = (f"{name} ({phrase})" for name, phrase in choices.items())
+    return f"{', '.join(names)}, or {last}"
 
 
 def check_fields(values: Any) -> None:

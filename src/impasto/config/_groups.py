@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from impasto.config._choices import SOLVERS, STYLE_LOSSES
 from impasto.config._fields import DEVICE, MOST_SEED, check_fields, option
 from impasto.errors import UsageError
 from impasto.text import shown
@@ -23,10 +24,8 @@ __all__ = [
     "OptimizerOptions",
     "RegionOptions",
     "StartName",
-    "StyleLossName",
 ]
 
-StyleLossName = Literal["mixed", "gram", "w2", "sliced", "neighbor"]
 DistanceName = Literal["mse", "l1", "huber", "half-sum"]
 VariationName = Literal["l1", "l2", "nine-point"]
 StartName = Literal["content", "recolored", "whitened", "look", "noise", "style", "gray", "file"]
@@ -187,11 +186,7 @@ class RegionOptions:
 class LossOptions:
     """Losses, their layers and their weights."""
 
-    style_loss: StyleLossName = option(
-        "w2", "Style loss: gram (Gram matrices), w2 (Wasserstein distance between Gaussian fits of the features), "
-        "mixed (both, but only gram at the finest of several scales), sliced (sliced Wasserstein distance), or "
-        "neighbor (nearest neighbors).", group="Losses",
-    )  # fmt: skip
+    style_loss: str = option("w2", "Style loss", group="Losses", choices=STYLE_LOSSES)
     content_weight: float = option(1.0, "Weight of the content loss.", group="Losses", low=0)
     style_weight: float = option(
         150.0, "Weight of the style loss; independent of image size, layers and backbone.", group="Losses", low=0,
@@ -300,7 +295,7 @@ class ExtractorOptions:
 class OptimizerOptions:
     """The solver, its steps at each scale, and the initial image."""
 
-    solver: Literal["lbfgs", "adam", "sgd"] = option("lbfgs", "Optimizer.", group="Optimizer")
+    solver: str = option("lbfgs", "Optimizer", group="Optimizer", choices=SOLVERS)
     steps: tuple[int, ...] = option(
         (90, 30, 8), "Steps at each scale, coarse to fine; with more scales than values, the first value repeats; with "
         "fewer, the last values are used; a single scale uses the first.", group="Optimizer", low=0, high=100_000,

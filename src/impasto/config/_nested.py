@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_type_hints
 
 __all__ = ["nested", "option_fields", "option_hints"]
 
@@ -28,12 +28,14 @@ def option_fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
 
 @functools.cache
 def option_hints(kind: type) -> dict[str, Any]:
-    """Returns the type of each field in `option_fields`."""
+    """Returns the type of each field in `option_fields`; a `typing.Literal` for a field with ``choices``."""
     hints: dict[str, Any] = {}
-    own = get_type_hints(kind)
+    own, literal = get_type_hints(kind), cast("Any", Literal)
     for spec in dataclasses.fields(kind):
         group = _group_of(spec)
-        hints |= {spec.name: own[spec.name]} if group is None else option_hints(group)
+        choices = tuple(spec.metadata.get("choices", ()))
+        hint = literal[choices] if choices else own[spec.name]
+        hints |= {spec.name: hint} if group is None else option_hints(group)
     return hints
 
 

@@ -22,14 +22,13 @@ from impasto.optimize.enlarge import detail_strength, enlarged
 from impasto.optimize.memory import Estimator, Plan, choose_plan, free_memory_bytes
 from impasto.optimize.objective import Evaluation, Objective, StyleMemory, Term, build_objective
 from impasto.optimize.pyramid import plan_scales
-from impasto.optimize.solvers import Solver, make_solver
+from impasto.optimize.solvers import Solver, make_solver, stored_pairs
 from impasto.optimize.start import RECOLORED, first_picture
 from impasto.types import Backbone, Iterate, Region
 from impasto.weights import CHECKPOINT, Fields
 
 __all__ = ["InFilm", "Optimization"]
 
-LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.03, "sgd": 0.03}
 LEAP = 3.0
 """A loss this many times the best of its scale counts as divergence."""
 
@@ -125,10 +124,9 @@ class Optimization:
         self.scales = plan_scales(canvas, options.steps, options.coarsest)
         self.plan = self._film.plan or self._plan()
         self.precision = self._precision()
-        rate = options.learning_rate or LEARNING_RATES[options.solver]
         self.solver: Solver = make_solver(
             options.solver,
-            rate,
+            options.learning_rate,
             history=options.history,
             first=FIRST_STEP if start is None else WARM_STEP,
         )
@@ -156,7 +154,7 @@ class Optimization:
             backbone=self.backbone,
             layers=tuple(dict.fromkeys(options.content_layers + options.style_layers)),
             scales=self.scales,
-            history=options.history if options.solver == "lbfgs" else 2,
+            history=stored_pairs(options.solver, options.history),
             device=self.device,
         )
         plan = choose_plan(

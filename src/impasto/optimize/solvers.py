@@ -6,17 +6,19 @@ and the loop can stop, save or backtrack between any two steps.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.errors import unknown_name
 from impasto.weights import Fields
 
-__all__ = ["LBFGS", "SGD", "Adam", "Solver", "SolverName", "make_solver"]
+__all__ = ["LBFGS", "SGD", "SOLVERS", "Adam", "Solver", "make_solver", "stored_pairs"]
 
-SolverName = Literal["lbfgs", "adam", "sgd"]
 MOST_STEPS = 2**31
 
 
@@ -54,25 +56,6 @@ class Solver(Protocol):
             CheckpointError: A field is missing or has another shape.
         """
         ...
-
-
-def make_solver(
-    name: SolverName, learning_rate: float, *, history: int = 12, first: float = 0.01
-) -> Solver:
-    """Builds a solver.
-
-    Args:
-        name: ``lbfgs``, ``adam`` or ``sgd``.
-        learning_rate: For ``lbfgs``, a factor on the quasi-Newton step (1 for the unscaled step); for ``adam`` and
-            ``sgd``, roughly the change of a pixel per step.
-        history: L-BFGS history size; each pair takes the memory of two images.
-        first: Length of the first L-BFGS step, root mean square per pixel.
-    """
-    if name == "lbfgs":
-        return LBFGS(learning_rate, history=history, first=first)
-    if name == "adam":
-        return Adam(learning_rate)
-    return SGD(learning_rate)
 
 
 def _scaled(tensor: Tensor, height_px: int, width_px: int) -> Tensor:
@@ -321,3 +304,58 @@ class SGD:
         self.learning_rate = saved.number("learning_rate", low=0.0)
         self.scale = saved.number("scale", low=0.0)
         self.velocity = saved.optional_tensor("velocity", like.shape, like.dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverKind:
+    """An entry of `SOLVERS`.
+
+    Attributes:
+        make: Builds the solver from the learning rate, the history size and the length of the first step.
+        learning_rate: Default learning rate.
+        stored_pairs: Number of pairs of images that the solver stores, for the memory forecast; None for the history
+            size.
+    """
+
+    make: Callable[[float, int, float], Solver]
+    learning_rate: float
+    stored_pairs: int | None = 2
+
+
+SOLVERS: Mapping[str, SolverKind] = {
+    "lbfgs": SolverKind(
+        make=lambda rate, history, first: LBFGS(rate, history=history, first=first),
+        learning_rate=1.0,
+        stored_pairs=None,
+    ),
+    "adam": SolverKind(make=lambda rate, _history, _first: Adam(rate), learning_rate=0.03),
+    "sgd": SolverKind(make=lambda rate, _history, _first: SGD(rate), learning_rate=0.03),
+}
+"""The solvers by name. To add one, add its entry here, and its name and phrase to `impasto.config.SOLVERS`."""
+
+
+def make_solver(
+    name: str, learning_rate: float | None = None, *, history: int = 12, first: float = 0.01
+) -> Solver:
+    """Builds a solver.
+
+    Args:
+        name: A key of `SOLVERS`.
+        learning_rate: For ``lbfgs``, a factor on the quasi-Newton step (1 for the unscaled step); for ``adam`` and
+            ``sgd``, roughly the change of a pixel per step. None for the solver's default.
+        history: L-BFGS history size; each pair takes the memory of two images.
+        first: Length of the first L-BFGS step, root mean square per pixel.
+
+    Raises:
+        UnknownNameError: There is no such solver.
+    """
+    if name not in SOLVERS:
+        raise unknown_name("solver", name, SOLVERS)
+    kind = SOLVERS[name]
+    return kind.make(learning_rate or kind.learning_rate, history, first)
+
+
+def stored_pairs(name: str, history: int) -> int:
+    """Returns the number of pairs of images that a solver stores, for a history size."""
+    own = SOLVERS[name].stored_pairs
+    return history if own is None else own
