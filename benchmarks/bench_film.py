@@ -116,7 +116,7 @@ def table(size: int, frames: int, methods: list[str], clips: list[str]) -> dict[
         for method in methods:
             with tempfile.TemporaryDirectory() as folder:
                 end = start + (frames - 0.5) / rate
-                row = painted(clip, style, method, size, Path(folder), start=start, end=end)
+                row = painted(clip, style, method, size, Path(folder), begin=start, end=end)
             row.pop("sharpness"), row.pop("brightness")
             rows[clip][method] = row
             print(clip, method, row, flush=True)

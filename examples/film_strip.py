@@ -1,6 +1,6 @@
 """Renders a few frames of a clip with and without temporal consistency, and shows how they change.
 
-python examples/film_strip.py CLIP [--start 0] [--out docs/images/film-strip.jpg]
+python examples/film_strip.py CLIP [--from 0] [--out docs/images/film-strip.jpg]
 
 The upper row shows five frames rendered independently, the lower row five frames rendered with the method ``steady``.
 Below each row is the difference from the previous frame along the motion, where the motion is reliable, amplified three
@@ -39,7 +39,7 @@ def painted(
             [style],
             Path(folder) / "o.mp4",
             options(size=EDGE_PX),
-            film_options(method, start=start, end=start + 10.0),
+            film_options(method, begin=start, end=start + 10.0),
         )
         pastiches = []
         for event in job:
@@ -68,7 +68,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("clip", type=Path, help="input clip")
-    parser.add_argument("--start", type=float, default=0.0)
+    parser.add_argument("--from", dest="start", type=float, default=0.0)
     parser.add_argument("--style", default="swirls", choices=sorted(STYLES))
     parser.add_argument("--out", type=Path, default=Path("docs/images/film-strip.jpg"))
     args = parser.parse_args()

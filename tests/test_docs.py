@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from impasto.config import FilmOptions, PaintOptions, TrainOptions, TranslateOptions, option_fields
+from impasto.config import (
+    FilmOptions,
+    PaintOptions,
+    TrainOptions,
+    TranslateOptions,
+    flag_of,
+    option_fields,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +32,7 @@ def reference() -> str:
 def test_every_option_is_in_the_reference(reference, kind):
     for spec in option_fields(kind):
         if "help" in spec.metadata:
-            assert f"| `--{spec.name.replace('_', '-')}` |" in reference
+            assert f"| `{flag_of(spec)}` |" in reference
 
 
 def test_the_reference_says_what_presets_change(reference):

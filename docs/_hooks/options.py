@@ -43,7 +43,7 @@ def reference() -> str:
 
 
 def _class(title: str, kind: type, used_by: str, presets: Mapping[str, Any]) -> Iterator[str]:
-    from impasto.config import flag, option_fields, option_hints
+    from impasto.config import flag_of, option_fields, option_hints
 
     hints = option_hints(kind)
     base = kind()
@@ -59,7 +59,7 @@ def _class(title: str, kind: type, used_by: str, presets: Mapping[str, Any]) -> 
             yield "| option | type and range | default | meaning |\n|---|---|---|---|"
         default = _value(getattr(base, spec.name))
         meaning = _escaped(spec.metadata["help"]) + _changed(spec.name, base, presets)
-        yield f"| `{flag(spec.name)}` | {_type(hints[spec.name], spec)} | {default} | {meaning} |"
+        yield f"| `{flag_of(spec)}` | {_type(hints[spec.name], spec)} | {default} | {meaning} |"
     yield ""
 
 

@@ -118,7 +118,7 @@ def test_preview_is_short_and_small_and_settings_come_back(tmp_path, things):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.preview.mp4", "used.toml"]
     assert decoded(tmp_path / "out.preview.mp4")[0].shape == (42, 64, 3)
     again = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, "--config",
-                    tmp_path / "out.preview.mp4", "--end", "0.1")  # fmt: skip
+                    tmp_path / "out.preview.mp4", "--to", "0.1")  # fmt: skip
     assert again.returncode == 0, again.stderr
     settings = read_film_metadata(out)
     assert settings["options"]["size"] == 64
@@ -128,13 +128,13 @@ def test_preview_is_short_and_small_and_settings_come_back(tmp_path, things):
 
 def test_flow_and_measure(tmp_path, things):
     run = impasto(
-        "flow", things / "clip.mp4", "-o", tmp_path / "motion", "--end", "0.13", "--fields", "flo"
+        "flow", things / "clip.mp4", "-o", tmp_path / "motion", "--to", "0.13", "--fields", "flo"
     )
     assert run.returncode == 0, run.stderr
     names = {p.name for p in (tmp_path / "motion").iterdir()}
     assert {"000001_flow.png", "000003_reliability.png", "from_000001_to_000000.flo"} <= names
     out = tmp_path / "out.mp4"
-    painted = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, *QUICK, "--end", "0.13",
+    painted = impasto("video", things / "clip.mp4", things / "style.png", "-o", out, *QUICK, "--to", "0.13",
                       "--flow", "files", "--flow-files", tmp_path / "motion", "--no-anchor")  # fmt: skip
     assert painted.returncode == 0, painted.stderr
     told = impasto(
@@ -154,7 +154,7 @@ def test_flow_and_measure(tmp_path, things):
     assert figures["style"] > 0
     plain = impasto("measure", "video", out, things / "clip.mp4", "--gaps", "1")
     short = impasto(
-        "measure", "video", out, things / "clip.mp4", "--gaps", "1", "--end", "0.1", "--json"
+        "measure", "video", out, things / "clip.mp4", "--gaps", "1", "--to", "0.1", "--json"
     )
     assert 1 < json.loads(short.stdout)["frames"] < json.loads(told.stdout)["frames"]
     assert plain.stdout.startswith("4 frames\ngap  1: warping error 0.")
@@ -165,7 +165,7 @@ def test_flow_and_measure(tmp_path, things):
     (["style.png", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 does not support prores"),
-    (["clip.mp4", "style.png", "-o", "o.mp4", "--start", "2", "--end", "1"], 2, "--end must be after --start 2; got 1"),
+    (["clip.mp4", "style.png", "-o", "o.mp4", "--from", "2", "--to", "1"], 2, "--to must be after --from 2; got 1"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--resume", "--fresh"], 2, "mutually exclusive"),
     (["clip.mp4", "none.png", "-o", "o.mp4"], 3, "none.png"),
     (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "does not exist; create it"),
@@ -195,7 +195,7 @@ def test_what_cannot_be_is_one_sentence(things, tmp_path, arguments, code, sente
 def test_every_option_of_films_is_in_the_help():
     import dataclasses
 
-    from impasto.config import FilmOptions
+    from impasto.config import FilmOptions, flag_of
 
     run = subprocess.run(
         [*CODE, "video", "--help-all"],
@@ -204,9 +204,5 @@ def test_every_option_of_films_is_in_the_help():
         check=True,
         env={**os.environ, "COLUMNS": "200"},
     )
-    missing = [
-        f.name
-        for f in dataclasses.fields(FilmOptions)
-        if "--" + f.name.replace("_", "-") not in run.stdout
-    ]
+    missing = [f.name for f in dataclasses.fields(FilmOptions) if flag_of(f) not in run.stdout]
     assert missing == []

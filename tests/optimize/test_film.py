@@ -178,7 +178,7 @@ def test_methods_are_one_flag_away():
 
 
 @pytest.mark.parametrize(("change", "match"), [
-    ({"start": 3.0, "end": 2.0}, "must be after --start 3; got 2"),
+    ({"begin": 3.0, "end": 2.0}, "must be after --from 3; got 2"),
     ({"flow": "files"}, "--flow-files"),
     ({"schedule": (4.0, 2.0)}, "must be in ascending order; got 4, 2"),
     ({"flow_weight": -1.0}, "--flow-weight"),

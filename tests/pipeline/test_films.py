@@ -86,7 +86,7 @@ def test_a_fast_pan_is_no_cut(tmp_path):
 def test_a_cut_resets_everything(tmp_path, clip):
     """The shot after the cut is stylized as if it were a separate video."""
     whole = painted(clip, tmp_path / "whole.mp4")
-    alone = painted(clip, tmp_path / "alone.mp4", start=3072 / 12288)
+    alone = painted(clip, tmp_path / "alone.mp4", begin=3072 / 12288)
     for one, other in zip(whole[5:], alone, strict=True):
         assert set(one.terms) == set(other.terms)
     assert "flow" not in whole[5].terms
@@ -156,7 +156,7 @@ def test_a_damaged_clip_keeps_what_was_painted(tmp_path):
     made = job(
         tmp_path / "clip.mkv", tmp_path / "out.mp4", method="frame-by-frame", paint={"steps": (1,)}
     )
-    with pytest.raises(InputError, match=r"is damaged after \d+\.\d+ s; use --end"):
+    with pytest.raises(InputError, match=r"is damaged after \d+\.\d+ s; use --to"):
         list(made)
     count = made.store.done()
     assert 0 < count < 48
@@ -223,13 +223,13 @@ def test_colors_can_be_kept(tmp_path, clip):
 
 
 def test_excerpts_sizes_and_every(tmp_path, clip):
-    events = painted(clip, tmp_path / "a.mp4", start=0.08, end=0.2, paint={"size": 48})
+    events = painted(clip, tmp_path / "a.mp4", begin=0.08, end=0.2, paint={"size": 48})
     assert events[0].pixels.shape == (32, 48, 3)
     assert len(events) == 3
     painted(clip, tmp_path / "b.mp4", every=3)
     assert video_times(tmp_path / "b.mp4") == [Fraction(t, 12288) for t in (0, 1536, 3584)]
-    with pytest.raises(InputError, match="no frames at or after --start"):
-        list(job(clip, tmp_path / "c.mp4", start=50.0))
+    with pytest.raises(InputError, match="no frames at or after --from"):
+        list(job(clip, tmp_path / "c.mp4", begin=50.0))
 
 
 def test_pictures_are_written_too(tmp_path, clip):

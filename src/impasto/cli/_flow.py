@@ -23,10 +23,14 @@ class View:
     """Optical flow method."""
     flow_weights: Path | None = None
     """RAFT checkpoint for --flow raft."""
-    start: float = field(default=0.0, metadata={"low": 0})
-    """Start time in seconds."""
-    end: float | None = field(default=None, metadata={"low": 0})
-    """End time in seconds."""
+    begin: Annotated[float, Parameter(name="--from")] = field(
+        default=0.0, metadata={"low": 0, "flag": "from"}
+    )
+    """Time in the clip at which to begin, in seconds."""
+    end: Annotated[float | None, Parameter(name="--to")] = field(
+        default=None, metadata={"low": 0, "flag": "to"}
+    )
+    """Time in the clip at which to stop, in seconds; the clip's end if not given."""
     size: int = field(default=0, metadata={"low": 0, "high": 32768})
     """Long edge in pixels; 0 keeps the clip's size."""
     longest: float | None = field(default=None, metadata={"low": 0.01})
@@ -78,7 +82,7 @@ def flow(
     before = None
     count = 0
     frames = opened.frames(painted_size(opened.info, view.size))
-    for frame in select_frames(frames, start=view.start, end=view.end):
+    for frame in select_frames(frames, start=view.begin, end=view.end):
         if before is not None:
             there, back = find(frame, before), find(before, frame)
             trust = reliability(
@@ -100,7 +104,7 @@ def flow(
         before = frame
     if count == 0:
         raise InputError(
-            f"{clip} has fewer than two frames in this range; choose a longer one with --start and --end."
+            f"{clip} has fewer than two frames in this range; choose a longer one with --from and --to."
         )
     print(printable(f"wrote the flow of {count} frames to {out}"))
     return 0

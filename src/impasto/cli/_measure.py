@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Group, Parameter
 
 from impasto.cli._options import split_list
-from impasto.config import FilmOptions, check_fields
+from impasto.config import FilmOptions, check_fields, check_table, with_new_names
 from impasto.errors import InputError, UsageError
 from impasto.text import printable, shown
 
@@ -77,9 +77,13 @@ def image(
 class VideoEvaluation:
     """Options of `impasto measure video`."""
 
-    start: float | None = field(default=None, metadata={"low": 0})
+    begin: Annotated[float | None, Parameter(name="--from")] = field(
+        default=None, metadata={"low": 0, "flag": "from"}
+    )
     """Time in CLIP at which FILM begins, in seconds; read from FILM's embedded settings if not given."""
-    end: float | None = field(default=None, metadata={"low": 0})
+    end: Annotated[float | None, Parameter(name="--to")] = field(
+        default=None, metadata={"low": 0, "flag": "to"}
+    )
     """Time in CLIP at which measuring stops, in seconds; the end of FILM if not given."""
     gaps: str = "1,2,4,10"
     """Distances in frames between the compared frames. Comma-separated."""
@@ -118,9 +122,9 @@ def video(
     check_fields(evaluation)
     gaps = _gaps(evaluation.gaps)
     painted, source = open_clip(film), open_clip(clip)
-    start = evaluation.start
-    if start is None:
-        start = _start_of({} if film.is_dir() else read_film_metadata(film))
+    begin = evaluation.begin
+    if begin is None:
+        begin = _begin_of({} if film.is_dir() else read_film_metadata(film))
     size = (painted.info.height_px, painted.info.width_px)
     pictures = [resize_to_fit(read_image(style).to_tensor(), max(size)) for style in styles]
     meter = FilmMeter(
@@ -130,12 +134,12 @@ def video(
         estimator=make_estimator(evaluation.flow, weights=evaluation.flow_weights),
         every=evaluation.every,
     )
-    pairs = same_frames(painted.frames(size), source.frames(size), start)
+    pairs = same_frames(painted.frames(size), source.frames(size), begin)
     if evaluation.end is not None:
         pairs = until(pairs, evaluation.end)
     figures = dataclasses.asdict(measure_film(pairs, meter, evaluation.frames))
     if figures["frames"] == 0:
-        raise InputError(f"{film} and {clip} have no frame in common; pass --start.")
+        raise InputError(f"{film} and {clip} have no frame in common; pass --from.")
     if evaluation.json:
         print(json.dumps(_plain(figures)))
     else:
@@ -152,10 +156,10 @@ def _gaps(text: str) -> tuple[int, ...]:
     return gaps
 
 
-def _start_of(known: Mapping[str, Any]) -> float:
-    """Returns the start time in the clip from a video's embedded settings, or 0 if they do not contain a valid one."""
+def _begin_of(known: Mapping[str, Any]) -> float:
+    """Returns the time in the clip at which a video begins, from its embedded settings, or 0 if they are invalid."""
     try:
-        return FilmOptions(start=known["film"]["start"]).start
+        return FilmOptions(begin=with_new_names(check_table(known["film"], "film"))["begin"]).begin
     except (LookupError, TypeError, UsageError):
         return 0.0
 

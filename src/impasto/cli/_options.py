@@ -18,6 +18,7 @@ from impasto.config import (
     PaintOptions,
     Settings,
     flag,
+    flag_of,
     option_fields,
     option_hints,
     options,
@@ -76,6 +77,7 @@ def _field(
         text = text.replace(" [default", " Comma-separated. [default")
     kind = str if listed else hint
     parameter = Parameter(
+        name=flag_of(spec),
         help=text,
         group=_group(spec.metadata["group"]),
         show_default=False,

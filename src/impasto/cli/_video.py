@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,7 @@ __all__ = ["video"]
 PREVIEW_SECONDS = 1.5
 PREVIEW_PX = 320
 
-COMMON_OF_FILMS = ("start", "end", "fps", "loop", "schedule", "fade", "sound")
+COMMON_OF_FILMS = ("begin", "end", "fps", "loop", "schedule", "fade", "sound")
 
 FilmOverrides = make_overrides("FilmOverrides", FilmOptions, common=COMMON_OF_FILMS)
 FrameOverrides = make_overrides(
@@ -75,6 +76,10 @@ class FilmRun:
     """Keep the folder OUT.frames with every painted frame as PNG."""
     overwrite: bool = False
     """Replace files that impasto did not write."""
+    start: Annotated[float | None, Parameter(name="--start", show=False)] = None
+    """Earlier name of --from."""
+    end: Annotated[float | None, Parameter(name="--end", show=False)] = None
+    """Earlier name of --to."""
     json: bool = False
     """Print one JSON object per frame instead of a progress bar."""
     quiet: bool = False
@@ -131,7 +136,21 @@ def settle_film(run: FilmRun, film: Any, paint: Any) -> tuple[PaintOptions, Film
         base or "standard", **{**own_size, **settings.paint, **given(paint, PaintOptions)}
     )
     method = run.method or settings.method or "steady"
-    return painting, film_options(method, **{**settings.film, **given(film, FilmOptions)})
+    asked = _with_new_flags(run, given(film, FilmOptions))
+    return painting, film_options(method, **{**settings.film, **asked})
+
+
+def _with_new_flags(run: FilmRun, asked: dict[str, Any]) -> dict[str, Any]:
+    """Adds the excerpt that was given with the flags of earlier versions, and names the new ones on standard error."""
+    earlier = {"begin": ("--start", "--from", run.start), "end": ("--end", "--to", run.end)}
+    for name, (old, new, value) in earlier.items():
+        if value is None:
+            continue
+        if name in asked:
+            raise UsageError(f"{old} is the earlier name of {new}; remove one of them.")
+        print(f"note: {old} is now called {new}", file=sys.stderr)
+        asked[name] = value
+    return asked
 
 
 def preview_of(
@@ -139,7 +158,7 @@ def preview_of(
 ) -> tuple[PaintOptions, FilmOptions, Path]:
     """Returns options and output path for a short, small preview."""
     size = min(painting.size or PREVIEW_PX, PREVIEW_PX)
-    end = filming.start + PREVIEW_SECONDS
+    end = filming.begin + PREVIEW_SECONDS
     end = end if filming.end is None else min(end, filming.end)
     return (
         dataclasses.replace(painting, size=size),

@@ -14,11 +14,12 @@ from impasto.config._fields import (
     check_table,
     derived_seed,
     flag,
+    flag_of,
     option,
     path_fields,
     to_mapping,
 )
-from impasto.config._film import METHODS, FilmOptions, film_options
+from impasto.config._film import METHODS, FilmOptions, film_options, with_new_names
 from impasto.config._groups import (
     ColorOptions,
     ExtractorOptions,
@@ -68,6 +69,7 @@ __all__ = [
     "derived_seed",
     "film_options",
     "flag",
+    "flag_of",
     "from_mapping",
     "option",
     "option_fields",
@@ -81,4 +83,5 @@ __all__ = [
     "to_mapping",
     "train_options",
     "translate_options",
+    "with_new_names",
 ]

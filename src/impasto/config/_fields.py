@@ -28,12 +28,14 @@ __all__ = [
     "check_table",
     "derived_seed",
     "flag",
+    "flag_of",
     "option",
     "path_fields",
     "to_mapping",
 ]
 
 PathUse = Literal["read", "write"]
+Spec = dataclasses.Field[Any]
 
 MOST_SEED = 2**63 - 1
 """Largest seed that both torch and NumPy accept."""
@@ -69,7 +71,8 @@ def option(
         high: Maximum of a number; `MOST_INTEGER` or `MOST_NUMBER` if not given.
         **more: ``path`` states whether a path is read or written (`PathUse`; required for every path). ``builtin``
             lists names that are allowed in place of a path. ``choices`` maps the allowed names to phrases, which are
-            added to the help. ``pattern`` is a regular expression that text must match, and ``allowed`` describes it in
+            added to the help. ``flag`` is the option on the command line without dashes, if it is not the field's name.
+            ``pattern`` is a regular expression that text must match, and ``allowed`` describes it in
             words. ``from_media`` states whether settings embedded in an image or video
             may set the field (by default all but paths).
     """
@@ -77,6 +80,7 @@ def option(
         "path": None,
         "builtin": (),
         "choices": {},
+        "flag": None,
         "pattern": None,
         "allowed": "",
         "from_media": None,
@@ -110,7 +114,7 @@ def check_fields(values: Any) -> None:
     hints = option_hints(kind)
     for spec in dataclasses.fields(values):
         given = getattr(values, spec.name)
-        checked = _check(spec, hints[spec.name], given, flag(spec.name))
+        checked = _check(spec, hints[spec.name], given, flag_of(spec))
         if checked is not given:
             object.__setattr__(values, spec.name, checked)
 
@@ -200,6 +204,11 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def flag_of(spec: Spec) -> str:
+    """Returns the command-line option for a field, which its metadata may name."""
+    return flag(spec.metadata.get("flag") or spec.name)
+
+
 def to_mapping(options: Any) -> dict[str, Any]:
     """Converts options to plain values for TOML and JSON: tuples to lists, paths to strings, without None fields."""
     plain: dict[str, Any] = {}
@@ -211,9 +220,6 @@ def to_mapping(options: Any) -> dict[str, Any]:
                 str(value) if isinstance(value, Path) else value
             )  # fmt: skip
     return plain
-
-
-Spec = dataclasses.Field[Any]
 
 
 def _check(spec: Spec, hint: Any, value: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from impasto.config._fields import change_fields, check_fields, check_name, option
 from impasto.errors import UsageError
 
-__all__ = ["METHODS", "FilmOptions", "film_options"]
+__all__ = ["METHODS", "FilmOptions", "film_options", "with_new_names"]
 
 FrameStart = Literal["warped", "previous", "content", "noise"]
 FlowName = Literal["dis", "dis-half", "farneback", "raft", "files"]
@@ -25,10 +25,13 @@ class FilmOptions:
     Loss weights have the same effect at every image size. Out-of-range values raise `impasto.errors.UsageError`.
     """
 
-    start: float = option(0.0, "Start time in the clip, in seconds.", group="Clip", low=0)
-    end: float | None = option(
-        None, "End time in the clip, in seconds; the clip's end if not given.", group="Clip", low=0
+    begin: float = option(
+        0.0, "Time in the clip at which to begin, in seconds.", group="Clip", low=0, flag="from"
     )
+    end: float | None = option(
+        None, "Time in the clip at which to stop, in seconds; the clip's end if not given.", group="Clip", low=0,
+        flag="to",
+    )  # fmt: skip
     fps: float | None = option(
         None, "Maximum frame rate; extra frames are dropped. The clip's own rate if not given. For an image sequence, "
         "its frame rate.",
@@ -106,7 +109,7 @@ class FilmOptions:
     )
     flow_files: Path | None = option(
         None, "Folder of flow fields for --flow files, named from_000012_to_000011.flo (or .png, in KITTI's format); "
-        "frames are numbered from --start.", group="Optical flow", path="read",
+        "frames are numbered from --from.", group="Optical flow", path="read",
     )  # fmt: skip
     flow_cache: Path | None = option(
         None,
@@ -148,8 +151,8 @@ class FilmOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.end is not None and self.end <= self.start:
-            raise UsageError(f"--end must be after --start {self.start:g}; got {self.end:g}.")
+        if self.end is not None and self.end <= self.begin:
+            raise UsageError(f"--to must be after --from {self.begin:g}; got {self.end:g}.")
         if self.flow == "files" and self.flow_files is None:
             raise UsageError(
                 "--flow files requires a folder of flow fields; pass it with --flow-files."
@@ -205,16 +208,38 @@ iterate at the same step), ``seed-change`` (change in content and style features
 ``seed-still`` (like ``seed-previous``, but only where nothing moves)."""
 
 
+def with_new_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Renames the fields of earlier versions: ``start`` is now ``begin``.
+
+    Args:
+        values: Fields of `FilmOptions` by name.
+        prefix: Path of the table, for error messages.
+
+    Raises:
+        UsageError: A field is given under both names.
+    """
+    renamed = dict(values)
+    if "start" in renamed:
+        if "begin" in renamed:
+            raise UsageError(
+                f"{prefix}start is the earlier name of {prefix}begin; remove one of them."
+            )
+        renamed["begin"] = renamed.pop("start")
+    return renamed
+
+
 def film_options(method: str = "steady", /, **overrides: Any) -> FilmOptions:
     """Returns a method with some fields replaced.
 
     Args:
         method: A name in `METHODS`.
-        **overrides: Fields of `FilmOptions`.
+        **overrides: Fields of `FilmOptions`; ``start``, the earlier name of ``begin``, is accepted too.
 
     Raises:
         UnknownNameError: The method or a field does not exist.
         UsageError: A value is out of range.
     """
-    made: FilmOptions = change_fields(METHODS[check_name("method", method, METHODS)], overrides)
+    made: FilmOptions = change_fields(
+        METHODS[check_name("method", method, METHODS)], with_new_names(overrides)
+    )
     return made

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from impasto.config._fields import check_mapping, check_name, check_table
-from impasto.config._film import METHODS, FilmOptions
+from impasto.config._film import METHODS, FilmOptions, with_new_names
 from impasto.config._nested import option_fields
 from impasto.config._paint import PRESETS, PaintOptions, options
 
@@ -44,9 +44,8 @@ def read_settings(values: object) -> Settings:
         UsageError: A value is not allowed; the message contains the key's path.
     """
     paint = check_mapping(PaintOptions, check_table(values, "settings"), more=("preset", "film"))
-    film = check_mapping(
-        FilmOptions, check_table(paint.pop("film", {}), "film"), "film.", more=("method",)
-    )
+    told = with_new_names(check_table(paint.pop("film", {}), "film"), "film.")
+    film = check_mapping(FilmOptions, told, "film.", more=("method",))
     preset, method = paint.pop("preset", None), film.pop("method", None)
     if preset is not None:
         check_name("preset", preset, PRESETS)

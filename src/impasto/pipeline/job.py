@@ -158,7 +158,7 @@ class FilmJob:
         """Selects the excerpt from frames that run parallel to the clip."""
         film = self.film
         rate = None if self.clip.info.codec == "pictures" else film.fps
-        return select_frames(frames, start=film.start, end=film.end, fps=rate, every=film.every)
+        return select_frames(frames, start=film.begin, end=film.end, fps=rate, every=film.every)
 
     def _count(self) -> int | None:
         """Returns the number of frames if known; exact for a loop."""
@@ -169,7 +169,7 @@ class FilmJob:
             return None
         seconds = float(info.duration_seconds or (info.frames or 0) / info.rate)
         rate = min(float(info.rate), film.fps or float(info.rate))
-        lasts = min(seconds, film.end if film.end is not None else seconds) - film.start
+        lasts = min(seconds, film.end if film.end is not None else seconds) - film.begin
         return max(0, round(lasts * rate / film.every))
 
     def __iter__(self) -> Iterator[FrameDone]:
@@ -209,9 +209,9 @@ class FilmJob:
             pixels = self._keep(frame, result, opens)
             yield self._event(index, 1, opens, result, began, pixels)
         if count == 0:
-            end = "" if self.film.end is None else f" and before --end {self.film.end:g}"
+            end = "" if self.film.end is None else f" and before --to {self.film.end:g}"
             raise InputError(
-                f"{self.clip.path} has no frames at or after --start {self.film.start:g}{end}; choose an earlier start."
+                f"{self.clip.path} has no frames at or after --from {self.film.begin:g}{end}; choose an earlier time."
             )
         self.frames = count
 
@@ -379,7 +379,7 @@ class FilmJob:
     def _writer(self, end: Fraction) -> FilmWriter | PictureWriter:
         if self.format.codec == "png":
             return PictureWriter(self.out)
-        film, begin = self.film, Fraction(str(self.film.start))
+        film, begin = self.film, Fraction(str(self.film.begin))
         copied = film.sound == "copy" and self.clip.info.codec != "pictures"
         whole = film.end is None and self.frames is not None and self.store.done() >= self.frames
         return FilmWriter(

@@ -57,6 +57,7 @@ WRITTEN_ONLY = ("codec", "crf", "pixel_format", "sound", "flow_cache", "flow_fil
 def _mark(path: Path, styles: Sequence[Tensor], paint: PaintOptions, film: FilmOptions) -> str:
     """Returns the SHA-256 of everything that affects the stylized frames."""
     chosen = {k: v for k, v in to_mapping(film).items() if k not in WRITTEN_ONLY}
+    chosen["start"] = chosen.pop("begin")  # its earlier name, so that earlier runs can be resumed
     settings = fingerprint(styles, paint) + json.dumps(chosen, sort_keys=True)
     return hash_files([*files_of(path), *_files_read(paint, film)], settings)
 

@@ -28,6 +28,7 @@ from impasto.config import (
     parse_toml,
     read_toml,
     to_mapping,
+    with_new_names,
 )
 from impasto.errors import InputError, MissingFileError, UsageError
 from impasto.text import shown
@@ -225,7 +226,9 @@ def _cases(
 ) -> Iterator[Case]:
     """Yields every case of [[cases]] with every combination of [grid]."""
     shared = {**check_mapping(PaintOptions, _table(tables, "options"), "options."), **overrides}
-    film = check_mapping(FilmOptions, _table(tables, "film"), "film.", more=("method",))
+    film = check_mapping(
+        FilmOptions, with_new_names(_table(tables, "film"), "film."), "film.", more=("method",)
+    )
     film_method = check_name("method", film.pop("method", "steady"), METHODS)
     grid = _grid(_table(tables, "grid"))
     written = _written(tables.get("cases", [{}]))

@@ -131,7 +131,7 @@ class VideoClip:
                 f"{self.path} is damaged: no frame can be decoded; get a complete copy."
             )
         return InputError(
-            f"{self.path} is damaged after {float(seconds):.3f} s; use --end {float(seconds):.3f} to stop there."
+            f"{self.path} is damaged after {float(seconds):.3f} s; use --to {float(seconds):.3f} to stop there."
         )
 
     def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
