@@ -280,7 +280,7 @@ def test_pairs_are_learned_together():
 def test_a_loss_that_is_not_finite_ends_it():
     taught = training(learning_rate=1.0, steps=60)
     taught.generators["ab"].model[1].weight.data.fill_(float("nan"))
-    with pytest.raises(DivergedError, match="the last checkpoint is kept"):
+    with pytest.raises(DivergedError, match="resume from the last checkpoint"):
         list(taught)
 
 

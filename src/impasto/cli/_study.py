@@ -102,9 +102,11 @@ def study(
 
 def _run_and_report(plan: Plan, out: Path, run: StudyRun, count: int, hours: float) -> int:
     """Executes the missing runs, shows progress, and writes the report."""
-    from impasto.study import read_results, run_study, write_report
+    from impasto.study import MISSING, can_plot, read_results, run_study, write_report
 
     show = _Show(plan, count, hours, json_lines=run.json)
+    if not can_plot():
+        show.say(MISSING)
     finished = failed = 0
     try:
         with contextlib.closing(run_study(plan, out, workers=run.workers)) as cells:

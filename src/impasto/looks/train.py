@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from impasto.backbones import load_backbone
 from impasto.config import TrainOptions, to_mapping
-from impasto.errors import CheckpointError, DivergedError, UsageError
+from impasto.errors import UsageError
 from impasto.looks.file import INSTANT, Look, load_look
 from impasto.looks.instant import Instant, Manner, blend_manners, pad_to_eight
 from impasto.looks.lessons import FramePair, Lessons
@@ -22,10 +19,19 @@ from impasto.looks.networks import Johnson, Painter, PainterShape
 from impasto.looks.recolor import recolor_batch
 from impasto.looks.style import StyleTarget, look_terms, measure_style
 from impasto.losses import total_variation_loss
-from impasto.machine import process_and_count, resolve_device, share_gradients
+from impasto.machine import resolve_device
 from impasto.media import color_moments, resize_to_fit, shifted
 from impasto.motion import warp
-from impasto.weights import CHECKPOINT, Fields, adam_moments, load_adam_moments, load_generator
+from impasto.training import (
+    MOST_STEPS,
+    TrainingRun,
+    TrainStep,
+    backbone_on,
+    cosine_share,
+    set_rate,
+    steps_of,
+)
+from impasto.weights import adam_moments, load_adam_moments
 
 __all__ = ["TrainStep", "Training"]
 
@@ -35,35 +41,17 @@ VALIDATED = 8
 LEAST_GAIN = 1e-3
 """Relative decrease of the validation loss that counts as an improvement."""
 
-MOST_STEPS = 10_000_000
-"""Largest number of steps that the options allow."""
+CHANGING = ("steps",)
+"""Options that may change on resume."""
+
+MOST_NORM = 1.0
+"""Longer gradients are clipped to this norm."""
 
 MOVE_PX = 7
 """Largest shift of a photograph in pixels; the strides of the networks are 4 and 8."""
 
 LEAK = 0.05
 """Slope of the clamp outside [0, 1] in the losses, so that out-of-range values still receive a gradient."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainStep:
-    """One training step.
-
-    Attributes:
-        step: Step number, from 1.
-        steps: Total number of steps.
-        terms: Weighted losses by name.
-        loss: Sum of the weighted losses.
-        validation: Unweighted losses on held-out photographs; None if this step does not validate.
-        seconds: Time since the start.
-    """
-
-    step: int
-    steps: int
-    terms: Mapping[str, float]
-    loss: float
-    validation: Mapping[str, float] | None
-    seconds: float
 
 
 class Training:
@@ -75,7 +63,7 @@ class Training:
         options: All other options.
 
     Attributes:
-        history: Validation losses so far, with their steps.
+        run: Random numbers, step count and history, which is the validation losses so far.
 
     Raises:
         UsageError: There are no styles, or ``frame_weight`` is above 0 and there are no clips.
@@ -87,13 +75,9 @@ class Training:
         if options.frame_weight > 0 and not lessons.pairs:
             raise UsageError("--frame-weight requires video frames; pass videos with --clips.")
         self.options, self._lessons = options, lessons
-        rank, _processes = process_and_count()
-        self.device = resolve_device(options.device)
-        self._backbone = load_backbone()
-        if isinstance(self._backbone, nn.Module):
-            self._backbone.to(self.device)
-        torch.manual_seed(options.seed)
-        self._generator = torch.Generator().manual_seed(options.seed + 7919 * rank)
+        self._backbone = backbone_on(resolve_device(options.device))
+        self.run = TrainingRun(options, CHANGING)
+        self.device, self._generator = self.run.device, self.run.generator
         self._styles = [style.cpu() for style in styles]
         self._targets = [
             measure_style(style.to(self.device), self._backbone, options.style_size)
@@ -105,13 +89,25 @@ class Training:
         learned = [weight for weight in self.network.parameters() if weight.requires_grad]
         self._weights = [*learned, *([] if self.code is None else [self.code])]
         self._solver = torch.optim.Adam(self._weights, lr=options.learning_rate)
-        self.step = 0
-        self.history: list[dict[str, float]] = []
         self._held = lessons.crops(
             VALIDATED, options.crop, torch.Generator().manual_seed(options.seed + 1), held=True
         )
         self._best, self._stale = math.inf, 0
-        self._began = time.monotonic()
+
+    @property
+    def steps(self) -> int:
+        """Total number of steps."""
+        return self.options.steps
+
+    @property
+    def step(self) -> int:
+        """Number of steps taken."""
+        return self.run.step
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """Validation losses so far, with their steps."""
+        return self.run.history
 
     def _network(self) -> tuple[nn.Module, nn.Parameter | None, Tensor | None]:
         """Creates the network, the style code that is trained with it, and the style's color statistics."""
@@ -150,7 +146,7 @@ class Training:
         """Returns the network's input: images in the style's colors if the network expects those."""
         if self.code is None:
             return image.to(self.device)
-        number = int(torch.randint(0, len(self._styles), (), generator=self._generator))
+        number = self.run.draw(len(self._styles))
         return recolor_batch(image, [self._styles[number]] * len(image)).to(self.device)
 
     def __iter__(self) -> Iterator[TrainStep]:
@@ -159,34 +155,16 @@ class Training:
         Raises:
             DivergedError: The loss is not finite.
         """
+        return steps_of(self, self.options.validate_every)
+
+    def learn(self) -> tuple[float, dict[str, float]]:
+        """Takes one step; returns the loss and its weighted terms."""
         options = self.options
-        while self.step < options.steps and not self._tired():
-            for group in self._solver.param_groups:
-                share = self.step / max(1, options.steps)
-                group["lr"] = options.learning_rate * (
-                    0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * share))
-                )
-            terms = self._terms()
-            loss = torch.stack(list(terms.values())).sum()
-            if not torch.isfinite(loss):
-                raise DivergedError(
-                    f"the loss is not finite at step {self.step + 1}; start over with a lower --learning-rate."
-                )
-            self._solver.zero_grad()
-            loss.backward()
-            share_gradients(self._weights)
-            torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
-            self._solver.step()
-            self.step += 1
-            due = self.step % options.validate_every == 0 or self.step == options.steps
-            validation = self.validate() if due else None
-            if validation is not None:
-                self._remember(validation)
-            yield TrainStep(
-                step=self.step, steps=options.steps,
-                terms={name: value.item() for name, value in terms.items()}, loss=loss.item(),
-                validation=validation, seconds=time.monotonic() - self._began,
-            )  # fmt: skip
+        set_rate([self._solver], options.learning_rate * cosine_share(self.step, options.steps))
+        terms = self._terms()
+        loss = torch.stack(list(terms.values())).sum()
+        self.run.descend(self._solver, self._weights, loss, MOST_NORM)
+        return loss.item(), {name: value.item() for name, value in terms.items()}
 
     def _terms(self) -> dict[str, Tensor]:
         """Computes the weighted terms of one batch, without those of weight 0."""
@@ -269,17 +247,20 @@ class Training:
         found = look_terms(pastiche, held.to(self.device), self._target(len(held)), self._backbone)
         return {name: value.item() for name, value in found.items()}
 
-    def _remember(self, validation: Mapping[str, float]) -> None:
-        options = self.options
+    def record(self) -> dict[str, float]:
+        """Validates, and appends the losses to the history."""
+        options, validation = self.options, self.validate()
         whole = (
             options.content_weight * validation["content"]
             + options.style_weight * validation["style"]
         )
-        self.history.append({"step": float(self.step), "loss": whole, **validation})
+        self.run.append({"loss": whole, **validation})
         self._stale = 0 if whole < (1 - LEAST_GAIN) * self._best else self._stale + 1
         self._best = min(self._best, whole)
+        return validation
 
-    def _tired(self) -> bool:
+    def finished(self) -> bool:
+        """Whether the validation loss has stopped improving."""
         return 0 < self.options.patience <= self._stale
 
     def look(self, **about: Any) -> Look:
@@ -297,12 +278,9 @@ class Training:
             "network": self.network.state_dict(),
             "code": None if self.code is None else self.code.detach(),
             "solver": adam_moments(self._solver),
-            "generator": self._generator.get_state(),
-            "step": self.step,
-            "history": self.history,
             "best": self._best,
             "stale": self._stale,
-            "options": str(to_mapping(self.options) | {"steps": 0}),
+            **self.run.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -311,13 +289,7 @@ class Training:
         Raises:
             CheckpointError: The options differ, or a field is missing or does not match this run.
         """
-        saved = Fields(state, "the file", CHECKPOINT, device=self.device)
-        if saved.text("options") != str(to_mapping(self.options) | {"steps": 0}):
-            raise CheckpointError(
-                "the checkpoint was saved with other options; use those again, or start over without --resume."
-            )
-        step = saved.integer("step", 0, MOST_STEPS)
-        history = saved.records("history")
+        saved = self.run.open_checkpoint(state)
         best, stale = (
             saved.number("best", low=0.0, infinite=True),
             saved.integer("stale", 0, MOST_STEPS),
@@ -326,5 +298,5 @@ class Training:
             self.code.data.copy_(saved.tensor("code", self.code.shape))
         saved.fill("network", self.network)
         load_adam_moments(self._solver, saved.part("solver"))
-        load_generator(self._generator, saved, "generator")
-        self.step, self.history, self._best, self._stale = step, history, best, stale
+        self.run.load(saved)
+        self._best, self._stale = best, stale

@@ -1,6 +1,7 @@
 """Studies: grids of runs defined in TOML files, with tables, contact sheets and reports; and tuning for one image."""
 
 from impasto.study.plan import Case, Cell, Plan, bundled, load_plan
+from impasto.study.plots import MISSING, can_plot
 from impasto.study.report import write_report
 from impasto.study.run import (
     CellDone,
@@ -13,6 +14,7 @@ from impasto.study.run import (
 from impasto.study.tune import STEPS, Suggestion, score_of, suggest
 
 __all__ = [
+    "MISSING",
     "STEPS",
     "Case",
     "Cell",
@@ -20,6 +22,7 @@ __all__ = [
     "Plan",
     "Suggestion",
     "bundled",
+    "can_plot",
     "check_folder",
     "estimated_hours",
     "load_plan",

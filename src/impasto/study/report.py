@@ -21,6 +21,7 @@ from impasto.measure import METRICS, Interval, bootstrap
 from impasto.media import Picture, replacing, write_image
 from impasto.media.timelapse import Timelapse
 from impasto.study.plan import Case, Cell, Plan
+from impasto.study.plots import MISSING, can_plot, plot_curves, plot_quality
 from impasto.study.run import picture_at
 from impasto.study.sheet import draw_sheet
 
@@ -277,19 +278,11 @@ def _page(plan: Plan, results: Results, rows: Sequence[Mapping[str, Any]], out: 
     sources = {c: _source(c) for c in plan.contents} if plan.kind == "picture" else {}
     contents = {name: _jpeg(picture) for name, picture in sources.items() if picture is not None}
     cards = "".join(_card(cell, values, out, contents) for cell, values in results)
-    data = {
-        "curves": _curves(plan, results),
-        "points": [
-            {"name": row["case"], "x": row["seconds"].mean, "y": row["style"].mean}
-            for row in rows
-            if "seconds" in row and "style" in row
-        ],
-    }
     template = (files("impasto.study") / "data" / "report.html").read_text(encoding="utf-8")
     filled = {
         "TITLE": html.escape(plan.title), "QUESTION": html.escape(plan.question),
         "CLAIM": html.escape(plan.claim or "None."), "HEAD": head, "BODY": body, "CARDS": cards,
-        "LEGEND": _legend(columns), "DATA": json.dumps(data).replace("</", "<\\/"),
+        "LEGEND": _legend(columns), "PLOTS": _plots(plan, results, rows),
     }  # fmt: skip
     for key, value in filled.items():
         template = template.replace("{{" + key + "}}", value)
@@ -332,13 +325,31 @@ def _card(cell: Cell, values: Mapping[str, Any], out: Path, contents: Mapping[st
     )
 
 
-def _curves(plan: Plan, results: Results) -> list[dict[str, Any]]:
+def _plots(plan: Plan, results: Results, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the plots as HTML, or a sentence that says what is missing."""
+    cases = [case.name for case in plan.cases]
+    curves = _curves(results)
+    points = {
+        row["case"]: (row["seconds"], row["style"])
+        for row in rows
+        if "seconds" in row and "style" in row
+    }
+    if not curves and not points:
+        return "<p>No run has finished.</p>"
+    if not can_plot():
+        return f"<p>{html.escape(MISSING[0].upper() + MISSING[1:])}</p>"
+    plots = [plot_quality(points, cases)] if points else []
+    plots += [plot_curves(curves, cases)] if curves else []
+    return "".join(f'<div class="plot">{plot}</div>' for plot in plots)
+
+
+def _curves(results: Results) -> dict[str, list[tuple[float, float]]]:
     """Returns the loss curve of each case for the first pair that has one."""
-    found: dict[str, Any] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     for cell, values in results:
         if values.get("curve") and cell.case.name not in found:
-            found[cell.case.name] = {"name": cell.case.name, "points": values["curve"]}
-    return [found[case.name] for case in plan.cases if case.name in found]
+            found[cell.case.name] = [(float(step), float(loss)) for step, loss in values["curve"]]
+    return found
 
 
 def _legend(columns: Sequence[str]) -> str:

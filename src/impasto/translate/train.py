@@ -6,21 +6,18 @@ Zhu et al. 2017, eqs. 1-3 and section 4; with ``paired``, Isola et al. 2017, eqs
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from impasto.backbones import load_backbone
 from impasto.config import TranslateOptions, to_mapping
-from impasto.errors import CheckpointError, DivergedError, UsageError
+from impasto.errors import UsageError
 from impasto.losses import gram_loss, gram_matrix
-from impasto.machine import process_and_count, resolve_device, share_gradients
 from impasto.media import color_map
+from impasto.training import TrainingRun, TrainStep, backbone_on, linear_share, set_rate, steps_of
 from impasto.translate.file import Translator
 from impasto.translate.losses import ImagePool, adversarial_loss
 from impasto.translate.networks import (
@@ -32,9 +29,9 @@ from impasto.translate.networks import (
 )
 from impasto.translate.worlds import World, along, check_worlds, crop_of, pairs_of, small_move
 from impasto.types import Backbone
-from impasto.weights import CHECKPOINT, Fields, adam_moments, load_adam_moments, load_generator
+from impasto.weights import adam_moments, load_adam_moments
 
-__all__ = ["TranslateStep", "TranslatorTraining"]
+__all__ = ["TranslatorTraining"]
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 STYLE_PICTURES = 24
@@ -43,29 +40,8 @@ HALF = 0.5
 
 OTHER = {"ab": "ba", "ba": "ab"}
 
-MOST_STEPS = 2**31
-
 CHANGING = ("steps", "decay_steps", "learning_rate", "steady_weight")
 """Options that may change on resume; stability costs time and is needed only late in the training."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TranslateStep:
-    """One training step of the generators and discriminators.
-
-    Attributes:
-        step: Step number, from 1.
-        steps: Total number of steps.
-        terms: Weighted losses by name; ``judge`` is the loss of the discriminators.
-        sample: Whether a sample is due.
-        seconds: Time since the start.
-    """
-
-    step: int
-    steps: int
-    terms: Mapping[str, float]
-    sample: bool
-    seconds: float
 
 
 class TranslatorTraining:
@@ -78,7 +54,7 @@ class TranslatorTraining:
 
     Attributes:
         generators: Generators by direction.
-        history: Mean losses between consecutive samples, with their steps.
+        run: Random numbers, step count and history, which is the mean losses between consecutive samples.
 
     Raises:
         UsageError: The domains or the options are unsuitable.
@@ -88,10 +64,8 @@ class TranslatorTraining:
         check_worlds(a, b, paired=options.paired)
         self.options, self.worlds = options, {"a": a, "b": b}
         self._pairs = pairs_of(a, b) if options.paired else []
-        rank, _processes = process_and_count()
-        self.device = resolve_device(options.device)
-        torch.manual_seed(options.seed)
-        self._generator = torch.Generator().manual_seed(options.seed + 7919 * rank)
+        self.run = TrainingRun(options, CHANGING)
+        self.device, self._generator = self.run.device, self.run.generator
         directions = ("ab",) if options.paired else ("ab", "ba")
         shape = _shape(options)
         self.generators: dict[str, Any] = {
@@ -114,14 +88,22 @@ class TranslatorTraining:
         ]
         self._seeing: Backbone | None = None
         self._styles = self._style_targets() if options.style_weight > 0 else {}
-        self.step, self.history = 0, list[dict[str, float]]()
         self._sums: dict[str, float] = {}
-        self._began = time.monotonic()
 
     @property
     def steps(self) -> int:
         """Total number of steps."""
         return self.options.steps + self.options.decay_steps
+
+    @property
+    def step(self) -> int:
+        """Number of steps taken."""
+        return self.run.step
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """Mean losses between consecutive samples, with their steps."""
+        return self.run.history
 
     def _begin_with_colors(self) -> None:
         """Initializes the linear color maps of generators that have one, with the color transfer between the domains.
@@ -143,42 +125,23 @@ class TranslatorTraining:
         initialize(judge)
         return judge
 
-    def __iter__(self) -> Iterator[TranslateStep]:
-        """Yields one `TranslateStep` per step.
+    def __iter__(self) -> Iterator[TrainStep]:
+        """Yields one `TrainStep` per step.
 
         Raises:
             DivergedError: A loss is not finite; the last checkpoint is kept.
         """
-        while self.step < self.steps:
-            rate = self.options.learning_rate * self._share_of_rate()
-            for solver in self._solvers:
-                solver.param_groups[0]["lr"] = rate
-            terms = self._learn()
-            if not all(math.isfinite(value) for value in terms.values()):
-                raise DivergedError(
-                    f"a loss is not finite at step {self.step + 1}; the last checkpoint is kept, so resume from it "
-                    "with a lower --learning-rate."
-                )
-            self.step += 1
-            for name, value in terms.items():
-                self._sums[name] = self._sums.get(name, 0.0) + value
-            due = self.step % self.options.sample_every == 0 or self.step == self.steps
-            if due:
-                self._remember()
-            yield TranslateStep(
-                step=self.step, steps=self.steps, terms=terms, sample=due,
-                seconds=time.monotonic() - self._began,
-            )  # fmt: skip
+        return steps_of(self, self.options.sample_every)
 
-    def _share_of_rate(self) -> float:
-        over = self.step - self.options.steps
-        return 1.0 if over <= 0 else 1.0 - over / (self.options.decay_steps + 1)
+    def finished(self) -> bool:
+        """Returns False: the number of steps is fixed."""
+        return False
 
-    def _remember(self) -> None:
+    def record(self) -> None:
+        """Appends the mean losses since the last sample to the history."""
         before = self.history[-1]["step"] if self.history else 0.0
         count = max(1.0, self.step - before)
-        means = {name: value / count for name, value in self._sums.items()}
-        self.history.append({"step": float(self.step), **means})
+        self.run.append({name: value / count for name, value in self._sums.items()})
         self._sums = {}
 
     def _batch(self) -> tuple[Tensor, Tensor]:
@@ -188,38 +151,41 @@ class TranslatorTraining:
         a, b = self.worlds["a"], self.worlds["b"]
         for _ in range(options.batch):
             if options.paired:
-                first, second = self._pairs[self._draw(len(self._pairs))]
+                first, second = self._pairs[self.run.draw(len(self._pairs))]
                 state = self._generator.get_state()
                 found[0].append(a.crop(first, options.crop, self._generator, flip=options.flip))
                 self._generator.set_state(state)  # the same crop position in both images
                 found[1].append(b.crop(second, options.crop, self._generator, flip=options.flip))
             else:
                 for world, crops in ((a, found[0]), (b, found[1])):
-                    number = self._draw(len(world.pictures))
+                    number = self.run.draw(len(world.pictures))
                     crops.append(
                         world.crop(number, options.crop, self._generator, flip=options.flip)
                     )
         return torch.cat(found[0]).to(self.device), torch.cat(found[1]).to(self.device)
 
-    def _draw(self, count: int) -> int:
-        return int(torch.randint(0, count, (), generator=self._generator))
-
-    def _learn(self) -> dict[str, float]:
-        """Takes one step of the generators, then one of the discriminators."""
+    def learn(self) -> tuple[float, dict[str, float]]:
+        """Trains generators, then discriminators; returns the generators' loss and all terms."""
+        options = self.options
+        rate = linear_share(self.step, options.steps, options.decay_steps)
+        set_rate(self._solvers, options.learning_rate * rate)
         a, b = self._batch()
         for judge in self.judges.values():
             judge.requires_grad_(requires_grad=False)
         with self._mixed():
-            terms, made = (self._paired_terms if self.options.paired else self._cycle_terms)(a, b)
-        self._descend(self._solvers[0], self._painting, torch.stack(list(terms.values())).sum())
+            terms, made = (self._paired_terms if options.paired else self._cycle_terms)(a, b)
+        loss = torch.stack(list(terms.values())).sum()
+        self.run.descend(self._solvers[0], self._painting, loss)
         self._average()
         for judge in self.judges.values():
             judge.requires_grad_(requires_grad=True)
         with self._mixed():
             judged = self._judge_loss(a, b, made)
-        self._descend(self._solvers[1], self._judging, judged)
-        values = {name: value.item() for name, value in terms.items()}
-        return {**values, "judge": judged.item()}
+        self.run.descend(self._solvers[1], self._judging, judged)
+        values = {name: value.item() for name, value in terms.items()} | {"judge": judged.item()}
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        return loss.item(), values
 
     @property
     def results(self) -> dict[str, Any]:
@@ -238,15 +204,6 @@ class TranslatorTraining:
         return torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"
         )
-
-    def _descend(
-        self, solver: torch.optim.Optimizer, weights: list[nn.Parameter], loss: Tensor
-    ) -> None:
-        solver.zero_grad()
-        loss.backward()
-        share_gradients(weights)
-        if torch.isfinite(loss):
-            solver.step()
 
     def _cycle_terms(self, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Computes the losses of eqs. 1 to 3 and the identity loss of the paper, and the additional terms."""
@@ -322,9 +279,7 @@ class TranslatorTraining:
     @torch.no_grad()
     def _style_targets(self) -> dict[str, dict[str, Tensor]]:
         """Computes mean Gram matrices of each target domain, by direction."""
-        self._seeing = load_backbone()
-        if isinstance(self._seeing, nn.Module):
-            self._seeing.to(self.device)
+        self._seeing = backbone_on(self.device)
         found = {}
         for direction, name in (("ab", "b"), ("ba", "a")):
             pictures = self.worlds[name].pictures[:STYLE_PICTURES]
@@ -367,16 +322,9 @@ class TranslatorTraining:
             "judges": {d: j.state_dict() for d, j in self.judges.items()},
             "solvers": [adam_moments(solver) for solver in self._solvers],
             "pools": {d: pool.images for d, pool in self._pools.items()},
-            "generator": self._generator.get_state(),
-            "step": self.step,
-            "history": self.history,
             "sums": self._sums,
-            "options": self._mark(),
+            **self.run.state_dict(),
         }
-
-    def _mark(self) -> str:
-        fixed = {k: v for k, v in to_mapping(self.options).items() if k not in CHANGING}
-        return str(sorted(fixed.items()))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state from `state_dict`; only steps, learning rate and ``steady_weight`` may differ.
@@ -384,12 +332,7 @@ class TranslatorTraining:
         Raises:
             CheckpointError: The options differ, or a field is missing or does not match this run.
         """
-        saved = Fields(state, "the file", CHECKPOINT, device=self.device)
-        if saved.text("options") != self._mark():
-            raise CheckpointError(
-                "the checkpoint was saved with other options; use those again, or start over without --resume."
-            )
-        step, history = saved.integer("step", 0, MOST_STEPS), saved.records("history")
+        saved = self.run.open_checkpoint(state)
         sums = saved.record("sums")
         for name, modules in (
             ("generators", self.generators), ("averages", self._averages), ("judges", self.judges),
@@ -405,8 +348,8 @@ class TranslatorTraining:
             self._solvers, saved.parts("solvers", len(self._solvers)), strict=True
         ):
             load_adam_moments(solver, moments)
-        load_generator(self._generator, saved, "generator")
-        self.step, self.history, self._sums = step, history, sums
+        self.run.load(saved)
+        self._sums = sums
 
     def seconds_a_step(self) -> float:
         """Estimates the time per step by timing forward and backward passes of copies of the generators."""
