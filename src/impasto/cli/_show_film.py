@@ -19,6 +19,7 @@ __all__ = ["FilmShow", "make_film_show"]
 class FilmShow(Protocol):
     """Receives the events of a run; `close` ends the display."""
 
+    def planned(self, frames: int) -> None: ...
     def header(self, job: FilmJob) -> None: ...
     def frame(self, event: FrameDone) -> None: ...
     def say(self, text: str) -> None: ...
@@ -35,6 +36,9 @@ def make_film_show(*, json_lines: bool, quiet: bool) -> FilmShow:
 
 class QuietFilmShow:
     """Shows nothing."""
+
+    def planned(self, frames: int) -> None:
+        """Reports the number of frames that the plan covers so far."""
 
     def header(self, job: FilmJob) -> None:
         """Describes the run before it starts."""
@@ -92,6 +96,10 @@ class BarFilmShow(QuietFilmShow):
         self._task = self._bar.add_task("opening", total=None, losses="")
         self._bar.start()
 
+    def planned(self, frames: int) -> None:
+        """Reports the number of frames that the plan covers so far."""
+        self._bar.update(self._task, description=f"planning, frame {frames}")
+
     def _print(self, text: str) -> None:
         say(self._console, text)
 
@@ -101,10 +109,13 @@ class BarFilmShow(QuietFilmShow):
         frames = "" if about["frames"] is None else f", {about['frames']} frames"
         text = f"{about['width_px']}x{about['height_px']} px{frames}, {about['method']}"
         if "backbone" in about:
+            unit = "keyframe" if "keyframes" in about else "frame"
             text += (
                 f", {about['backbone']}, {about['precision']}, {where(about)}; about "
-                f"{about['seconds_a_frame_foretold']:.1f} s per frame and {about['memory_gib_foretold']:.1f} GiB"
+                f"{about['seconds_a_frame_foretold']:.1f} s per {unit} and {about['memory_gib_foretold']:.1f} GiB"
             )
+        if "keyframes" in about:
+            text = f"{_counted(about['shots'], 'shot')}, {_counted(about['keyframes'], 'keyframe')}; {text}"
         self._print(text)
         for name, path in about["writes"].items():
             self._print(f"also writes to {path} ({name.replace('_', ' ')})")
@@ -157,15 +168,21 @@ def described(job: FilmJob) -> dict[str, Any]:
         "writes": _writes(job),
         "notes": list(job.notes),
     }
-    forecast = job.stylizer.forecast
+    if job.plan is not None:
+        shared |= {"shots": len(job.plan.shots), "keyframes": len(job.plan.keyframes)}
+    forecast = None if job.stylizer is None else job.stylizer.forecast
     return shared if forecast is None else shared | _foretold(forecast, job)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _method(job: FilmJob) -> str:
     """Returns the name of the look or of the method."""
     from impasto.config import METHODS
 
-    if job.stylizer.forecast is None:
+    if job.stylizer is not None and job.stylizer.forecast is None:
         return f"look {Path(str(job.settings['options']['look'])).stem}"
     return next((name for name, film in METHODS.items() if _like(film, job.film)), "custom method")
 
@@ -196,6 +213,7 @@ def _like(method: Any, film: Any) -> bool:
     """Whether a video's options match a method, apart from its time range and output."""
     decides = (
         "frame_start", "frame_steps", "flow_weight", "gaps", "still_weight", "previous_weight", "iterate_weight",
-        "change_weight", "passes", "hold", "anchor",
+        "change_weight", "passes", "hold", "anchor", "keyframe_every", "coverage", "keyframe_steps", "keyframe_weight",
+        "between",
     )  # fmt: skip
     return all(getattr(method, name) == getattr(film, name) for name in decides)

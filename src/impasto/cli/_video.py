@@ -61,7 +61,7 @@ class FilmRun:
     )
     """Preset for painting each frame: draft, standard, fine or faithful-gatys."""
     method: Annotated[str | None, Parameter(name=["--method", "-m"])] = None
-    """Temporal consistency: steady, ruder, frame-by-frame, seed-previous, seed-iterates, seed-change or seed-still."""
+    """Temporal consistency: keyframes, steady, ruder, frame-by-frame, seed-previous, seed-iterates, seed-change or seed-still."""
     config: Path | None = None
     """Read options from a TOML file, or from a video made by impasto."""
     save_config: Path | None = None
@@ -70,6 +70,10 @@ class FilmRun:
     """Resume an interrupted run from its last painted frame."""
     fresh: bool = False
     """Discard the painted frames of an earlier run."""
+    keyframe: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A frame painted elsewhere, as NUMBER=FILE or SECONDS=FILE (0=a.png, 4.0=b.png); may be repeated."""
+    plan: Path | None = None
+    """Use the keyframes of this plan, made by impasto plan."""
     preview: bool = False
     """Paint only 1.5 seconds at a small size, written to OUT.preview."""
     keep_frames: bool = False
@@ -135,7 +139,7 @@ def settle_film(run: FilmRun, film: Any, paint: Any) -> tuple[PaintOptions, Film
     painting = options(
         base or "standard", **{**own_size, **settings.paint, **given(paint, PaintOptions)}
     )
-    method = run.method or settings.method or "steady"
+    method = run.method or settings.method or "keyframes"
     asked = _with_new_flags(run, given(film, FilmOptions))
     return painting, film_options(method, **{**settings.film, **asked})
 
@@ -177,12 +181,15 @@ def paint_film(
     show: FilmShow,
 ) -> int:
     """Paints the frames, writes the video, and cleans up; on failure, painted frames are kept."""
+    from impasto.keyframes import read_plan
     from impasto.media import check_replaceable, read_image
     from impasto.pipeline import check_film_inputs, prepare_film
 
     if run.resume and run.fresh:
         raise UsageError("--resume and --fresh are mutually exclusive; remove one of them.")
-    check_film_inputs(out, clip, (*styles, run.config), painting, filming)
+    keyframes = given_keyframes(run.keyframe)
+    inputs = (*styles, run.config, run.plan, *keyframes.values())
+    check_film_inputs(out, clip, inputs, painting, filming)
     check_replaceable(out, overwrite=run.overwrite, film=True)
     began = time.monotonic()
     job = prepare_film(
@@ -193,9 +200,17 @@ def paint_film(
         filming,
         resume=run.resume,
         fresh=run.fresh or run.preview,
+        keyframes=keyframes,
+        plan=None if run.plan is None else read_plan(run.plan),
     )
-    show.header(job)
     interrupted = False
+    try:
+        job.make_plan(on_frame=show.planned)
+    except BaseException:
+        if not job.store.painted():
+            job.store.remove()
+        raise
+    show.header(job)
     try:
         for event in job:
             show.frame(event)
@@ -221,6 +236,27 @@ def paint_film(
         job.store.remove()
     show.done(out, frames, time.monotonic() - began, interrupted=interrupted)
     return INTERRUPTED if interrupted else 0
+
+
+def given_keyframes(texts: tuple[str, ...]) -> dict[int | float, Path]:
+    """Reads the values of --keyframe.
+
+    Raises:
+        UsageError: One is malformed, or a frame is given twice.
+    """
+    if not texts:
+        return {}
+    from impasto.keyframes import parse_keyframe
+
+    found: dict[int | float, Path] = {}
+    for text in texts:
+        when, path = parse_keyframe(text)
+        if any(when == other and type(when) is type(other) for other in found):
+            raise UsageError(
+                f"--keyframe {text.partition('=')[0]} is given twice; pass each only once."
+            )
+        found[when] = path
+    return found
 
 
 def _say_kept(job: FilmJob, show: FilmShow) -> None:

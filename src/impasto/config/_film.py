@@ -98,6 +98,26 @@ class FilmOptions:
         "computation. Not used with looks.", group="Temporal consistency",
     )  # fmt: skip
 
+    keyframe_every: int = option(
+        24, "Largest distance in frames between keyframes. Only keyframes are optimized; the frames between them follow "
+        "the motion. 0 optimizes every frame, beginning with the frame before.", group="Keyframes", low=0, high=500,
+    )  # fmt: skip
+    coverage: float = option(
+        0.7, "Place a keyframe where less than this share of a frame is reliably visible in the keyframe before.",
+        group="Keyframes", low=0, high=1,
+    )  # fmt: skip
+    keyframe_steps: tuple[int, ...] = option(
+        (25,), "Steps for each later keyframe of a shot.", group="Keyframes", low=0, high=100_000,
+    )  # fmt: skip
+    keyframe_weight: float = option(
+        200.0, "Weight of the squared difference from the keyframe before, warped along the motion, where the motion is "
+        "reliable.", group="Keyframes", low=0,
+    )  # fmt: skip
+    between: Literal["carried", "learned"] = option(
+        "carried", "How frames between keyframes are painted: both keyframes are warped along the motion and joined "
+        "(carried), or a small network is trained on them (learned; slower, softer).", group="Keyframes",
+    )  # fmt: skip
+
     flow: FlowName = option(
         "dis", "Optical flow method; files reads --flow-files.", group="Optical flow"
     )
@@ -157,16 +177,39 @@ class FilmOptions:
             raise UsageError(
                 "--flow files requires a folder of flow fields; pass it with --flow-files."
             )
+        if self.keyframe_every > 0:
+            self._check_keyframes()
         if list(self.schedule) != sorted(self.schedule):
             raise UsageError(
                 f"--schedule must be in ascending order; got {', '.join(f'{s:g}' for s in self.schedule)}."
             )
 
+    def _check_keyframes(self) -> None:
+        """Rejects options of methods that optimize every frame."""
+        wrong = [
+            name
+            for name in ("still_weight", "previous_weight", "iterate_weight", "change_weight")
+            if getattr(self, name) > 0
+        ]
+        wrong += ["passes"] if self.passes > 1 else []
+        wrong += ["gaps"] if self.gaps != (1,) else []
+        if wrong:
+            flag = "--" + wrong[0].replace("_", "-")
+            raise UsageError(
+                f"{flag} requires a method that optimizes every frame; add --method steady, or remove {flag}."
+            )
+
+    def for_keyframes(self) -> FilmOptions:
+        """Returns a copy in which the options of later frames are those of keyframes."""
+        return dataclasses.replace(
+            self, frame_steps=self.keyframe_steps, flow_weight=self.keyframe_weight
+        )
+
     def for_look(self) -> FilmOptions:
         """Returns a copy without the features that require the optimizer: one pass, and only the flow term."""
         return dataclasses.replace(
             self, passes=1, loop=False, gaps=(1,), still_weight=0.0, previous_weight=0.0, iterate_weight=0.0,
-            change_weight=0.0, anchor=False, frame_start="warped" if self.flow_weight > 0 else "content",
+            change_weight=0.0, anchor=False, keyframe_every=0, frame_start="warped" if self.flow_weight > 0 else "content",
         )  # fmt: skip
 
     @property
@@ -181,19 +224,24 @@ class FilmOptions:
     @property
     def needs_motion(self) -> bool:
         """Whether optical flow is required."""
+        if self.keyframe_every > 0:
+            return True
         warped = self.frame_start == "warped"
         return warped or self.flow_weight > 0 or self.still_weight > 0 or self.passes > 1
 
 
 _ALONE: dict[str, Any] = {
     "frame_start": "content", "frame_steps": (), "opening_steps": (), "flow_weight": 0.0, "gaps": (1,), "hold": False,
-    "anchor": False,
+    "anchor": False, "keyframe_every": 0,
 }  # fmt: skip
 
 METHODS: Mapping[str, FilmOptions] = types.MappingProxyType(
     {
-        "steady": FilmOptions(),
-        "ruder": FilmOptions(gaps=(1, 10, 20, 40), frame_steps=(40,), hold=False, anchor=False),
+        "keyframes": FilmOptions(),
+        "steady": FilmOptions(keyframe_every=0),
+        "ruder": FilmOptions(
+            keyframe_every=0, gaps=(1, 10, 20, 40), frame_steps=(40,), hold=False, anchor=False
+        ),
         "frame-by-frame": FilmOptions(**_ALONE),
         "seed-previous": FilmOptions(**_ALONE | {"previous_weight": 100.0}),
         "seed-iterates": FilmOptions(**_ALONE | {"iterate_weight": 100.0}),
@@ -201,7 +249,8 @@ METHODS: Mapping[str, FilmOptions] = types.MappingProxyType(
         "seed-still": FilmOptions(**_ALONE | {"still_weight": 100.0}),
     }
 )
-"""Temporal consistency methods by name. ``steady`` is the default. ``ruder`` is Ruder, Dosovitskiy and Brox 2016 with
+"""Temporal consistency methods by name. ``keyframes``, the default, optimizes a few frames and derives the others from
+them; ``steady`` optimizes every frame, beginning with the frame before. ``ruder`` is Ruder, Dosovitskiy and Brox 2016 with
 long-term consistency. ``frame-by-frame`` uses none. Four simpler methods are included for comparison:
 ``seed-previous`` (mean squared difference from the previous pastiche), ``seed-iterates`` (from the previous frame's
 iterate at the same step), ``seed-change`` (change in content and style features between neighboring frames), and
@@ -228,7 +277,7 @@ def with_new_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any
     return renamed
 
 
-def film_options(method: str = "steady", /, **overrides: Any) -> FilmOptions:
+def film_options(method: str = "keyframes", /, **overrides: Any) -> FilmOptions:
     """Returns a method with some fields replaced.
 
     Args:

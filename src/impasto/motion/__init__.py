@@ -1,5 +1,6 @@
 """Optical flow, warping, reliability masks and shot detection; requires the ``video`` extra for OpenCV."""
 
+from impasto.motion.chain import MotionChain, NeighborMotion, motion_between
 from impasto.motion.estimators import make_estimator
 from impasto.motion.files import FlowCache, FlowFiles, read_flow, write_flow
 from impasto.motion.flow import (
@@ -30,6 +31,8 @@ __all__ = [
     "FlowEstimator",
     "FlowFiles",
     "Motion",
+    "MotionChain",
+    "NeighborMotion",
     "RememberedFlow",
     "ShotFinder",
     "Tracker",
@@ -39,6 +42,7 @@ __all__ = [
     "forward_backward_check",
     "load_raft",
     "make_estimator",
+    "motion_between",
     "motion_boundaries",
     "read_flow",
     "reliability",

@@ -14,11 +14,14 @@ from typing import Any
 from impasto.errors import CheckpointError, OutputError, UsageError
 from impasto.media.replace import is_partial, replacing, runs
 
-__all__ = ["PaintFolder", "sealed", "unsealed"]
+__all__ = ["PLAN", "PaintFolder", "sealed", "unsealed"]
 
 FORMAT = 4
 RUN = "run.json"
-FRAME_FILE = re.compile(r"(\d{6,})\.(?:json|\d+\.json|\d+\.png|source\.png|flow\.npy|\w+\.npz)")
+PLAN = "plan.json"
+FRAME_FILE = re.compile(
+    r"plan\.json|(\d{6,})\.(?:json|\d+\.json|\d+\.png|source\.png|flow\.npy|\w+\.npz)"
+)
 PAINTED = re.compile(r"(\d{6,})\.1\.png")
 
 

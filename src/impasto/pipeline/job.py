@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ import numpy as np
 
 from impasto._version import __version__
 from impasto.config import FilmOptions
-from impasto.errors import InputError, OutputError
+from impasto.errors import OutputError
+from impasto.keyframes import FilmPlan
 from impasto.media import pixels_to_tensor
 from impasto.media.video import (
     Clip,
@@ -30,6 +31,7 @@ from impasto.pipeline.follow import FilmRegions
 from impasto.pipeline.image import (
     within,
 )
+from impasto.pipeline.keyed import KeyedFilm, given_at, no_frames, plan_clip
 from impasto.pipeline.neighbors import Neighbors, blend_at
 from impasto.pipeline.repair import repair, without_motion
 from impasto.pipeline.store import PaintStore
@@ -119,8 +121,12 @@ class FilmJob:
         output: The video to write.
         size: Height and width.
         flow: The flow estimator, from `flow_estimator`; None if no flow is needed.
+        plan: A plan that was made or edited before; None to make one if the options ask for keyframes.
+        given: The user's keyframes, ``(H, W, 3)``, by frame number (an integer) or time in seconds (a float).
+        seed: Random seed.
 
     Attributes:
+        plan: The plan of a film with keyframes, from `make_plan`; None until then, and for other films.
         flow: The shared flow estimator; None if no flow is needed.
         regions: Matched regions of content and styles; None for whole frames.
     """
@@ -128,22 +134,31 @@ class FilmJob:
     def __init__(
         self,
         clip: Clip,
-        stylizer: Stylizer,
+        stylizer: Stylizer | None,
         store: PaintStore,
         film: FilmOptions,
         *,
         output: FilmOutput,
         size: tuple[int, int],
         flow: FlowEstimator | None,
+        plan: FilmPlan | None = None,
+        given: Mapping[int | float, np.ndarray] | None = None,
+        seed: int = 0,
     ) -> None:
         self.clip, self.stylizer, self.store, self.film = clip, stylizer, store, film
         self.out, self.size, self.format = output.path, size, output.format
         self.settings, self._finish = dict(output.settings), output.finish
         self.notes: list[str] = list(self.format.notes)
-        self.notes += [
-            str(damage)
-            for damage in repair(store, film.passes, loop=film.loop, steps=film.iterate_weight > 0)
-        ]
+        if not film.keyframe_every:
+            self.notes += [
+                str(damage)
+                for damage in repair(
+                    store, film.passes, loop=film.loop, steps=film.iterate_weight > 0
+                )
+            ]
+        self.plan: FilmPlan | None = None
+        self._proposed, self._wishes, self._seed = plan, dict(given or {}), seed
+        self._keyed: KeyedFilm | None = None
         self._deep = clip.info.bits > 8
         self.flow = flow
         self._neighbors = Neighbors(film, self.flow, store)
@@ -173,13 +188,75 @@ class FilmJob:
         return max(0, round(lasts * rate / film.every))
 
     def __iter__(self) -> Iterator[FrameDone]:
-        """Runs the first pass frame by frame, then the further passes; completed frames are skipped."""
+        """Paints keyframes and the frames between them, or frame by frame, pass after pass; skips completed frames."""
         try:
+            if self.film.keyframe_every:
+                yield from self._by_keyframes()
+                return
             yield from self._first_pass()
             for turn in range(2, self.film.passes + 1):
                 yield from self._pass(turn)
         finally:
             self.store.settle()
+
+    def make_plan(self, on_frame: Callable[[int], None] | None = None) -> FilmPlan | None:
+        """Makes the plan of a film with keyframes, or reads it from the store; None for other films.
+
+        Args:
+            on_frame: Called after each frame with the number of frames so far.
+
+        Raises:
+            ImpastoError: The clip is damaged, or the given keyframes or plan do not fit it.
+        """
+        if not self.film.keyframe_every or self.plan is not None:
+            return self.plan
+        plan = self._stored_plan()
+        if plan is None:
+            made = self._proposed or plan_clip(self.clip, self.film, on_frame)
+            given = given_at(made, self._wishes)
+            plan = made.with_given(given, painter=self.stylizer is not None) if given else made
+            self.store.save_plan(plan.values())
+        self.plan, self.frames = plan, plan.frames
+        self._keyed = KeyedFilm(
+            self.clip, plan, self.film, self.size, self.stylizer, self.store, self._motion(),
+            given=given_at(plan, self._wishes), regions=self._regions_of,
+            pixels_of=lambda image: _pixels(image, deep=self._deep), seed=self._seed,
+        )  # fmt: skip
+        self.notes += self._keyed.repair()
+        return plan
+
+    def _stored_plan(self) -> FilmPlan | None:
+        values = self.store.plan()
+        return None if values is None else FilmPlan.from_values(values)
+
+    def _motion(self) -> FlowEstimator:
+        assert self.flow is not None
+        return self.flow
+
+    def _regions_of(self, index: int) -> tuple[Region, ...]:
+        return () if self.regions is None else tuple(self.regions.stored(index).regions)
+
+    def _by_keyframes(self) -> Iterator[FrameDone]:
+        """Paints a film with keyframes."""
+        plan = self.make_plan()
+        assert plan is not None
+        assert self._keyed is not None
+        if self.regions is not None:
+            self._follow_regions(plan)
+        began = time.monotonic()
+        for frame, painted, pixels in self._keyed.paint():
+            opens = frame.index == plan.shot_of(frame.index).first
+            yield self._event(frame.index, 1, opens, painted, began, pixels)
+            began = time.monotonic()
+
+    def _follow_regions(self, plan: FilmPlan) -> None:
+        """Finds the regions of every frame before anything is painted, since a frame's depend on the one before."""
+        assert self.regions is not None
+        starts = {shot.first for shot in plan.shots}
+        for frame in ahead(self.selected()):
+            known = self.store.masks(frame.index) is not None
+            image = pixels_to_tensor(frame.pixels)
+            self.regions.take(frame, image, opens=frame.index in starts, painted=known)
 
     def _first_pass(self) -> Iterator[FrameDone]:
         painted = self.store.painted()
@@ -204,15 +281,13 @@ class FilmJob:
                 frame, image, self._blend(frame), {} if opens else state
             )
             context = dataclasses.replace(context, regions=regions)
+            assert self.stylizer is not None
             result = self.stylizer.paint(image, context)
             state = result.state
             pixels = self._keep(frame, result, opens)
             yield self._event(index, 1, opens, result, began, pixels)
         if count == 0:
-            end = "" if self.film.end is None else f" and before --to {self.film.end:g}"
-            raise InputError(
-                f"{self.clip.path} has no frames at or after --from {self.film.begin:g}{end}; choose an earlier time."
-            )
+            raise no_frames(self.clip, self.film)
         self.frames = count
 
     def _without_motion(self, painted: frozenset[int]) -> frozenset[int]:
@@ -319,6 +394,7 @@ class FilmJob:
             state=record["state"],
             regions=() if self.regions is None else self.regions.stored(index).regions,
         )
+        assert self.stylizer is not None
         return self.stylizer.paint(image, context)
 
     def _stored(self, index: int, record: Mapping[str, Any]) -> Frame:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.config import FilmOptions
+from impasto.keyframes import GOES_ON
 from impasto.media import pixels_to_tensor
 from impasto.motion import (
     FlowEstimator,
@@ -31,10 +32,6 @@ __all__ = ["Neighbors", "blend_at"]
 
 LOOP_FRAMES = 16
 """Number of frames at the end over which a loop returns to its first pastiche."""
-
-GOES_ON = 0.75
-"""Mean reliability of the motion above which an apparent cut is rejected. On the development clips it was 0.00 after
-cuts, 0.59 in the middle of a dissolve, and 0.95 in a pan of 1/30 of the width per frame."""
 
 
 class Neighbors:

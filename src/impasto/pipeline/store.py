@@ -15,7 +15,7 @@ import numpy as np
 
 from impasto.errors import CheckpointError
 from impasto.media import OutputLock, replacing
-from impasto.pipeline.folder import PaintFolder, sealed, unsealed
+from impasto.pipeline.folder import PLAN, PaintFolder, sealed, unsealed
 
 __all__ = ["PaintStore", "StoredMasks"]
 
@@ -63,7 +63,7 @@ class PaintStore:
         self._worker = ThreadPoolExecutor(1, "paint")
         self._writing: Future[None] | None = None
         self._latest: tuple[Path, np.ndarray] | None = None
-        self._written: tuple[int, dict[str, str]] = (-1, {})
+        self._written: dict[int, dict[str, str]] = {}
 
     def _write(self, name: str, data: bytes) -> None:
         with replacing(self.folder / name, "free some space and continue with --resume") as beside:
@@ -123,7 +123,7 @@ class PaintStore:
         self.settle()
         pixels = pixels.copy()  # receivers of the frame may modify it
         self._latest = (self.path(index, turn), pixels)
-        known = self._written[1] if turn == 1 and self._written[0] == index else {}
+        known = self._written.pop(index, {}) if turn == 1 else {}
         self._writing = self._worker.submit(
             self._save, index, pixels, {**record, "sha256": known}, turn, flow, list(iterates)
         )
@@ -161,9 +161,17 @@ class PaintStore:
 
     def _remember(self, index: int, part: str, digest: str) -> None:
         """Keeps a checksum for the record of a frame that will be saved next."""
-        if self._written[0] != index:
-            self._written = (index, {})
-        self._written[1][part] = digest
+        self._written.setdefault(index, {})[part] = digest
+
+    def save_plan(self, values: Mapping[str, Any]) -> None:
+        """Saves the plan of the video."""
+        self._write(PLAN, sealed(values, self._mark))
+
+    def plan(self) -> dict[str, Any] | None:
+        """Returns the plan of the video; None if none was saved or it is damaged."""
+        with contextlib.suppress(OSError):
+            return unsealed((self.folder / PLAN).read_bytes(), self._mark)
+        return None
 
     def save_masks(self, index: int, shot: int, masks: Mapping[str, np.ndarray]) -> None:
         """Saves the masks of a frame, uint8 ``(H, W)`` by name, before the frame itself."""

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from impasto.backbones import load_backbone
 from impasto.config import FilmOptions, PaintOptions, film_options, to_mapping
 from impasto.config import options as make_options
 from impasto.errors import UsageError
+from impasto.keyframes import FilmPlan
 from impasto.media import (
     OutputLock,
     Picture,
@@ -20,9 +23,12 @@ from impasto.media import (
     files_of,
     hash_files,
     pixels_to_tensor,
+    read_image,
+    resize,
     sibling,
 )
 from impasto.media.video import (
+    Clip,
     check_film,
     choose_format,
     open_clip,
@@ -54,12 +60,34 @@ WRITTEN_ONLY = ("codec", "crf", "pixel_format", "sound", "flow_cache", "flow_fil
 """Options that do not affect the stylized frames, or that are covered by hashing the files they name."""
 
 
-def _mark(path: Path, styles: Sequence[Tensor], paint: PaintOptions, film: FilmOptions) -> str:
+KEYFRAME_FIELDS = ("keyframe_every", "coverage", "keyframe_steps", "keyframe_weight", "between")
+
+SHAPE_TOLERANCE = 0.01
+"""Relative difference in aspect ratio up to which a given keyframe fits the clip."""
+
+Keyframes = Mapping[int | float, Path]
+"""Files of painted frames, by frame number (an integer) or time in seconds (a float)."""
+
+
+def _mark(
+    path: Path,
+    styles: Sequence[Tensor],
+    paint: PaintOptions,
+    film: FilmOptions,
+    keyframes: Keyframes,
+    plan: FilmPlan | None,
+) -> str:
     """Returns the SHA-256 of everything that affects the stylized frames."""
     chosen = {k: v for k, v in to_mapping(film).items() if k not in WRITTEN_ONLY}
     chosen["start"] = chosen.pop("begin")  # its earlier name, so that earlier runs can be resumed
+    if not film.keyframe_every:
+        chosen = {name: value for name, value in chosen.items() if name not in KEYFRAME_FIELDS}
     settings = fingerprint(styles, paint) + json.dumps(chosen, sort_keys=True)
-    return hash_files([*files_of(path), *_files_read(paint, film)], settings)
+    if keyframes or plan is not None:
+        settings += json.dumps([repr(when) for when in keyframes])
+        settings += json.dumps(None if plan is None else plan.values(), sort_keys=True)
+    files = [*files_of(path), *_files_read(paint, film), *keyframes.values()]
+    return hash_files(files, settings)
 
 
 def _files_read(paint: PaintOptions, film: FilmOptions) -> list[Path]:
@@ -100,6 +128,8 @@ def prepare_film(
     backbone: Backbone | None = None,
     resume: bool = False,
     fresh: bool = False,
+    keyframes: Keyframes | None = None,
+    plan: FilmPlan | None = None,
 ) -> FilmJob:
     """Checks clip, styles and output, loads the backbone, and loads completed frames of an earlier run.
 
@@ -112,19 +142,26 @@ def prepare_film(
         backbone: A backbone that is already loaded.
         resume: Continue with existing frames.
         fresh: Delete existing frames.
+        keyframes: Files of frames that were painted elsewhere, by frame number (an integer) or time in seconds of the
+            output (a float). A shot that has any is derived from these alone, and without a style image every shot
+            needs one.
+        plan: A plan of the clip, which may have been edited; None to make one.
 
     Raises:
         ImpastoError: The message states what to do.
     """
-    out = Path(out)
+    out, keyframes = Path(out), keyframes or {}
     check_film(out)
-    check_film_inputs(out, Path(clip), [style.source for style in styles], paint, film)
+    others = [*(style.source for style in styles), *keyframes.values()]
+    check_film_inputs(out, Path(clip), others, paint, film)
     with contextlib.ExitStack() as undo:
         lock = undo.enter_context(OutputLock(out))
         opened = open_clip(clip, rate=film.fps)
-        _check_request(styles, paint, film)
+        _check_request(styles, paint, film, keyframes, plan)
         film = film.for_look() if paint.paints_at_once else film
         size = painted_size(opened.info, paint.size)
+        _check_plan(plan, opened)
+        given = {when: _keyframe(path, opened, size) for when, path in keyframes.items()}
         chosen = choose_format(  # reject unsupported formats before --fresh deletes anything
             out, opened.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
@@ -140,7 +177,7 @@ def prepare_film(
         stylizer = _stylizer(images, network, paint, film, size)
         finder = RegionFinder(paint.region, images, network) if paint.has_regions else None
         flow = flow_estimator(film)  # reject missing flow files before --fresh deletes anything
-        mark = _mark(Path(clip), images, paint, film)
+        mark = _mark(Path(clip), images, paint, film, keyframes, plan)
         store = PaintStore(sibling(out, ".frames"), mark, resume=resume, fresh=fresh, lock=lock)
         try:
             finisher = Finisher(paint.color, make_estimator("dis"))
@@ -157,6 +194,9 @@ def prepare_film(
                 ),
                 size=size,
                 flow=flow,
+                plan=plan,
+                given=given,
+                seed=paint.seed,
             )
             if finder is not None:
                 job.regions = _film_regions(job, paint, finder)
@@ -168,10 +208,25 @@ def prepare_film(
             raise
 
 
-def _check_request(styles: Sequence[Picture], paint: PaintOptions, film: FilmOptions) -> None:
+def _check_request(
+    styles: Sequence[Picture],
+    paint: PaintOptions,
+    film: FilmOptions,
+    keyframes: Keyframes,
+    plan: FilmPlan | None,
+) -> None:
     """Rejects incompatible arguments."""
-    if not styles and not paint.paints_at_once:
-        raise UsageError("no style image was given; pass at least one.")
+    if not styles and not paint.paints_at_once and not keyframes:
+        raise UsageError(
+            "no style image was given; pass at least one, or painted frames with --keyframe."
+        )
+    if (keyframes or plan is not None) and (paint.paints_at_once or not film.keyframe_every):
+        what = (
+            "a look or translator" if paint.paints_at_once else "a method that paints every frame"
+        )
+        raise UsageError(
+            f"--keyframe and --plan cannot be used with {what}; use --method keyframes."
+        )
     if paint.deliver is not None:
         raise UsageError("--deliver applies only to images; set the size of a video with --size.")
     for style in styles:
@@ -188,11 +243,42 @@ def _stylizer(
     paint: PaintOptions,
     film: FilmOptions,
     size: tuple[int, int],
-) -> Stylizer:
-    """Creates the stylizer: the optimizer or a look."""
+) -> Stylizer | None:
+    """Creates the stylizer: the optimizer or a look; None without styles, if all keyframes are given."""
+    if not styles and not paint.paints_at_once:
+        return None
+    if film.keyframe_every:
+        film = film.for_keyframes()
     if not paint.paints_at_once:
         return FilmOptimizer(styles, backbone, paint, film, size)
     return look_painter(paint, styles)
+
+
+def _check_plan(plan: FilmPlan | None, clip: Clip) -> None:
+    """Checks that a plan belongs to a clip, as far as the clip's header tells."""
+    if plan is None:
+        return
+    found = (clip.info.height_px, clip.info.width_px)
+    if plan.size != found:
+        raise UsageError(
+            f"the plan is for a video of {plan.size[1]}x{plan.size[0]} px, but {clip.path} is {found[1]}x{found[0]}; "
+            "plan this clip again."
+        )
+
+
+def _keyframe(path: Path, clip: Clip, size: tuple[int, int]) -> np.ndarray:
+    """Reads a painted frame and resamples it to the size of the pastiches."""
+    picture = read_image(path)
+    wide, high = picture.width_px, picture.height_px
+    ratio = (wide / high) / (clip.info.width_px / clip.info.height_px)
+    if abs(ratio - 1) > SHAPE_TOLERANCE:
+        raise UsageError(
+            f"keyframe {path} is {wide}x{high} px, but the clip is {clip.info.width_px}x{clip.info.height_px}; use a "
+            "picture of the same shape."
+        )
+    image = resize(picture.to_tensor(), size)
+    most, kind = (65535, np.uint16) if clip.info.bits > 8 else (255, np.uint8)
+    return np.round(image[0].permute(1, 2, 0).numpy() * most).astype(kind)
 
 
 def _film_regions(job: FilmJob, paint: PaintOptions, finder: RegionFinder) -> FilmRegions:
@@ -214,8 +300,9 @@ def stylize_video(
     out: str | Path,
     *,
     preset: str = "standard",
-    method: str = "steady",
+    method: str = "keyframes",
     film: Mapping[str, Any] | None = None,
+    keyframes: Mapping[int | float, str | Path] | None = None,
     resume: bool = False,
     on_frame: Callable[[FrameDone], None] | None = None,
     **overrides: Any,
@@ -229,6 +316,8 @@ def stylize_video(
         preset: A name in `impasto.PRESETS`.
         method: A name in `impasto.METHODS`.
         film: Fields of `impasto.FilmOptions` to override, for example ``{"end": 5.0}``.
+        keyframes: Files of frames that were painted elsewhere, by frame number (an integer) or time in seconds (a
+            float); with one in every shot, ``style`` may be empty: ``[]``.
         resume: Continue with existing frames.
         on_frame: Called after every frame; an exception raised by it stops the run, and completed frames are kept.
         **overrides: Fields of `impasto.PaintOptions`; by default, ``size`` is the clip's own.
@@ -244,7 +333,8 @@ def stylize_video(
     paint = make_options(preset, **{"size": 0, **overrides})
     filming = film_options(method, **dict(film or {}))
     pictures = [picture_of(source) for source in sources]
-    job = prepare_film(clip, pictures, out, paint, filming, resume=resume)
+    files = {when: Path(path) for when, path in (keyframes or {}).items()}
+    job = prepare_film(clip, pictures, out, paint, filming, resume=resume, keyframes=files)
     for event in job:
         if on_frame is not None:
             on_frame(event)

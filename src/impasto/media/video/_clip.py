@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,8 +66,14 @@ class Clip(Protocol):
     path: Path
     info: ClipInfo
 
-    def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
-        """Yields every frame from the beginning, resampled to ``(height, width)``."""
+    def frames(self, size: tuple[int, int], since: Fraction | None = None) -> Iterator[Frame]:
+        """Yields every frame from the beginning, or from a time, resampled to ``(height, width)``.
+
+        Args:
+            size: Height and width.
+            since: Timestamp of the first frame, in the clip's own time; earlier frames are skipped by seeking if the
+                file allows it. Frames are numbered from the first one that is yielded.
+        """
         ...
 
 
@@ -134,11 +141,13 @@ class VideoClip:
             f"{self.path} is damaged after {float(seconds):.3f} s; use --to {float(seconds):.3f} to stop there."
         )
 
-    def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
+    def frames(self, size: tuple[int, int], since: Fraction | None = None) -> Iterator[Frame]:
         """See `Clip.frames`; raises InputError where the file is truncated."""
         held: Frame | None = None
         with opened_film(self.path) as container:
             stream = self._stream(container)
+            if since is not None and self._lands_before(since):
+                _seek(container, stream, since)
             decoded = container.decode(stream)
             while True:
                 try:
@@ -149,6 +158,8 @@ class VideoClip:
                     if held is not None:
                         yield held
                     raise self._damaged(None if held is None else held.pts_seconds) from error
+                if since is not None and raw.pts is not None and _seconds(raw) < since:
+                    continue
                 frame = self._frame(raw, 0 if held is None else held.index + 1, size)
                 if held is not None:
                     if frame.pts_seconds <= held.pts_seconds:
@@ -159,6 +170,17 @@ class VideoClip:
             yield held
             if self._is_truncated(held):
                 raise self._damaged(held.pts_seconds + held.duration_seconds)
+
+    def _lands_before(self, since: Fraction) -> bool:
+        """Returns whether seeking works in this file: whether decoding then begins at or before the time."""
+        with opened_film(self.path) as container:
+            stream = self._stream(container)
+            try:
+                _seek(container, stream, since)
+                raw = next(container.decode(stream))
+            except (StopIteration, OSError):
+                return False
+            return raw.pts is not None and _seconds(raw) <= since
 
     def _is_truncated(self, last: Frame) -> bool:
         """Returns whether the file declares a longer duration; many demuxers treat truncation as the end."""
@@ -176,6 +198,15 @@ class VideoClip:
         if self.info.rotation:
             pixels = np.ascontiguousarray(np.rot90(pixels, self.info.rotation // 90))
         return Frame(pixels=pixels, pts_seconds=pts, duration_seconds=lasts, index=index)
+
+
+def _seek(container: Any, stream: Any, since: Fraction) -> None:
+    """Goes to the last keyframe of the stream at or before a time."""
+    container.seek(int(since / stream.time_base), stream=stream, backward=True)
+
+
+def _seconds(raw: Any) -> Fraction:
+    return Fraction(raw.pts * raw.time_base)
 
 
 def _with_duration(frame: Frame, seconds: Fraction) -> Frame:
@@ -260,10 +291,11 @@ class PictureSequence:
             color=ColorTags(matrix=1, full_range=False, primaries=1, transfer=1),
         )
 
-    def frames(self, size: tuple[int, int]) -> Iterator[Frame]:
+    def frames(self, size: tuple[int, int], since: Fraction | None = None) -> Iterator[Frame]:
         """See `Clip.frames`."""
         rate = self.info.rate
-        for index, file in enumerate(self._files):
+        first = 0 if since is None else min(len(self._files), math.ceil(since * rate))
+        for index, file in enumerate(self._files[first:]):
             picture = read_image(file)
             found = (picture.height_px, picture.width_px)
             if found != (self.info.height_px, self.info.width_px):
@@ -273,7 +305,7 @@ class PictureSequence:
                 )
             yield Frame(
                 pixels=_fitted(picture.quantized(16 if self.info.bits > 8 else 8), size),
-                pts_seconds=index / rate,
+                pts_seconds=(first + index) / rate,
                 duration_seconds=1 / rate,
                 index=index,
             )

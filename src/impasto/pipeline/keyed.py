@@ -1,0 +1,317 @@
+"""Films by keyframes: plans a clip, paints its keyframes, and derives the frames between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from torch import Tensor
+
+from impasto.config import FilmOptions, derived_seed
+from impasto.errors import InputError, UsageError
+from impasto.keyframes import FilmPlan, Planner, Stretch, carry_side, paint_between
+from impasto.media import pixels_to_tensor
+from impasto.media.resize import size_to_fit
+from impasto.media.video import Clip, select_frames
+from impasto.motion import FlowEstimator, make_estimator, trusted_flow, warp
+from impasto.pipeline.ahead import ahead
+from impasto.pipeline.neighbors import blend_at
+from impasto.pipeline.store import PaintStore
+from impasto.types import Earlier, Frame, FrameContext, Painted, Region, Stylizer
+
+__all__ = ["Interval", "KeyedFilm", "frames_of", "given_at", "plan_clip"]
+
+PLANNED_PX = 320
+"""Long edge at which motion is estimated for the plan."""
+
+Regions = Callable[[int], tuple[Region, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A unit of work: frames that depend on nothing but one or two keyframes.
+
+    Attributes:
+        shot: Number of the shot.
+        first: First frame; a keyframe if ``left`` is.
+        last: Last frame; a keyframe if ``right`` is.
+        left: Whether the first frame is a keyframe.
+        right: Whether the last frame is a keyframe.
+    """
+
+    shot: int
+    first: int
+    last: int
+    left: bool
+    right: bool
+
+    @property
+    def between(self) -> range:
+        """Numbers of the frames that are not keyframes."""
+        return range(self.first + self.left, self.last + 1 - self.right)
+
+
+def plan_clip(
+    clip: Clip, film: FilmOptions, on_frame: Callable[[int], None] | None = None
+) -> FilmPlan:
+    """Plans a clip in one pass over its frames at a small size; memory does not grow with the number of frames.
+
+    Args:
+        clip: The clip.
+        film: Uses the excerpt, the options of keyframes, and the schedule.
+        on_frame: Called after each frame with the number of frames so far.
+
+    Raises:
+        InputError: The clip has no frames in the excerpt, or is damaged.
+    """
+    whole = (clip.info.height_px, clip.info.width_px)
+    small = size_to_fit(whole, min(PLANNED_PX, max(whole)))
+    planner = Planner(film, make_estimator("dis"), whole)
+    count = 0
+    for count, frame in enumerate(ahead(selected(clip, film, small)), 1):
+        planner.take(frame)
+        if on_frame is not None:
+            on_frame(count)
+    if count == 0:
+        raise no_frames(clip, film)
+    return planner.plan()
+
+
+def selected(clip: Clip, film: FilmOptions, size: tuple[int, int]) -> Iterator[Frame]:
+    """Yields the frames of the excerpt that a film's options choose, at a size."""
+    rate = None if clip.info.codec == "pictures" else film.fps
+    return select_frames(
+        clip.frames(size), start=film.begin, end=film.end, fps=rate, every=film.every
+    )
+
+
+def no_frames(clip: Clip, film: FilmOptions) -> InputError:
+    """Returns the error for an excerpt without frames."""
+    end = "" if film.end is None else f" and before --to {film.end:g}"
+    return InputError(
+        f"{clip.path} has no frames at or after --from {film.begin:g}{end}; choose an earlier time."
+    )
+
+
+def frames_of(
+    clip: Clip, plan: FilmPlan, film: FilmOptions, size: tuple[int, int], first: int, last: int
+) -> list[Frame]:
+    """Reads some frames of the excerpt without decoding those before, where the file allows it.
+
+    Args:
+        clip: The clip.
+        plan: Its plan, which knows the time of each frame.
+        film: Uses the beginning of the excerpt.
+        size: Height and width.
+        first: Number of the first frame.
+        last: Number of the last frame.
+
+    Raises:
+        InputError: The clip is damaged, or is not the one of the plan.
+    """
+    begin = Fraction(str(film.begin))
+    wanted = {plan.times[number] + begin: number for number in range(first, last + 1)}
+    found: list[Frame] = []
+    for frame in clip.frames(size, since=plan.times[first] + begin):
+        number = wanted.get(frame.pts_seconds)
+        if number is not None:
+            found.append(
+                replace(
+                    frame,
+                    index=number,
+                    pts_seconds=plan.times[number],
+                    duration_seconds=plan.durations[number],
+                )
+            )
+        if len(found) == len(wanted):
+            return found
+    raise InputError(
+        f"{clip.path} does not have all frames from {first} to {last} of its plan; was it replaced? Plan it again."
+    )
+
+
+def given_at(plan: FilmPlan, wishes: Mapping[int | float, np.ndarray]) -> dict[int, np.ndarray]:
+    """Returns the user's keyframes by frame number; times are in seconds of the output.
+
+    Raises:
+        UsageError: Two keyframes belong to the same frame, or a time is after the end.
+    """
+    found: dict[int, np.ndarray] = {}
+    end = float(plan.times[-1] + plan.durations[-1])
+    for when, pixels in wishes.items():
+        if isinstance(when, float) and when >= end:
+            raise UsageError(f"keyframe at {when:g} s is after the end of the video at {end:g} s.")
+        number = when if isinstance(when, int) else plan.frame_at(when)
+        if number in found:
+            raise UsageError(f"frame {number} has two keyframes; pass only one.")
+        found[number] = pixels
+    return found
+
+
+class KeyedFilm:
+    """Paints the keyframes of a planned film and the frames between them.
+
+    Args:
+        clip: The clip.
+        plan: Its plan.
+        film: Temporal options.
+        size: Height and width of the pastiches.
+        stylizer: Paints keyframes; None if all of them are given.
+        store: Receives the frames.
+        estimator: The flow estimator.
+        given: The user's keyframes by frame number, ``(H, W, 3)`` of the store's type.
+        regions: Returns the regions of a frame.
+        pixels_of: Converts a pastiche to the type of the store.
+        seed: Random seed.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        plan: FilmPlan,
+        film: FilmOptions,
+        size: tuple[int, int],
+        stylizer: Stylizer | None,
+        store: PaintStore,
+        estimator: FlowEstimator,
+        *,
+        given: Mapping[int, np.ndarray],
+        regions: Regions,
+        pixels_of: Callable[[Tensor], np.ndarray],
+        seed: int = 0,
+    ) -> None:
+        self.plan, self._film, self._size = plan, film, size
+        self._clip, self._stylizer, self._store, self._estimator = clip, stylizer, store, estimator
+        self._given, self._regions, self._pixels_of = given, regions, pixels_of
+        self._seed = seed
+
+    def units(self) -> list[Interval]:
+        """Returns the intervals of all shots, in order."""
+        found = []
+        for number, shot in enumerate(self.plan.shots):
+            keys = shot.keyframes
+            edges: list[tuple[int, int, bool, bool]] = []
+            if shot.first < keys[0]:
+                edges.append((shot.first, keys[0], False, True))
+            edges += [(a, b, True, True) for a, b in zip(keys, keys[1:], strict=False)]
+            if shot.last > keys[-1] or len(keys) == 1:
+                edges.append((keys[-1], shot.last, True, False))
+            found += [
+                Interval(shot=number, first=a, last=b, left=left, right=right)
+                for a, b, left, right in edges
+            ]
+        return found
+
+    def paint(self) -> Iterator[tuple[Frame, Painted, np.ndarray]]:
+        """Paints what the store lacks, interval after interval, and yields each frame when it is saved."""
+        for unit in self.units():
+            missing = [n for n in range(unit.first, unit.last + 1) if not self._store.has(n)]
+            if not missing:
+                continue
+            stretch = self.stretch(unit)
+            yield from self.keyframes(unit, stretch)
+            yield from self.between(unit, stretch)
+
+    def stretch(self, unit: Interval) -> Stretch:
+        """Reads the frames of an interval."""
+        frames = frames_of(self._clip, self.plan, self._film, self._size, unit.first, unit.last)
+        return Stretch(frames, self._estimator)
+
+    def keyframes(
+        self, unit: Interval, stretch: Stretch
+    ) -> Iterator[tuple[Frame, Painted, np.ndarray]]:
+        """Paints the keyframes of an interval that are missing; the one on the right begins with the one on the left."""
+        ends = [(unit.first, unit.left), (unit.last, unit.right)]
+        for number, is_key in ends:
+            if is_key and not self._store.has(number):
+                frame = stretch.frames[number - unit.first]
+                yield self._save(frame, self._keyframe(unit, stretch, number))
+
+    def _keyframe(self, unit: Interval, stretch: Stretch, number: int) -> Painted:
+        if number in self._given:
+            return Painted(image=pixels_to_tensor(self._given[number]))
+        if self._stylizer is None:
+            raise UsageError(
+                f"keyframe {number} is not given, and there is no style to paint it in."
+            )
+        frame = stretch.frames[number - unit.first]
+        image = pixels_to_tensor(frame.pixels)
+        blend, regions = blend_at(float(frame.pts_seconds), self._film), self._regions(number)
+        if number == unit.first:
+            return self._stylizer.paint(
+                image, FrameContext(index=number, opens_shot=True, blend=blend, regions=regions)
+            )
+        before = self._pastiche(unit.first)
+        earlier: Sequence[Earlier] = [carry_side(stretch, before)]
+        if self._film.loop and number == self.plan.frames - 1:
+            earlier = [*earlier, self._loop(frame, image)]
+        context = FrameContext(
+            index=number,
+            opens_shot=False,
+            blend=blend,
+            previous=before,
+            earlier=tuple(earlier),
+            state=self._store.record(unit.first)["state"],
+            regions=regions,
+        )
+        return self._stylizer.paint(image, context)
+
+    def _loop(self, frame: Frame, image: Tensor) -> Earlier:
+        """Returns the film's first pastiche as a frame that follows the last one."""
+        first = frames_of(self._clip, self.plan, self._film, self._size, 0, 0)[0]
+        flow, trust = trusted_flow(
+            self._estimator, frame, image, first, pixels_to_tensor(first.pixels)
+        )
+        warped = warp(self._pastiche(0), flow, mode="bicubic").clamp(0, 1)
+        return Earlier(gap=-1, warped=warped, reliability=trust)
+
+    def between(
+        self, unit: Interval, stretch: Stretch
+    ) -> Iterator[tuple[Frame, Painted, np.ndarray]]:
+        """Paints the missing frames of an interval whose keyframes are in the store."""
+        if all(self._store.has(number) for number in unit.between):
+            return
+        left = self._pastiche(unit.first) if unit.left else None
+        right = self._pastiche(unit.last) if unit.right else None
+        seed = derived_seed(self._seed * 1_000_003 + unit.first)
+        for place, image in paint_between(stretch, left, right, self._film, seed=seed):
+            frame = stretch.frames[place]
+            if not self._store.has(frame.index):
+                yield self._save(frame, Painted(image=image))
+
+    def _pastiche(self, number: int) -> Tensor:
+        self._store.settle()
+        return pixels_to_tensor(self._store.pixels(number))
+
+    def _save(self, frame: Frame, painted: Painted) -> tuple[Frame, Painted, np.ndarray]:
+        pixels = self._pixels_of(painted.image)
+        record = {
+            "pts": str(frame.pts_seconds),
+            "duration": str(frame.duration_seconds),
+            "opens": frame.index == self.plan.shot_of(frame.index).first,
+            "state": dict(painted.state),
+            "terms": dict(painted.terms),
+        }
+        self._store.save(frame.index, pixels, record)
+        return frame, painted, pixels
+
+    def repair(self) -> list[str]:
+        """Drops damaged frames and all frames that depend on them; returns a note for each damaged one."""
+        notes = []
+        painted = self._store.painted()
+        lost = {number for number in painted if self._store.whole(number) is None}
+        dropped = set(lost)
+        for unit in self.units():
+            keys = {unit.first} if unit.left else set[int]()
+            if unit.left and unit.right and unit.first in dropped and unit.last not in self._given:
+                dropped.add(unit.last)
+            keys |= {unit.last} if unit.right else set()
+            if keys & dropped:
+                dropped |= set(unit.between)
+        for number in sorted(dropped & painted):
+            self._store.drop(number)
+        for number in sorted(lost):
+            notes.append(f"frame {number} was damaged and is processed again")
+        return notes
