@@ -42,6 +42,8 @@ app = App(
 MORE = "--help-all shows every option. The documentation describes them with their ranges."
 app.command("impasto.cli._image:image", name="image", help_epilogue=MORE)
 app.command("impasto.cli._video:video", name="video", help_epilogue=MORE)
+app.command("impasto.cli._plan:plan", name="plan")
+app.command("impasto.cli._plan:keyframes", name="keyframes")
 app.command("impasto.cli._flow:flow", name="flow")
 app.command("impasto.cli._regions:regions", name="regions")
 app.command("impasto.cli._train:train", name="train")

@@ -61,7 +61,7 @@ class FilmRun:
     )
     """Preset for painting each frame: draft, standard, fine or faithful-gatys."""
     method: Annotated[str | None, Parameter(name=["--method", "-m"])] = None
-    """Temporal consistency: keyframes, steady, ruder, frame-by-frame, seed-previous, seed-iterates, seed-change or seed-still."""
+    """Temporal consistency: keyframes, steady, ruder, frame-by-frame, or seed-previous, -iterates, -change, -still."""
     config: Path | None = None
     """Read options from a TOML file, or from a video made by impasto."""
     save_config: Path | None = None
@@ -171,7 +171,7 @@ def preview_of(
     )
 
 
-def paint_film(
+def paint_film(  # noqa: C901 - one step after another
     clip: Path,
     styles: tuple[Path, ...],
     out: Path,

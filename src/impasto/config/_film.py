@@ -99,8 +99,9 @@ class FilmOptions:
     )  # fmt: skip
 
     keyframe_every: int = option(
-        24, "Largest distance in frames between keyframes. Only keyframes are optimized; the frames between them follow "
-        "the motion. 0 optimizes every frame, beginning with the frame before.", group="Keyframes", low=0, high=500,
+        24, "Largest distance in frames between keyframes. Only keyframes are optimized; the frames between them "
+        "follow the motion. 0 optimizes every frame, beginning with the frame before.", group="Keyframes", low=0,
+        high=500,
     )  # fmt: skip
     coverage: float = option(
         0.7, "Place a keyframe where less than this share of a frame is reliably visible in the keyframe before.",
@@ -110,8 +111,8 @@ class FilmOptions:
         (25,), "Steps for each later keyframe of a shot.", group="Keyframes", low=0, high=100_000,
     )  # fmt: skip
     keyframe_weight: float = option(
-        200.0, "Weight of the squared difference from the keyframe before, warped along the motion, where the motion is "
-        "reliable.", group="Keyframes", low=0,
+        200.0, "Weight of the squared difference from the keyframe before, warped along the motion, where the motion "
+        "is reliable.", group="Keyframes", low=0,
     )  # fmt: skip
     between: Literal["carried", "learned"] = option(
         "carried", "How frames between keyframes are painted: both keyframes are warped along the motion and joined "
@@ -209,7 +210,8 @@ class FilmOptions:
         """Returns a copy without the features that require the optimizer: one pass, and only the flow term."""
         return dataclasses.replace(
             self, passes=1, loop=False, gaps=(1,), still_weight=0.0, previous_weight=0.0, iterate_weight=0.0,
-            change_weight=0.0, anchor=False, keyframe_every=0, frame_start="warped" if self.flow_weight > 0 else "content",
+            change_weight=0.0, anchor=False, keyframe_every=0,
+            frame_start="warped" if self.flow_weight > 0 else "content",
         )  # fmt: skip
 
     @property
@@ -250,8 +252,8 @@ METHODS: Mapping[str, FilmOptions] = types.MappingProxyType(
     }
 )
 """Temporal consistency methods by name. ``keyframes``, the default, optimizes a few frames and derives the others from
-them; ``steady`` optimizes every frame, beginning with the frame before. ``ruder`` is Ruder, Dosovitskiy and Brox 2016 with
-long-term consistency. ``frame-by-frame`` uses none. Four simpler methods are included for comparison:
+them; ``steady`` optimizes every frame, beginning with the frame before. ``ruder`` is Ruder, Dosovitskiy and Brox 2016
+with long-term consistency. ``frame-by-frame`` uses none. Four simpler methods are included for comparison:
 ``seed-previous`` (mean squared difference from the previous pastiche), ``seed-iterates`` (from the previous frame's
 iterate at the same step), ``seed-change`` (change in content and style features between neighboring frames), and
 ``seed-still`` (like ``seed-previous``, but only where nothing moves)."""

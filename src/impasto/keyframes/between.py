@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.config import FilmOptions
 from impasto.keyframes.tones import ToneNetwork, learn_tones
-from impasto.media import box_mean, pixels_to_tensor
-from impasto.motion import FlowEstimator, MotionChain, NeighborMotion, motion_between, warp
+from impasto.media import box_mean, over_windows, pixels_to_tensor
+from impasto.motion import (
+    DIS,
+    FlowEstimator,
+    MotionChain,
+    NeighborMotion,
+    motion_between,
+    warp,
+)
 from impasto.motion.carry import borrow_texture, keep_sharp
 from impasto.motion.hold import held_to_motion
 from impasto.types import Earlier, Frame, FrameContext
@@ -31,6 +40,12 @@ TONES_PX, DETAIL_PX = 3, 4
 """Radii of the mean that separates tones from detail, and of the window over which the detail's energy is measured."""
 
 MOST_GAIN = 2.0
+
+GAP_PX = 3
+"""Radius of the gaps that are closed."""
+
+MOST_ERROR_PX, CLOSING_PX = 6.0, 4
+"""A larger error of a chain is taken for an error of the flow; radius over which the error is averaged, in pixels."""
 
 
 @dataclass
@@ -66,9 +81,39 @@ class Stretch:
         return self._motions[place]
 
 
+def closing_error(stretch: Stretch, chain: MotionChain, place: int, anchor: int) -> Tensor:
+    """Returns by how much a chain is off at its end, ``(1, 2, H, W)`` in pixels; 0 where that is not known.
+
+    Small errors add up along a chain. The anchor frame, warped along the chain, should look like the frame at its end;
+    the flow between the two is the error.
+
+    Args:
+        stretch: The frames.
+        chain: A chain that has reached the end.
+        place: Place of the frame at its end.
+        anchor: Place of its anchor.
+    """
+    frame, image = stretch.frames[place], stretch.image(place)
+    other = stretch.frames[anchor]
+    guess = warp(stretch.image(anchor), chain.way)
+    most = 65535 if other.pixels.dtype == np.uint16 else 255
+    values = guess[0].permute(1, 2, 0).numpy() * most
+    seen = replace(
+        other, pixels=np.round(values).astype(other.pixels.dtype), index=-1 - other.index
+    )
+    finder = DIS() if stretch.estimator.name == "files" else stretch.estimator
+    residual = finder(frame, seen)
+    known = chain.seen * (residual.square().sum(1, keepdim=True).sqrt() < MOST_ERROR_PX)
+    before, after = (
+        (x - image).square().mean(1, keepdim=True) for x in (guess, warp(guess, residual))
+    )
+    known = known * (box_mean(before - after, CLOSING_PX) > 0)
+    return -box_mean(residual * known, CLOSING_PX)
+
+
 @dataclass(frozen=True)
 class _Side:
-    """A keyframe's pastiche seen from another frame: flow to it (float16) and how reliably each pixel is seen (uint8)."""
+    """A keyframe seen from another frame: flow to it (float16), and how reliably each pixel is seen (uint8)."""
 
     way: Tensor
     seen: Tensor
@@ -84,9 +129,10 @@ def carry_side(stretch: Stretch, pastiche: Tensor) -> Earlier:
     chain = MotionChain(stretch.image(0))
     for place in range(1, len(stretch)):
         chain.step(stretch.image(place), *stretch.motion(place).to_previous())
+    error = closing_error(stretch, chain, len(stretch) - 1, 0)
     return Earlier(
         gap=len(stretch) - 1,
-        warped=_carried(pastiche, chain.way, chain.seen),
+        warped=_carried(pastiche, chain.way - error, chain.seen),
         reliability=chain.seen,
     )
 
@@ -101,8 +147,6 @@ def paint_between(
     left: Tensor | None,
     right: Tensor | None,
     film: FilmOptions,
-    *,
-    seed: int = 0,
 ) -> Iterator[tuple[int, Tensor]]:
     """Paints all frames of a stretch but its keyframes, in order.
 
@@ -111,7 +155,6 @@ def paint_between(
         left: Pastiche of the first frame, ``(1, 3, H, W)`` in ``[0, 1]``, or None.
         right: Pastiche of the last frame, likewise; at least one of the two must be given.
         film: Uses ``between``.
-        seed: Random seed of the network.
 
     Yields:
         Place in the stretch, and pastiche.
@@ -122,7 +165,9 @@ def paint_between(
         return
     backward = None if right is None else _backward(stretch)
     uncovered, sides = _forward(stretch, places, left, backward)
-    network = _network(stretch, left, right, film, uncovered, seed)
+    if backward is not None and left is not None:
+        _close(stretch, sides, backward)
+    network = _network(stretch, left, right, film, uncovered)
     for place in places:
         one = None if left is None else sides[place]
         other = None if backward is None else backward[place]
@@ -141,6 +186,28 @@ def _backward(stretch: Stretch) -> dict[int, _Side]:
     return found
 
 
+def _close(stretch: Stretch, forward: dict[int, _Side], backward: dict[int, _Side]) -> None:
+    """Corrects both chains by their error at the other keyframe, in proportion to the distance from their own.
+
+    Correcting every frame by itself would be more exact, and would jitter.
+    """
+    end = len(stretch) - 1
+    chain = MotionChain(stretch.image(0))
+    chain.way, chain.seen = forward[end].way.float(), forward[end].seen.float() / 255
+    error_right = closing_error(stretch, chain, end, 0)
+    chain = MotionChain(stretch.image(end))
+    chain.way, chain.seen = backward[0].way.float(), backward[0].seen.float() / 255
+    error_left = closing_error(stretch, chain, 0, end)
+    for place in range(1, end):
+        share = place / end
+        ahead, back = forward[place], backward[place]
+        to_left, to_right = ahead.way.float(), back.way.float()
+        forward[place] = replace(ahead, way=(to_left - share * warp(error_right, to_right)).half())
+        backward[place] = replace(
+            back, way=(to_right - (1 - share) * warp(error_left, to_left)).half()
+        )
+
+
 def _forward(
     stretch: Stretch, places: range, left: Tensor | None, backward: dict[int, _Side] | None
 ) -> tuple[float, dict[int, _Side]]:
@@ -157,6 +224,10 @@ def _forward(
         if backward is not None:
             seen = torch.maximum(seen, backward[place].seen.float() / 255)
         total += float((1 - seen).mean())
+    if left is not None and backward is not None:
+        end = len(stretch) - 1
+        chain.step(stretch.image(end), *stretch.motion(end).to_previous())
+        found[end] = _side(chain)
     return total / len(places), found
 
 
@@ -170,7 +241,6 @@ def _network(
     right: Tensor | None,
     film: FilmOptions,
     uncovered: float,
-    seed: int,
 ) -> ToneNetwork | None:
     """Trains a network on the keyframes of the stretch, if it is needed."""
     learned = film.between == "learned"
@@ -183,7 +253,6 @@ def _network(
         [pastiche for _frame, pastiche in pairs],
         steps=LEARNED_STEPS if learned else FILL_STEPS,
         style_weight=LEARNED_STYLE if learned else 0.0,
-        seed=seed,
     )
 
 
@@ -194,12 +263,20 @@ def _joined(
     parts = []
     for side, pastiche in (one, other):
         if side is not None and pastiche is not None:
-            seen = box_mean(side.seen.float() / 255, 1)
+            seen = box_mean(_closed(side.seen.float() / 255), 1)
             parts.append((_carried(pastiche, side.way.float(), seen), seen))
     if len(parts) == 1:
         return parts[0]
     (a, seen_a), (b, seen_b) = parts
     return join_sides(a, seen_a * (1 - share), b, seen_b * share), torch.maximum(seen_a, seen_b)
+
+
+def _closed(seen: Tensor) -> Tensor:
+    """Closes small gaps in covered areas (a morphological closing), since strokes there are better than any filling."""
+    side = 2 * GAP_PX + 1
+    for join in (torch.maximum, torch.minimum):
+        seen = over_windows(F.pad(seen, (GAP_PX,) * 4, mode="replicate"), side, join)
+    return seen
 
 
 def join_sides(a: Tensor, weight_a: Tensor, b: Tensor, weight_b: Tensor) -> Tensor:

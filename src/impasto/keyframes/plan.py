@@ -258,7 +258,7 @@ class Planner:
     """Makes the plan of a film from its frames, one after another; it keeps only two of them.
 
     A keyframe is placed where less than ``coverage`` of the frame is reliably seen in the keyframe before, at most
-    ``keyframe_every`` frames after it, at the first frame of a shot, and at its last unless that is close to a keyframe.
+    ``keyframe_every`` frames after it, at the first frame of a shot, and at its last if no keyframe is close.
 
     Args:
         film: Uses ``keyframe_every``, ``coverage``, ``cut_threshold``, ``schedule`` and ``fade``.

@@ -27,7 +27,7 @@ MOSTLY_NEW = 0.5
 """Mean reliability below which a frame is optimized at two scales."""
 
 NEW_STEPS = (20, 15)
-"""Steps at those two scales, at least. On fast motion they keep more of a face than thirty steps at the finest scale."""
+"""Steps at those two scales, at least. On fast motion they keep more of a face than thirty at the finest scale."""
 
 
 class FilmOptimizer:
@@ -213,8 +213,8 @@ class FilmOptimizer:
 def _shortened(options: PaintOptions, film: FilmOptions, context: FrameContext) -> PaintOptions:
     """Reduces the number of steps, and uses only the finest scale if a single number of steps was given.
 
-    A frame of which little is visible in earlier ones is optimized at two scales nevertheless: a few steps at the finest
-    scale cannot paint it anew, and what is borrowed there would dissolve into noise within ten frames.
+    A frame of which little is visible in earlier ones is optimized at two scales nevertheless: a few steps at the
+    finest scale cannot paint it anew, and what is borrowed there would dissolve into noise within ten frames.
 
     ``mixed`` stays mixed there: with the Gram loss alone, the palette fades within thirty frames.
     """

@@ -123,7 +123,6 @@ class FilmJob:
         flow: The flow estimator, from `flow_estimator`; None if no flow is needed.
         plan: A plan that was made or edited before; None to make one if the options ask for keyframes.
         given: The user's keyframes, ``(H, W, 3)``, by frame number (an integer) or time in seconds (a float).
-        seed: Random seed.
 
     Attributes:
         plan: The plan of a film with keyframes, from `make_plan`; None until then, and for other films.
@@ -143,7 +142,6 @@ class FilmJob:
         flow: FlowEstimator | None,
         plan: FilmPlan | None = None,
         given: Mapping[int | float, np.ndarray] | None = None,
-        seed: int = 0,
     ) -> None:
         self.clip, self.stylizer, self.store, self.film = clip, stylizer, store, film
         self.out, self.size, self.format = output.path, size, output.format
@@ -157,7 +155,7 @@ class FilmJob:
                 )
             ]
         self.plan: FilmPlan | None = None
-        self._proposed, self._wishes, self._seed = plan, dict(given or {}), seed
+        self._proposed, self._wishes = plan, dict(given or {})
         self._keyed: KeyedFilm | None = None
         self._deep = clip.info.bits > 8
         self.flow = flow
@@ -220,7 +218,7 @@ class FilmJob:
         self._keyed = KeyedFilm(
             self.clip, plan, self.film, self.size, self.stylizer, self.store, self._motion(),
             given=given_at(plan, self._wishes), regions=self._regions_of,
-            pixels_of=lambda image: _pixels(image, deep=self._deep), seed=self._seed,
+            pixels_of=lambda image: _pixels(image, deep=self._deep)
         )  # fmt: skip
         self.notes += self._keyed.repair()
         return plan

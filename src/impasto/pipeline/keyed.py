@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-import numpy as np
-from torch import Tensor
-
-from impasto.config import FilmOptions, derived_seed
+from impasto.config import FilmOptions
 from impasto.errors import InputError, UsageError
 from impasto.keyframes import FilmPlan, Planner, Stretch, carry_side, paint_between
 from impasto.media import pixels_to_tensor
@@ -20,6 +19,10 @@ from impasto.pipeline.ahead import ahead
 from impasto.pipeline.neighbors import blend_at
 from impasto.pipeline.store import PaintStore
 from impasto.types import Earlier, Frame, FrameContext, Painted, Region, Stylizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 __all__ = ["Interval", "KeyedFilm", "frames_of", "given_at", "plan_clip"]
 
@@ -164,7 +167,6 @@ class KeyedFilm:
         given: The user's keyframes by frame number, ``(H, W, 3)`` of the store's type.
         regions: Returns the regions of a frame.
         pixels_of: Converts a pastiche to the type of the store.
-        seed: Random seed.
     """
 
     def __init__(
@@ -180,12 +182,10 @@ class KeyedFilm:
         given: Mapping[int, np.ndarray],
         regions: Regions,
         pixels_of: Callable[[Tensor], np.ndarray],
-        seed: int = 0,
     ) -> None:
         self.plan, self._film, self._size = plan, film, size
         self._clip, self._stylizer, self._store, self._estimator = clip, stylizer, store, estimator
         self._given, self._regions, self._pixels_of = given, regions, pixels_of
-        self._seed = seed
 
     def units(self) -> list[Interval]:
         """Returns the intervals of all shots, in order."""
@@ -195,7 +195,7 @@ class KeyedFilm:
             edges: list[tuple[int, int, bool, bool]] = []
             if shot.first < keys[0]:
                 edges.append((shot.first, keys[0], False, True))
-            edges += [(a, b, True, True) for a, b in zip(keys, keys[1:], strict=False)]
+            edges += [(a, b, True, True) for a, b in itertools.pairwise(keys)]
             if shot.last > keys[-1] or len(keys) == 1:
                 edges.append((keys[-1], shot.last, True, False))
             found += [
@@ -222,7 +222,7 @@ class KeyedFilm:
     def keyframes(
         self, unit: Interval, stretch: Stretch
     ) -> Iterator[tuple[Frame, Painted, np.ndarray]]:
-        """Paints the keyframes of an interval that are missing; the one on the right begins with the one on the left."""
+        """Paints the missing keyframes of an interval; the one on the right begins with the one on the left."""
         ends = [(unit.first, unit.left), (unit.last, unit.right)]
         for number, is_key in ends:
             if is_key and not self._store.has(number):
@@ -275,8 +275,7 @@ class KeyedFilm:
             return
         left = self._pastiche(unit.first) if unit.left else None
         right = self._pastiche(unit.last) if unit.right else None
-        seed = derived_seed(self._seed * 1_000_003 + unit.first)
-        for place, image in paint_between(stretch, left, right, self._film, seed=seed):
+        for place, image in paint_between(stretch, left, right, self._film):
             frame = stretch.frames[place]
             if not self._store.has(frame.index):
                 yield self._save(frame, Painted(image=image))

@@ -196,7 +196,6 @@ def prepare_film(
                 flow=flow,
                 plan=plan,
                 given=given,
-                seed=paint.seed,
             )
             if finder is not None:
                 job.regions = _film_regions(job, paint, finder)

@@ -148,7 +148,7 @@ class VideoClip:
             stream = self._stream(container)
             if since is not None and self._lands_before(since):
                 _seek(container, stream, since)
-            decoded = container.decode(stream)
+            decoded = _since(container.decode(stream), since)
             while True:
                 try:
                     raw = next(decoded)
@@ -158,8 +158,6 @@ class VideoClip:
                     if held is not None:
                         yield held
                     raise self._damaged(None if held is None else held.pts_seconds) from error
-                if since is not None and raw.pts is not None and _seconds(raw) < since:
-                    continue
                 frame = self._frame(raw, 0 if held is None else held.index + 1, size)
                 if held is not None:
                     if frame.pts_seconds <= held.pts_seconds:
@@ -198,6 +196,13 @@ class VideoClip:
         if self.info.rotation:
             pixels = np.ascontiguousarray(np.rot90(pixels, self.info.rotation // 90))
         return Frame(pixels=pixels, pts_seconds=pts, duration_seconds=lasts, index=index)
+
+
+def _since(decoded: Iterator[Any], since: Fraction | None) -> Iterator[Any]:
+    """Skips decoded frames before a time."""
+    for raw in decoded:
+        if since is None or raw.pts is None or _seconds(raw) >= since:
+            yield raw
 
 
 def _seek(container: Any, stream: Any, since: Fraction) -> None:
