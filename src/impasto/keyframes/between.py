@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.config import FilmOptions
 from impasto.keyframes.tones import ToneNetwork, learn_tones
-from impasto.media import box_mean, over_windows, pixels_to_tensor
+from impasto.media import box_mean, pixels_to_tensor
 from impasto.motion import (
     DIS,
     FlowEstimator,
@@ -22,6 +22,7 @@ from impasto.motion import (
     warp,
 )
 from impasto.motion.carry import borrow_texture, keep_sharp
+from impasto.motion.chain import closed
 from impasto.motion.hold import held_to_motion
 from impasto.types import Earlier, Frame, FrameContext
 
@@ -98,9 +99,9 @@ def closing_error(stretch: Stretch, chain: MotionChain, place: int, anchor: int)
     guess = warp(stretch.image(anchor), chain.way)
     most = 65535 if other.pixels.dtype == np.uint16 else 255
     values = guess[0].permute(1, 2, 0).numpy() * most
-    seen = replace(
-        other, pixels=np.round(values).astype(other.pixels.dtype), index=-1 - other.index
-    )
+    pixels = np.round(values).astype(other.pixels.dtype)
+    # Estimators may remember results by frame number; this image is none of the clip's frames.
+    seen = replace(other, pixels=pixels, index=-1 - zlib.crc32(pixels.tobytes()))
     finder = DIS() if stretch.estimator.name == "files" else stretch.estimator
     residual = finder(frame, seen)
     known = chain.seen * (residual.square().sum(1, keepdim=True).sqrt() < MOST_ERROR_PX)
@@ -263,20 +264,12 @@ def _joined(
     parts = []
     for side, pastiche in (one, other):
         if side is not None and pastiche is not None:
-            seen = box_mean(_closed(side.seen.float() / 255), 1)
+            seen = box_mean(closed(side.seen.float() / 255, GAP_PX), 1)
             parts.append((_carried(pastiche, side.way.float(), seen), seen))
     if len(parts) == 1:
         return parts[0]
     (a, seen_a), (b, seen_b) = parts
     return join_sides(a, seen_a * (1 - share), b, seen_b * share), torch.maximum(seen_a, seen_b)
-
-
-def _closed(seen: Tensor) -> Tensor:
-    """Closes small gaps in covered areas (a morphological closing), since strokes there are better than any filling."""
-    side = 2 * GAP_PX + 1
-    for join in (torch.maximum, torch.minimum):
-        seen = over_windows(F.pad(seen, (GAP_PX,) * 4, mode="replicate"), side, join)
-    return seen
 
 
 def join_sides(a: Tensor, weight_a: Tensor, b: Tensor, weight_b: Tensor) -> Tensor:

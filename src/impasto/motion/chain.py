@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.media import box_mean
+from impasto.media import box_mean, over_windows
 from impasto.motion.flow import FlowEstimator
 from impasto.motion.reliability import find_still, reliability
 from impasto.motion.warp import warp
 from impasto.types import Frame
 
-__all__ = ["MotionChain", "NeighborMotion", "motion_between"]
+__all__ = ["MotionChain", "NeighborMotion", "closed", "motion_between"]
 
 LEAST_TRUST, FULL_TRUST = 0.15, 0.5
 """Reliability from which a link of a chain counts, and from which it counts fully. A product of raw reliabilities would
@@ -23,6 +24,10 @@ LOOKS_ALIKE = 0.12
 """Color difference from the anchor (root mean square over a small window) at which the similarity drops to ``1/e``."""
 
 COMPARED_PX = 2
+
+GAP_PARTS = 40
+"""Gaps in the chain of a radius of the long edge divided by this are closed where the colors match: the flow was
+inconsistent there for a moment, and what is carried is still better than any filling."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,16 @@ class MotionChain:
         self._linked = torch.minimum(_firm(trust), warp(self._linked, flow)) * _inside(self.way)
         apart = (warp(self._anchor, self.way) - image).square().mean(1, keepdim=True)
         alike = torch.exp(-box_mean(apart, COMPARED_PX) / LOOKS_ALIKE**2)
-        self.seen = torch.minimum(self._linked, _firm(alike))
+        gap = max(1, round(max(image.shape[-2:]) / GAP_PARTS))
+        self.seen = torch.minimum(closed(self._linked, gap), _firm(alike))
+
+
+def closed(mask: Tensor, radius_px: int) -> Tensor:
+    """Closes gaps in a mask that are narrower than twice a radius (a morphological closing)."""
+    for join in (torch.maximum, torch.minimum):
+        padded = F.pad(mask, (radius_px,) * 4, mode="replicate")
+        mask = over_windows(padded, 2 * radius_px + 1, join)
+    return mask
 
 
 def _firm(trust: Tensor) -> Tensor:

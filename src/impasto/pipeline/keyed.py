@@ -239,7 +239,7 @@ class KeyedFilm:
         frame = stretch.frames[number - unit.first]
         image = pixels_to_tensor(frame.pixels)
         blend, regions = blend_at(float(frame.pts_seconds), self._film), self._regions(number)
-        if number == unit.first:
+        if number == unit.first or not unit.left:
             return self._stylizer.paint(
                 image, FrameContext(index=number, opens_shot=True, blend=blend, regions=regions)
             )
