@@ -1,6 +1,6 @@
 """Measures films: consistency by method, drift over 200 frames, memory over 500, and seconds per frame.
 
-python benchmarks/bench_film.py [table] [truth] [drift] [still] [memory] [speed]
+python benchmarks/bench_film.py [table] [keyframes] [truth] [drift] [still] [memory] [speed]
 
 Errors are mean squared warping errors of values in 0 to 1, times 10,000, where the motion is reliable (see
 `impasto.measure`); ratios are the error of frame-by-frame over the method's error on the same clip.
@@ -77,8 +77,10 @@ def painted(
     job = film_job(
         clip, style, folder / f"{method}.mkv", size=size, method=method, codec="ffv1", **film
     )
+    began = time.perf_counter()
     seconds = [event.seconds for event in job]
     job.assemble()
+    all_in = (time.perf_counter() - began) / len(seconds)
     height, width = job.size
     picture = read_image(style_path(style)).to_tensor()
     scaled = resize(
@@ -90,6 +92,7 @@ def painted(
     job.store.remove()
     row = {
         "seconds_a_frame": round(statistics.mean(seconds[1:]), 2),
+        "seconds_all_in": round(all_in, 2),
         "style": round(figures.style or math.nan, 5),
         "content": round(figures.content, 3),
     }
@@ -153,6 +156,59 @@ def table(size: int, frames: int, methods: list[str], clips: list[str]) -> dict[
         for method in methods
     }
     return {"size": size, "frames": frames, "means": means, "clips": rows}
+
+
+LONG_CLIPS = (
+    ("pytorch-adain__cutBunny", "msgnet__starry_night", 0.0),
+    ("fresco__dog", "msgnet__the_scream", 1.0),
+    ("tokenflow__woman-running", "msgnet__candy", 0.0),
+    ("torchcodec__nasa_13013", "msgnet__la_muse", 0.0),
+    ("gradio__world", "titu__wave_kanagawa", 0.0),
+    ("all-in-one-def__Winter_Scenes_in_Holland", "msgnet__starry_night", 0.0),
+)
+"""Clips of at least 96 frames, with painting and start time in seconds."""
+
+
+def keyframes(size: int, frames: int, clips: list[str], between: list[str]) -> dict[str, Any]:
+    """Compares films by keyframes with ``steady``: seconds per frame all in, and ratios of the errors."""
+    rows: dict[str, dict[str, Any]] = {}
+    for clip, style, start in LONG_CLIPS:
+        if clips and clip not in clips:
+            continue
+        end = start + (frames - 0.5) / float(open_clip(clip_path(clip)).info.rate)
+        rows[clip] = {}
+        for name in ("steady", *between):
+            changes = {} if name == "steady" else {"between": name}
+            method = "steady" if name == "steady" else "keyframes"
+            with tempfile.TemporaryDirectory() as folder:
+                row = painted(
+                    clip,
+                    style,
+                    method,
+                    size,
+                    Path(folder),
+                    every=3,
+                    begin=start,
+                    end=end,
+                    **changes,
+                )
+            row.pop("sharpness"), row.pop("brightness")
+            rows[clip][name] = row
+            print(clip, name, row, flush=True)
+    ratios = {
+        name: {
+            figure: round(
+                statistics.geometric_mean(
+                    r[name][figure] / r["steady"][figure] for r in rows.values()
+                ),
+                3,
+            )
+            for figure in ("style", "content", "error_1", "error_2", "error_4", "error_10")
+        }
+        | {"seconds_per_frame": [r[name]["seconds_all_in"] for r in rows.values()]}
+        for name in between
+    }
+    return {"size": size, "frames": frames, "ratios_to_steady": ratios, "clips": rows}
 
 
 def drift(size: int) -> dict[str, Any]:
@@ -289,10 +345,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
     parser.add_argument("--clips", nargs="*", default=[], help="for table: clips to render again")
+    parser.add_argument("--between", nargs="*", default=["carried"], help="for keyframes")
     args = parser.parse_args()
     need_data()
     runs = {
         "table": lambda: table(args.size, args.frames, args.methods, args.clips),
+        "keyframes": lambda: keyframes(args.size, args.frames, args.clips, args.between),
         "truth": truth,
         "drift": lambda: drift(args.size),
         "memory": lambda: memory(160),
