@@ -171,7 +171,9 @@ def test_flow_and_measure(tmp_path, things):
     (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "does not exist; create it"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--flow", "raft"], 2, "--flow-weights"),
 ])  # fmt: skip
-def test_what_cannot_be_is_one_sentence(things, tmp_path, arguments, code, sentence):
+def test_impossible_commands_end_with_one_sentence_and_write_nothing(
+    things, tmp_path, arguments, code, sentence
+):
     for name in ("clip.mp4", "style.png"):
         (tmp_path / name).symlink_to(things / name)
     run = subprocess.run(

@@ -33,7 +33,7 @@ def training(**changes) -> Training:
 
 
 @pytest.mark.parametrize("network", ["painter", "johnson", "instant"])
-def test_the_style_comes_nearer(network):
+def test_training_reduces_the_style_loss_by_a_tenth(network):
     taught = training(steps=24, network=network, validate_every=24)
     before = taught.validate()["style"]
     terms = [step.terms for step in taught]

@@ -87,7 +87,7 @@ def test_large_edges_survive_a_new_palette_and_not_another_picture():
     assert large_edges(torch.full_like(image, 0.5), image) == 0
 
 
-def test_fine_grain_leaves_large_edges():
+def test_fine_grain_keeps_70_percent_of_the_large_edges():
     image = photograph(256, 384)
     grain = 0.1 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     assert large_edges((image + grain).clamp(0, 1), image) > 0.7
