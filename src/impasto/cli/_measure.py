@@ -136,6 +136,12 @@ def video(
     figures = dataclasses.asdict(measure_film(pairs, meter, evaluation.frames))
     if figures["frames"] == 0:
         raise InputError(f"{film} and {clip} have no frame in common; pass --start.")
+    missing = [str(gap) for gap in gaps if gap not in figures["error"]]
+    if missing:
+        print(
+            f"note: --gaps {','.join(missing)} could not be measured: no shot is long enough, or --every skips the frames",
+            file=sys.stderr,
+        )
     if evaluation.json:
         print(json.dumps(_plain(figures)))
     else:
