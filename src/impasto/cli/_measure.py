@@ -139,7 +139,8 @@ def video(
     missing = [str(gap) for gap in gaps if gap not in figures["error"]]
     if missing:
         print(
-            f"note: --gaps {','.join(missing)} could not be measured: no shot is long enough, or --every skips the frames",
+            f"note: --gaps {','.join(missing)} could not be measured: no shot is long enough, or --every "
+            "skips the frames",
             file=sys.stderr,
         )
     if evaluation.json:
