@@ -39,13 +39,13 @@ test-portable: $(VENV)/.dev  ## Run the tests as on other processors
 fuzz: $(VENV)/.dev  ## Feed 100,000 damaged files to every reader
 	$(BIN)/python tests/support/hostile --inputs $(INPUTS_TRIED) --workers $(WORKERS)
 
-check: $(VENV)/.dev  ## Run everything that CI checks
+check: $(VENV)/.dev  ## Run all checks; tests must cover 90% of the lines
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/codespell $(CODE) docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report=term:skip-covered
 	$(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/.dev  ## Format the code and apply lint fixes

@@ -9,7 +9,7 @@ import statistics
 import time
 
 import torch
-from common import PAIRS, judge, need_data, paint, pair, ratios, report, teacher
+from common import PAIRS, evaluate, need_data, paint, pair, ratios, report, teacher
 
 from impasto.backbones import load_backbone
 from impasto.config import options
@@ -37,18 +37,18 @@ def step_seconds(network: Backbone, runs: int = 9) -> float:
 def main() -> None:
     """Stylizes every pair with both networks and scores both results with the teacher."""
     need_data()
-    judge_network, student = teacher(), load_backbone()
+    evaluator, student = teacher(), load_backbone()
     rows, ours, theirs = [], [], []
     for index, names in enumerate(PAIRS):
         content, style = pair(index)
         scores = []
-        for network in (student, judge_network):
+        for network in (student, evaluator):
             pastiche, _seconds, _iterates = paint(content, style, network, SAME)
-            scores.append(judge(judge_network, pastiche, content, style))
+            scores.append(evaluate(evaluator, pastiche, content, style))
         ours.append(scores[0])
         theirs.append(scores[1])
         rows.append({"pair": names, "student": scores[0]._asdict(), "teacher": scores[1]._asdict()})
-    times = {"student": step_seconds(student), "teacher": step_seconds(judge_network)}
+    times = {"student": step_seconds(student), "teacher": step_seconds(evaluator)}
     report(
         "backbone",
         {

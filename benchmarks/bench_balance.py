@@ -26,16 +26,16 @@ FIXED = (10.0, 100.0, 1000.0)
 def scores_of(index: int, size: int) -> tuple[dict[str, float], str]:
     """Returns the score of every choice on a pair, and the choice that `tune` would make."""
     content, style = (Picture.from_tensor(image) for image in pair(index))
-    sources, judge, scores = (content.to_tensor(), style.to_tensor()), teacher(), {}
+    sources, evaluator, scores = (content.to_tensor(), style.to_tensor()), teacher(), {}
     tries, _sheet = suggest(content, [style], options(), size=size)
     for one in tries:
         scale = one.options.style_scale
-        figures = measure_against(one.picture.to_tensor(), *sources, judge, style_scale=scale)
+        figures = measure_against(one.picture.to_tensor(), *sources, evaluator, style_scale=scale)
         scores[one.label] = score_of(figures)
     for weight in FIXED:
         settled = options(balance="fixed", style_weight=weight, size=size, steps=STEPS, coarsest=0)
         picture = stylize_image(content, [style], settled)
-        figures = measure_against(picture.to_tensor(), *sources, judge)
+        figures = measure_against(picture.to_tensor(), *sources, evaluator)
         scores[f"style weight {weight:g} for all"] = score_of(figures)
     return scores, tries[0].label
 

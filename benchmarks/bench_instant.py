@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import DATA, PAIRS, judge, need_data, report, teacher
+from common import DATA, PAIRS, evaluate, need_data, report, teacher
 from PIL import Image
 from torch import Tensor
 
@@ -90,7 +90,7 @@ def pairs(count: int, steps: int) -> dict[str, Any]:
             made["optimizer"] = run.result
         row = {"seconds": seconds}
         for name, picture in made.items():
-            scores = judge(network, picture, content, style)
+            scores = evaluate(network, picture, content, style)
             row |= {f"{name}_style": scores.style, f"{name}_content": scores.content}
         rows.append(row)
         print(len(rows), {k: round(v, 3) for k, v in row.items()}, flush=True)
@@ -142,7 +142,7 @@ def quality(paint: Callable[[Tensor], Tensor]) -> dict[str, float]:
     scores = []
     for photo, _painting in PAIRS[:6]:
         content = read(DATA / "photos" / "demo" / f"{photo}.jpg", 512)
-        scores.append(judge(network, paint(content), content, style))
+        scores.append(evaluate(network, paint(content), content, style))
     return {
         "style": round(statistics.mean(s.style for s in scores), 4),
         "content": round(statistics.mean(s.content for s in scores), 4),

@@ -15,7 +15,7 @@ import statistics
 import time
 
 import torch
-from common import PAIRS, RESULTS, judge, need_data, paint, pair, report, teacher
+from common import PAIRS, RESULTS, evaluate, need_data, paint, pair, report, teacher
 
 from impasto.backbones import load_backbone
 from impasto.backbones.vgg import make_vgg
@@ -100,7 +100,7 @@ def main() -> None:
         for index in known:
             content, style = pair(index)
             pastiche, seconds, _iterates = paint(content, style, sees, settings)
-            found, reference = judge(network, pastiche, content, style), long_runs[str(index)]
+            found, reference = evaluate(network, pastiche, content, style), long_runs[str(index)]
             rows.append(
                 {
                     "pair": PAIRS[index],

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import DATA, PAIRS, judge, need_data, report, teacher
+from common import DATA, PAIRS, evaluate, need_data, report, teacher
 
 from impasto.backbones import load_backbone
 from impasto.config import film_options, options, train_options
 from impasto.looks import Johnson, Look, feed_forward_look, load_look, save_look
-from impasto.looks.lessons import gather_lessons
+from impasto.looks.data import gather_data
 from impasto.looks.networks import weights_of
 from impasto.looks.train import Training
 from impasto.measure import FilmMeter, measure_film, same_frames
@@ -38,8 +38,8 @@ SIZES = ((360, 640), (720, 1280))
 def trained(path: Path) -> float:
     """Trains a look with the defaults and returns the time in seconds."""
     began = time.perf_counter()
-    lessons = gather_lessons([DATA / "photos" / "open"])
-    training = Training([read_image(STYLE).to_tensor()], lessons, train_options())
+    data = gather_data([DATA / "photos" / "open"])
+    training = Training([read_image(STYLE).to_tensor()], data, train_options())
     for _step in training:
         pass
     save_look(path, training.look())
@@ -61,7 +61,7 @@ def quality(look: Look) -> dict[str, Any]:
         ended = time.perf_counter()
         row: dict[str, float] = {"look_seconds": middle - began, "draft_seconds": ended - middle}
         for name, picture in (("look", looked), ("draft", drafted)):
-            scores = judge(network, picture.to_tensor(), image, style.to_tensor())
+            scores = evaluate(network, picture.to_tensor(), image, style.to_tensor())
             row |= {f"{name}_style": scores.style, f"{name}_content": scores.content}
         rows.append(row)
         print(photo, {key: round(value, 4) for key, value in row.items()}, flush=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from common import PAIRS, Judgment, judge, need_data, paint, pair, report, teacher
+from common import PAIRS, Scores, evaluate, need_data, paint, pair, report, teacher
 
 from impasto.backbones import load_backbone
 from impasto.config import options
@@ -46,12 +46,12 @@ def main() -> None:
     network, sees = teacher(), load_backbone()
     table = {}
     for name, change in VARIANTS.items():
-        scores: list[Judgment] = []
+        scores: list[Scores] = []
         seconds = []
         for index in pairs:
             content, style = pair(index, 512)
             pastiche, took, _iterates = paint(content, style, sees, options(**{**BASE, **change}))
-            scores.append(judge(network, pastiche, content, style))
+            scores.append(evaluate(network, pastiche, content, style))
             seconds.append(took)
         contents = [s.content for s in scores]
         table[name] = {

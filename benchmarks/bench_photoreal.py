@@ -75,7 +75,7 @@ def painted(folder: Path, variant: dict[str, Any], size: int) -> tuple[Picture, 
     return picture, time.perf_counter() - began
 
 
-def scored(image: Tensor, folder: Path, judge: Any) -> dict[str, float]:
+def scored(image: Tensor, folder: Path, evaluator: Any) -> dict[str, float]:
     """Measures style by region, preserved structure, and spill of a picture."""
     size = (image.shape[-2], image.shape[-1])
     content = resize(read_image(found(folder, "content")).to_tensor(), size)
@@ -87,7 +87,7 @@ def scored(image: Tensor, folder: Path, judge: Any) -> dict[str, float]:
     kept = structure_kept(image, content)
     hard = {name: (resize(mask, size) > 0.5).float() for name, mask in masks[0].items()}
     return {
-        "style": region_style(image, style, pairs, judge),
+        "style": region_style(image, style, pairs, evaluator),
         "ssim": kept.ssim,
         "structure": kept.structure,
         "gradient": kept.gradient,
@@ -97,13 +97,13 @@ def scored(image: Tensor, folder: Path, judge: Any) -> dict[str, float]:
 
 def pairs(size: int, keep: Path | None) -> dict[str, Any]:
     """Scores every variant on every pair and the published results, all at one size."""
-    judge = teacher()
+    evaluator = teacher()
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for folder in sorted(PAIRS.iterdir(), key=lambda path: int(path.name)):
         rows[folder.name] = {}
         for name, variant in VARIANTS.items():
             picture, seconds = painted(folder, variant, size)
-            row = scored(picture.to_tensor(), folder, judge) | {"seconds": seconds}
+            row = scored(picture.to_tensor(), folder, evaluator) | {"seconds": seconds}
             rows[folder.name][name] = {key: round(value, 4) for key, value in row.items()}
             if keep is not None:
                 keep.mkdir(exist_ok=True)
@@ -112,7 +112,7 @@ def pairs(size: int, keep: Path | None) -> dict[str, Any]:
         published = read_image(found(folder, "published_result")).to_tensor()
         whole = read_image(found(folder, "content"))
         image = resize(published, size_to_fit((whole.height_px, whole.width_px), size))
-        row = scored(image, folder, judge)
+        row = scored(image, folder, evaluator)
         rows[folder.name]["published"] = {key: round(value, 4) for key, value in row.items()}
         print(folder.name, "published", rows[folder.name]["published"], flush=True)
     first = next(iter(rows.values()))

@@ -41,7 +41,7 @@ LEAST_BORDER = 0.5
 """A border with less than half of the interior's energy is not an artifact, however empty the style's border is."""
 
 RANKED = (
-    "speckle_ratio", "border_excess", "style_independent", "perceptual", "things", "things_independent",
+    "speckle_ratio", "border_excess", "style_independent", "perceptual", "objects", "objects_independent",
     "large_edges", "palette", "sharpness_ratio",
 )  # fmt: skip
 """Metrics whose ranks over the pairs are averaged to find the worst pairs."""
@@ -87,8 +87,8 @@ def row_of(pair: Pair, figures: PictureFigures, seconds: float | None) -> dict[s
         "seam_excess": figures.seam / steps,
         "style_independent": figures.style_independent,
         "perceptual": figures.perceptual,
-        "things": figures.things,
-        "things_independent": figures.things_independent,
+        "objects": figures.objects,
+        "objects_independent": figures.objects_independent,
         "large_edges": figures.large_edges,
         "palette": figures.palette,
         "sharpness_ratio": ratio["sharpness"],
@@ -152,11 +152,11 @@ def pictures_of(
 
 
 def measured_row(
-    pair: Pair, picture: Picture, seconds: float | None, judge: Backbone
+    pair: Pair, picture: Picture, seconds: float | None, evaluator: Backbone
 ) -> dict[str, Any]:
     """Measures a picture against its photograph and painting."""
     sources = (source("photos", pair.photo), source("paintings", pair.painting))
-    figures = measure_against(picture.to_tensor(), *(s.to_tensor() for s in sources), judge)
+    figures = measure_against(picture.to_tensor(), *(s.to_tensor() for s in sources), evaluator)
     row = row_of(pair, figures, seconds)
     print(*(f"{k} {v}" for k, v in row.items()), file=sys.stderr, flush=True)
     return row
@@ -185,14 +185,14 @@ def main() -> None:
     if not pairs:
         parser.error(f"--only {args.only} matches no pair; use part of a name in pairs.py.")
     settings = options(args.preset, **{"size": args.size, **parse_options(args.options)})
-    judge, tables = teacher(), {}
+    evaluator, tables = teacher(), {}
     ours = pictures_of(pairs, settings, args.measure, args.out)
-    tables["ours"] = [measured_row(*found, judge) for found in ours]
+    tables["ours"] = [measured_row(*found, evaluator) for found in ours]
     if args.pairs == "reference":
         for method in METHODS:
             files = [REFERENCE_FOLDER / f"{pair.name}.{method}.png" for pair in pairs]
             tables[method] = [
-                measured_row(pair, read_image(file), None, judge)
+                measured_row(pair, read_image(file), None, evaluator)
                 for pair, file in zip(pairs, files, strict=True)
             ]
     about = {"preset": args.preset, "options": args.options, "size": args.size, "pairs": args.pairs}

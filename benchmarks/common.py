@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: pairs of pictures, the judge, machine information, and the output format.
+"""Shared by the benchmarks: pairs of pictures, the evaluator, machine information, and the output format.
 
 The pictures are not part of the project; ``IMPASTO_DATA`` is the folder that contains them
 (default: ``../shared/data``).
@@ -47,7 +47,7 @@ PAIRS = (
 """Photographs and paintings that were not used to train any weights of the project."""
 
 
-class Judgment(NamedTuple):
+class Scores(NamedTuple):
     """Scores of a pastiche: relative Gram error (mean of five layers) and content error by the teacher, and speckle."""
 
     style: float
@@ -69,12 +69,12 @@ def pair(index: int, long_edge_px: int = 1024) -> tuple[Tensor, Tensor]:
 
 
 def teacher() -> Backbone:
-    """Loads the public distilled VGG-19 that serves as the judge."""
+    """Loads the public distilled VGG-19 that serves as the evaluator."""
     return load_backbone("vgg19-16x", weights=DATA / "teacher" / "vgg19_16x.safetensors")
 
 
 @torch.no_grad()
-def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -> Judgment:
+def evaluate(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -> Scores:
     """Scores a pastiche, with content and style resized to its size."""
     size = (pastiche.shape[-2], pastiche.shape[-1])
     content = resize(content, size)
@@ -83,7 +83,7 @@ def judge(network: Backbone, pastiche: Tensor, content: Tensor, style: Tensor) -
     wanted = network(style, STYLE_LAYERS)
     errors = [gram_loss(gram_matrix(seen[k]), gram_matrix(wanted[k])).item() for k in STYLE_LAYERS]
     target = network(content, [CONTENT_LAYER])[CONTENT_LAYER]
-    return Judgment(
+    return Scores(
         style=sum(errors) / len(errors),
         content=content_loss(seen[CONTENT_LAYER], target).item(),
         speckle=speckle(pastiche) / max(speckle(style), 1e-9),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from common import PAIRS, RESULTS, judge, need_data, paint, pair, report, teacher
+from common import PAIRS, RESULTS, evaluate, need_data, paint, pair, report, teacher
 
 from impasto.config import options
 
@@ -38,7 +38,7 @@ def main() -> None:
             continue
         content, style = pair(index)
         pastiche, seconds, _iterates = paint(content, style, network, LONG)
-        found = judge(network, pastiche, content, style)
+        found = evaluate(network, pastiche, content, style)
         rows[str(index)] = {
             "pair": PAIRS[index],
             **found._asdict(),

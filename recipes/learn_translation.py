@@ -27,8 +27,8 @@ from torch import Tensor
 from impasto.config import translate_options
 from impasto.media import draw_curves, draw_rows, resize
 from impasto.translate import save_translator
+from impasto.translate.domains import Domain, crop_of
 from impasto.translate.train import TranslatorTraining
-from impasto.translate.worlds import World, crop_of
 
 MIXING = ((0.90, 0.15, 0.00), (0.15, 0.50, 0.05), (0.10, 0.05, 0.25))
 OFFSET = (0.06, -0.02, 0.02)
@@ -60,12 +60,12 @@ def photographs(folder: Path, side: int) -> list[Tensor]:
     return found
 
 
-def world(name: str, images: list[Tensor]) -> World:
+def domain(name: str, images: list[Tensor]) -> Domain:
     """Makes a domain of these pictures."""
     whole = [(255 * image[0].clamp(0, 1)).round().to(torch.uint8) for image in images]
     marks = frozenset(hash(picture.numpy().tobytes()) for picture in whole)
     names = [str(number) for number in range(len(whole))]
-    return World(
+    return Domain(
         name, whole[3 * HELD_OUT :], names[3 * HELD_OUT :], whole[: 3 * HELD_OUT : 3], marks
     )
 
@@ -77,7 +77,7 @@ def judged(training: TranslatorTraining) -> dict[str, float]:
     for direction in ("ab", "ba"):
         generator = training.results[direction].eval()
         errors, floors = [], []
-        for picture in training.worlds["a"].held:
+        for picture in training.domains["a"].held:
             image = (crop_of(picture, picture.shape[-1], None) + 1) / 2
             truth = hidden_truth(image)
             source, wanted = (image, truth) if direction == "ab" else (truth, image)
@@ -101,9 +101,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     images = photographs(args.data / "photos" / "open", args.side)
     half = len(images) // 6 * 3
-    a, b = world("A", images[:half]), world("B", [hidden_truth(image) for image in images[half:]])
+    a, b = domain("A", images[:half]), domain("B", [hidden_truth(image) for image in images[half:]])
     options = translate_options(
-        network="small", size=args.side, crop=args.side, flip=False, judge_layers=2, identity_weight=0.0,
+        network="small", size=args.side, crop=args.side, flip=False, discriminator_layers=2, identity_weight=0.0,
         averaging=0.998, style_weight=0.3, steps=args.steps // 2,
         decay_steps=args.steps - args.steps // 2, sample_every=250,
     )  # fmt: skip

@@ -29,6 +29,9 @@ BANNED = {
     r"\bhow steps are taken\b": "optimizer",
     r"\bof 0 to 1\b": "between 0 and 1",
     r"\bof (its|their|his) own hand\b": "by itself",
+    r"(?<![-\"])\b[Jj]udges?\b(?![-\"])": "evaluator, discriminator",
+    r"\b[Ll]essons?\b(?!\()": "training data",
+    r"(two|both|other) worlds?": "domains",
     r"\bmend(s|ed|ing)?\b": "fix, repair",
     r"\bwhence\b|\bthereof\b|\bhitherto\b|\bwhilst\b|\bamongst\b": "plain words",
 }

@@ -153,6 +153,10 @@ def test_flow_and_measure(tmp_path, things):
     assert 0 < figures["error"]["1"] < 0.1
     assert figures["style"] > 0
     plain = impasto("measure", "video", out, things / "clip.mp4", "--gaps", "1")
+    long = impasto("measure", "video", out, things / "clip.mp4", "--gaps", "1,4,10", "--json")
+    assert long.stderr.startswith("note: --gaps 4,10 could not be measured: no shot is long enough")
+    assert list(json.loads(long.stdout)["error"]) == ["1"]
+    assert "note:" not in plain.stderr
     short = impasto(
         "measure", "video", out, things / "clip.mp4", "--gaps", "1", "--to", "0.1", "--json"
     )
@@ -160,9 +164,27 @@ def test_flow_and_measure(tmp_path, things):
     assert plain.stdout.startswith("4 frames\ngap  1: warping error 0.")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (["--preview"], (64, 96)),  # 320 px would enlarge the clip
+        (["--preset", "draft"], (64, 96)),  # 384 px would, too
+        (["--preset", "draft", "--size", "120"], (80, 120)),
+        (["--preview", "--size", "48"], (32, 48)),
+    ],
+)
+def test_only_an_explicit_size_enlarges_a_clip(tmp_path, things, arguments, size):
+    run = impasto("video", things / "clip.mp4", things / "style.png", "-o", tmp_path / "out.mp4", "--method",
+                  "frame-by-frame", "--steps", "1", "--coarsest", "0", "--end", "0.05", *arguments)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    (out,) = tmp_path.iterdir()
+    assert decoded(out)[0].shape == (*size, 3)
+
+
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
     (["none.mp4", "style.png", "-o", "o.mp4"], 3, "none.mp4 does not exist"),
-    (["style.png", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
+    (["clip.mp4", "style.png", "-o", "o.avi"], 2, "allowed are .mp4"),
+    (["style.png", "style.png", "-o", "o.mp4"], 2, "style.png is an image; use impasto image, or pass a video"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--method", "rudder"], 2, "Did you mean 'ruder'"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--codec", "prores"], 2, ".mp4 does not support prores"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--from", "2", "--to", "1"], 2, "--to must be after --from 2; got 1"),
@@ -171,7 +193,9 @@ def test_flow_and_measure(tmp_path, things):
     (["clip.mp4", "style.png", "-o", "no/o.mp4"], 4, "does not exist; create it"),
     (["clip.mp4", "style.png", "-o", "o.mp4", "--flow", "raft"], 2, "--flow-weights"),
 ])  # fmt: skip
-def test_what_cannot_be_is_one_sentence(things, tmp_path, arguments, code, sentence):
+def test_impossible_commands_end_with_one_sentence_and_write_nothing(
+    things, tmp_path, arguments, code, sentence
+):
     for name in ("clip.mp4", "style.png"):
         (tmp_path / name).symlink_to(things / name)
     run = subprocess.run(
@@ -206,3 +230,10 @@ def test_every_option_of_films_is_in_the_help():
     )
     missing = [f.name for f in dataclasses.fields(FilmOptions) if flag_of(f) not in run.stdout]
     assert missing == []
+
+
+def test_a_video_given_to_the_image_command_is_referred_to_the_video_command(tmp_path, things):
+    run = impasto("image", things / "clip.mp4", things / "style.png", "-o", tmp_path / "o.png")
+    assert run.returncode == 2
+    assert "clip.mp4 is a video; use impasto video, or pass an image." in run.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -57,7 +57,7 @@ def test_without_the_extra_it_says_how_to_install_it(inputs, capsys, monkeypatch
         (["--size", "31"], "--size must be at least 32; got 31"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(inputs, capsys, more, said):
+def test_impossible_commands_end_with_one_sentence(inputs, capsys, more, said):
     code, error = failure(capsys, *inputs, *more)
     assert code == 2
     assert said in error

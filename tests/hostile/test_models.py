@@ -44,7 +44,7 @@ from impasto.looks import (
     read_graph,
     save_look,
 )
-from impasto.looks.lessons import Lessons
+from impasto.looks.data import TrainingData
 from impasto.looks.train import Training
 from impasto.media import Picture, write_image
 from impasto.motion import read_flow, write_flow
@@ -64,8 +64,8 @@ from impasto.translate import (
     make_generator,
     save_translator,
 )
+from impasto.translate.domains import Domain
 from impasto.translate.train import TranslatorTraining
-from impasto.translate.worlds import World
 from impasto.weights import CHECKPOINT, Fields, Kind, read_safetensors, read_state
 
 KIND = Kind("a test", "give another")
@@ -209,17 +209,17 @@ def test_not_a_number_does_not_pass_for_a_field():
 def look_training():
     photos = [(255 * photograph(48, 48)[0]).to(torch.uint8)]
     quick = {"batch": 1, "crop": 32, "style_size": 48, "width": 8, "steps": 3, "flow_weight": 0.0}
-    return Training([painting(48, 48)], Lessons(photos, photos, []), train_options(**quick))
+    return Training([painting(48, 48)], TrainingData(photos, photos, []), train_options(**quick))
 
 
 def translator_training():
-    worlds = [
-        World(name, [torch.full((3, 40, 40), 60 * n, dtype=torch.uint8)], [name], [], frozenset([n]))
+    domains = [
+        Domain(name, [torch.full((3, 40, 40), 60 * n, dtype=torch.uint8)], [name], [], frozenset([n]))
         for n, name in enumerate("ab")
     ]  # fmt: skip
     quick = {"steps": 3, "decay_steps": 0, "crop": 32, "size": 40, "channels": 4, "blocks": 1,
-             "judge_channels": 4, "judge_layers": 1, "device": "cpu"}  # fmt: skip
-    return TranslatorTraining(worlds[0], worlds[1], translate_options(**quick))
+             "discriminator_channels": 4, "discriminator_layers": 1, "device": "cpu"}  # fmt: skip
+    return TranslatorTraining(domains[0], domains[1], translate_options(**quick))
 
 
 @pytest.mark.parametrize("make", [look_training, translator_training])
@@ -606,13 +606,13 @@ def test_a_picture_that_is_not_finite_is_refused():
 
 
 def test_a_unet_of_too_few_halvings_is_not_trained():
-    worlds = [
-        World(n, [torch.zeros(3, 64, 64, dtype=torch.uint8)], [n], [], frozenset([hash(n)]))
+    domains = [
+        Domain(n, [torch.zeros(3, 64, 64, dtype=torch.uint8)], [n], [], frozenset([hash(n)]))
         for n in "ab"
     ]
     chosen = translate_options(network="unet", blocks=4, size=64, crop=64, device="cpu")
     with pytest.raises(UsageError, match="at least 5"):
-        TranslatorTraining(worlds[0], worlds[1], chosen)
+        TranslatorTraining(domains[0], domains[1], chosen)
 
 
 # --- segmentation, flow and profiles ----------------------------------------------------------------------

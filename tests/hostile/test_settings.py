@@ -323,7 +323,7 @@ def test_tune_replaces_no_picture(pictures, capsys):
         ("[grid]\nsize = []", "must be a list"),
         ("[options]\nstyle_weight = inf", r"options\.style_weight must be .*; got inf"),
         ("[film]\nmethod = []", "unknown method"),
-        ("judge = 'nobody'", "unknown backbone 'nobody'"),
+        ("evaluator = 'nobody'", "unknown backbone 'nobody'"),
         ("best_of = 'siez'", "Did you mean 'size'"),
         ("title = []", "title must be a string; got"),
         ("contents = ['skimage:__loader__']", "unknown scikit-image picture '__loader__'"),

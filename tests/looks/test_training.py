@@ -16,24 +16,24 @@ from PIL import Image
 from impasto.config import train_options
 from impasto.errors import CheckpointError, DivergedError, InputError, UsageError
 from impasto.looks import LookPainter, load_look, save_look
-from impasto.looks.lessons import Lessons, gather_lessons
+from impasto.looks.data import TrainingData, gather_data
 from impasto.looks.train import Training
 from impasto.motion import warp
 
 QUICK = {"batch": 2, "crop": 48, "style_size": 64, "width": 8, "validate_every": 5}
 
 
-def lessons() -> Lessons:
+def data() -> TrainingData:
     photos = [(255 * photograph(64, 80)[0]).to(torch.uint8) for _ in range(3)]
-    return Lessons(photos, photos[:1], [])
+    return TrainingData(photos, photos[:1], [])
 
 
 def training(**changes) -> Training:
-    return Training([painting()], lessons(), train_options(**{**QUICK, **changes}))
+    return Training([painting()], data(), train_options(**{**QUICK, **changes}))
 
 
 @pytest.mark.parametrize("network", ["painter", "johnson", "instant"])
-def test_the_style_comes_nearer(network):
+def test_training_reduces_the_style_loss_by_a_tenth(network):
     taught = training(steps=24, network=network, validate_every=24)
     before = taught.validate()["style"]
     terms = [step.terms for step in taught]
@@ -95,7 +95,7 @@ def test_a_loss_that_is_not_finite_is_one_sentence():
 
 
 def test_a_moved_photograph_is_what_its_flow_says():
-    pair = lessons().pair(48, torch.Generator().manual_seed(3))
+    pair = data().pair(48, torch.Generator().manual_seed(3))
     error = (pair.trust * (warp(pair.first, pair.flow) - pair.second)).abs().max()
     assert float(error) < 0.05
     assert float(pair.flow.abs().max()) > 0.2
@@ -103,7 +103,7 @@ def test_a_moved_photograph_is_what_its_flow_says():
 
 def test_a_clip_alone_is_enough(tmp_path):
     clip = write_film(tmp_path / "c.mp4", film(8, shift=(0, 2)))
-    found = gather_lessons(clips=[clip])
+    found = gather_data(clips=[clip])
     assert found.photos
     assert found.pairs
     pair = found.pair(48, torch.Generator().manual_seed(0))
@@ -116,12 +116,12 @@ def test_a_clip_alone_is_enough(tmp_path):
 def test_corrupt_photographs_are_left_out_and_told(tmp_path):
     Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"nothing")
-    found = gather_lessons([tmp_path])
+    found = gather_data([tmp_path])
     assert len(found.photos) == 1
     assert "bad.png" in found.notes[0]
     (tmp_path / "good.png").unlink()
     with pytest.raises(InputError, match="there are no training images"):
-        gather_lessons([tmp_path])
+        gather_data([tmp_path])
 
 
 def test_frames_need_clips():
@@ -133,13 +133,13 @@ ONE_OF_TWO = """
 import sys, torch
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
-from test_training import lessons, QUICK, painting
+from test_training import data, QUICK, painting
 from impasto.config import train_options
 from impasto.looks.train import Training
 from impasto.machine import join_processes
 torch.set_num_threads(1)
 writes = join_processes(Path(sys.argv[1]))
-taught = Training([painting()], lessons(), train_options(**QUICK, steps=4))
+taught = Training([painting()], data(), train_options(**QUICK, steps=4))
 list(taught)
 torch.save(taught.network.state_dict(), Path(sys.argv[1]) / f"{0 if writes else 1}.pt")
 """

@@ -22,7 +22,7 @@ def test_value_is_the_weighted_mean_of_squares():
     assert float(temporal_loss(image, target, weight)) == 0.25
 
 
-def test_gradient_is_there_and_right():
+def test_the_gradient_is_that_of_the_weighted_squared_difference():
     target, weight = picture(1), picture(2)[:, :1]
     image = picture(0).requires_grad_(True)
     assert torch.autograd.gradcheck(lambda x: temporal_loss(x, target, weight), image)

@@ -22,11 +22,11 @@ CODE = [sys.executable, "-c", "from impasto.cli import main; main()"]
 
 
 def test_the_photograph_keeps_all_and_the_painting_is_the_style():
-    judge, image, style = load_backbone(), photograph(96, 96), painting(96, 96)
-    own = measure_picture(image, image, style, judge)
+    evaluator, image, style = load_backbone(), photograph(96, 96), painting(96, 96)
+    own = measure_picture(image, image, style, evaluator)
     assert own.content == pytest.approx(0, abs=1e-9)
     assert (own.ssim, own.structure, own.gradient) == pytest.approx((1, 1, 1), abs=1e-4)
-    copied = measure_picture(style, image, style, judge)
+    copied = measure_picture(style, image, style, evaluator)
     assert copied.style == pytest.approx(0, abs=1e-6)
     assert copied.style_w2 == pytest.approx(0, abs=1e-3)
     assert copied.palette == pytest.approx(0, abs=1e-6)
@@ -38,10 +38,10 @@ def test_the_photograph_keeps_all_and_the_painting_is_the_style():
     assert set(copied.over_style) == {"sharpness", "noise", "speckle", "border", "seam"}
     assert copied.style_independent == pytest.approx(0, abs=1e-6)
     assert own.perceptual == pytest.approx(0, abs=1e-6)
-    assert own.things == own.things_independent == 0
+    assert own.objects == own.objects_independent == 0
     assert own.large_edges == 1
     assert own.style_independent > 0.05
-    alone = measure_picture(image, image, None, judge)
+    alone = measure_picture(image, image, None, evaluator)
     assert alone.style is None
     assert alone.joint is None
     assert alone.over_style == {}
@@ -91,7 +91,7 @@ def test_lpips_is_its_formula(tmp_path):
     wanted = sum(float((apart * w).sum(1).mean()) for w in weights.values())
     found = Lpips(Judge(), tmp_path / "alex.pth")(image, other)
     assert found == pytest.approx(wanted, rel=1e-4)
-    with pytest.raises(WeightsError, match="--judge must be one of: alexnet, vgg16"):
+    with pytest.raises(WeightsError, match="--evaluator must be one of: alexnet, vgg16"):
         Lpips(load_backbone(), tmp_path / "alex.pth")
     torch.save({"lin0.model.1.weight": torch.rand(1, 3, 1, 1)}, tmp_path / "part.pth")
     with pytest.raises(WeightsError, match=r"it lacks lin1\.model"):

@@ -1,4 +1,4 @@
-"""Metrics in metric-net, and the things metric: closed forms on synthetic features, ranking of synthetic images."""
+"""Metrics in metric-net, and the objects metric: closed forms on synthetic features, ranking of synthetic images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from impasto.backbones import load_metric_net
 from impasto.measure import (
     independent_figures,
     large_edges,
+    objects_distance,
     perceptual_distance,
     style_distance,
-    things_distance,
 )
 from impasto.media import box_mean, read_image, resize_to_fit
 
@@ -42,19 +42,19 @@ def test_a_scale_of_features_has_its_closed_form_both_ways(factor):
     assert style_distance(maps, scaled(maps, factor)) == pytest.approx(expected, abs=1e-5)
 
 
-def test_shuffled_places_have_the_same_style_and_lose_the_things():
+def test_shuffled_places_have_the_same_style_and_lose_the_objects():
     maps = features(height=24, width=30)
     order = torch.randperm(24 * 30, generator=torch.Generator().manual_seed(1))
     shuffled = {k: v.flatten(2)[..., order].view_as(v) for k, v in maps.items()}
     assert style_distance(shuffled, maps) == pytest.approx(0, abs=1e-5)
-    assert things_distance(shuffled, maps) == pytest.approx(0.5, abs=0.05)
-    assert things_distance(maps, maps) == 0
+    assert objects_distance(shuffled, maps) == pytest.approx(0.5, abs=0.05)
+    assert objects_distance(maps, maps) == 0
 
 
-def test_a_change_of_all_places_alike_loses_no_things():
+def test_a_change_of_all_places_alike_loses_no_objects():
     maps = features()
     gain = torch.linspace(0.5, 3, 6).view(1, 6, 1, 1)
-    assert things_distance({k: 0.2 + gain * v for k, v in maps.items()}, maps) == 0
+    assert objects_distance({k: 0.2 + gain * v for k, v in maps.items()}, maps) == 0
 
 
 def test_silent_channels_add_nothing():
@@ -65,7 +65,7 @@ def test_silent_channels_add_nothing():
     assert style_distance(wider, wider_other) == pytest.approx(
         style_distance(maps, other), rel=1e-5
     )
-    assert things_distance(wider, wider_other) == things_distance(maps, other)
+    assert objects_distance(wider, wider_other) == objects_distance(maps, other)
 
 
 def test_perceptual_distance_of_orthogonal_and_scaled_features():
@@ -87,7 +87,7 @@ def test_large_edges_survive_a_new_palette_and_not_another_picture():
     assert large_edges(torch.full_like(image, 0.5), image) == 0
 
 
-def test_fine_grain_leaves_large_edges():
+def test_fine_grain_keeps_70_percent_of_the_large_edges():
     image = photograph(256, 384)
     grain = 0.1 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     assert large_edges((image + grain).clamp(0, 1), image) > 0.7

@@ -204,7 +204,7 @@ def test_odd_sizes_and_non_square_pixels_survive(tmp_path):
     [("o.mp4", "h264"), ("o.mp4", "hevc"), ("o.mkv", "ffv1"), ("o.webm", "vp9"), ("o.mp4", "av1"),
      ("o.mov", "prores"), ("o.mov", "mjpeg"), ("o.gif", "gif")],
 )  # fmt: skip
-def test_what_people_have_is_written_and_read(tmp_path, name, codec):
+def test_common_formats_are_written_and_read(tmp_path, name, codec):
     frames = film(5)
     source = write_film(tmp_path / "in.mp4", frames)
     copied(source, tmp_path / name, codec=codec)

@@ -31,7 +31,7 @@ def earlier(image, trust=1.0, gap=1):
 
 
 # --- terms ------------------------------------------------------------------------------------------------
-def test_nothing_before_nothing_added():
+def test_the_first_frame_has_no_temporal_term():
     painted = optimizer(opening_steps=()).paint(
         photograph(), FrameContext(index=0, opens_shot=True, blend=())
     )
@@ -134,7 +134,7 @@ def test_merging_keeps_the_minimum_of_the_sum():
     torch.testing.assert_close(trust, torch.ones_like(trust))
 
 
-def test_what_was_blurred_is_sharp_again():
+def test_sharpness_lost_by_warping_is_restored_where_the_mask_says_so():
     before = painting(*SIZE, seed=4)
     blurred = torch.nn.functional.avg_pool2d(
         torch.nn.functional.pad(before, (1, 0, 0, 0), mode="replicate"), (1, 2), 1

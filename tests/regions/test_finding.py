@@ -217,7 +217,7 @@ def test_a_mask_without_areas_is_refused(tmp_path):
         read_masks(tmp_path / "m.png")
 
 
-def test_what_is_left_as_it_is():
+def test_only_and_keep_limit_what_is_painted():
     content = {"red": above(0.5), "green": 1 - above(0.5)}
     only = match_regions(content, {}, Wish(only=("red",), feather=0))
     assert [one.name for one in only.regions] == ["red"]

@@ -274,3 +274,25 @@ def test_a_choice_is_made_and_painted_with(things, monkeypatch):
     assert len({(one.options.strength, one.options.style_scale) for one in tries}) == 9
     assert tries[0].options.size == options("draft").size
     assert sheet.rgb.shape[1] > 700
+
+
+def test_tune_says_that_a_lower_score_is_better(things, monkeypatch, capsys):
+    from impasto.cli import main
+    from impasto.study import tune
+
+    monkeypatch.setattr(tune, "SIZE_PX", 48)
+    monkeypatch.setattr(tune, "STEPS", (2,))
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                "tune",
+                str(things / "photo.png"),
+                str(things / "styles/style1.png"),
+                "-o",
+                str(things / "t.toml"),
+            ]
+        )
+    assert ended.value.code == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if ": score " in line]
+    assert len(lines) == 9
+    assert all("(lower is better)" in line for line in lines)

@@ -26,6 +26,7 @@ from impasto.translate import (
     make_generator,
     save_translator,
 )
+from impasto.translate.domains import Domain, gather_domain
 from impasto.translate.losses import ImagePool, adversarial_loss
 from impasto.translate.networks import (
     SKIP_GAIN,
@@ -35,16 +36,15 @@ from impasto.translate.networks import (
     multiply_adds,
 )
 from impasto.translate.train import TranslatorTraining
-from impasto.translate.worlds import World, gather_world
 
 TINY = GeneratorShape(channels=4, blocks=1)
 QUICK = {
-    "network": "small", "channels": 8, "blocks": 1, "judge_channels": 8, "judge_layers": 1, "size": 32, "crop": 32,
-    "steps": 4, "decay_steps": 2, "sample_every": 3, "pool": 4,
+    "network": "small", "channels": 8, "blocks": 1, "discriminator_channels": 8, "discriminator_layers": 1,
+    "size": 32, "crop": 32, "steps": 4, "decay_steps": 2, "sample_every": 3, "pool": 4,
 }  # fmt: skip
 
 
-def world(
+def domain(
     name: str, seed: int, tint: tuple[float, float, float] = (1.0, 1.0, 1.0), count: int = 10
 ):
     generator = torch.Generator().manual_seed(seed)
@@ -53,12 +53,12 @@ def world(
     tinted = large * torch.tensor(tint).view(1, 3, 1, 1)
     pictures = list((255 * tinted).round().to(torch.uint8))
     marks = frozenset(hash(p.numpy().tobytes()) for p in pictures)
-    return World(name, pictures[2:], [str(n) for n in range(2, count)], pictures[:2], marks)
+    return Domain(name, pictures[2:], [str(n) for n in range(2, count)], pictures[:2], marks)
 
 
 def training(**changes) -> TranslatorTraining:
     return TranslatorTraining(
-        world("a", 1), world("b", 2, (1.0, 0.6, 0.3)), translate_options(**{**QUICK, **changes})
+        domain("a", 1), domain("b", 2, (1.0, 0.6, 0.3)), translate_options(**{**QUICK, **changes})
     )
 
 
@@ -89,13 +89,13 @@ def test_the_networks_have_the_published_sizes():
     assert small < 0.12 * whole
 
 
-def test_the_discriminator_judges_seventy_pixels():
-    judge = Discriminator(4)
-    for module in judge.modules():
+def test_a_score_of_the_discriminator_covers_seventy_pixels():
+    discriminator = Discriminator(4)
+    for module in discriminator.modules():
         if isinstance(module, torch.nn.InstanceNorm2d):
             module.forward = lambda x: x
     image = torch.zeros(1, 3, 142, 142, requires_grad=True)
-    out = judge(image)
+    out = discriminator(image)
     middle = out.shape[-1] // 2
     out[0, 0, middle, middle].backward()
     seen = image.grad.abs().sum((0, 1)).nonzero()
@@ -192,13 +192,13 @@ def test_the_pool_gives_back_older_pictures():
     assert ImagePool(0).exchange(one, generator) is one
 
 
-def test_a_small_generator_begins_with_the_worlds_colors():
+def test_a_small_generator_begins_with_the_domains_colors():
     begun = training(network="small")
-    for direction, world in (("ab", "b"), ("ba", "a")):
-        source = begun.worlds[direction[0]].colors()
+    for direction, domain in (("ab", "b"), ("ba", "a")):
+        source = begun.domains[direction[0]].colors()
         matrix = SKIP_GAIN * begun.generators[direction].skip.weight.detach()[..., 0, 0].double()
         offset = SKIP_GAIN * begun.generators[direction].skip.bias.detach()[:, None].double()
-        mean, covariance = begun.worlds[world].colors()
+        mean, covariance = begun.domains[domain].colors()
         torch.testing.assert_close((matrix @ source[0] + offset), mean, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(matrix @ source[1] @ matrix.T, covariance, atol=1e-3, rtol=1e-3)
         picture = 2 * torch.rand(1, 3, 32, 32) - 1
@@ -207,16 +207,16 @@ def test_a_small_generator_begins_with_the_worlds_colors():
         torch.testing.assert_close(made, mapped, atol=1e-4, rtol=1e-4)
 
 
-def test_the_worlds_colors_are_learned():
+def test_the_domains_colors_are_learned():
     taught = training(
         steps=120, decay_steps=0, batch=2, learning_rate=2e-3, sample_every=120, identity_weight=0.0
     )
     for generator in taught.generators.values():
         generator.begin_with(torch.eye(3), torch.zeros(3, 1))  # the discriminators alone
     target = (
-        torch.stack([p.float() for p in taught.worlds["b"].pictures]).mean((0, 2, 3)) / 127.5 - 1
+        torch.stack([p.float() for p in taught.domains["b"].pictures]).mean((0, 2, 3)) / 127.5 - 1
     )
-    held = torch.stack([p.float() for p in taught.worlds["a"].held])[..., :32, :32] / 127.5 - 1
+    held = torch.stack([p.float() for p in taught.domains["a"].held])[..., :32, :32] / 127.5 - 1
     for _step in taught:
         pass
     with torch.no_grad():
@@ -232,7 +232,7 @@ def test_the_worlds_colors_are_learned():
 def test_a_run_that_was_stopped_goes_on_exactly(changes):
     whole = training(**changes)
     terms = [set(step.terms) for step in whole]
-    wanted = {"adversary_ab", "adversary_ba", "cycle", "identity", "judge"}
+    wanted = {"adversary_ab", "adversary_ba", "cycle", "identity", "discriminator"}
     assert terms[0] == wanted | ({"style", "steady"} if changes else set())
     half = training(**changes)
     iterator = iter(half)
@@ -257,8 +257,8 @@ def test_steadiness_may_be_added_to_a_training_that_is_done():
 
 
 def test_pairs_are_learned_together():
-    a = world("a", 1)
-    b = World("b", [255 - p for p in a.pictures], a.names, [255 - p for p in a.held])
+    a = domain("a", 1)
+    b = Domain("b", [255 - p for p in a.pictures], a.names, [255 - p for p in a.held])
     plan = translate_options(
         **{
             **QUICK,
@@ -274,7 +274,7 @@ def test_pairs_are_learned_together():
     assert set(taught.generators) == {"ab"}
     assert np.mean(terms[-10:]) < 0.6 * np.mean(terms[:10])
     with pytest.raises(UsageError, match="A and B have no name in common"):
-        TranslatorTraining(a, World("b", b.pictures, ["x"] * len(b.pictures), b.held), plan)
+        TranslatorTraining(a, Domain("b", b.pictures, ["x"] * len(b.pictures), b.held), plan)
 
 
 def test_a_loss_that_is_not_finite_ends_it():
@@ -284,22 +284,22 @@ def test_a_loss_that_is_not_finite_ends_it():
         list(taught)
 
 
-def test_worlds_that_teach_nothing_are_refused(tmp_path):
-    a = world("a", 1)
-    part = World("b", a.pictures[:3], a.names[:3], a.held, frozenset(list(a.marks)[:3]))
+def test_domains_that_teach_nothing_are_refused(tmp_path):
+    a = domain("a", 1)
+    part = Domain("b", a.pictures[:3], a.names[:3], a.held, frozenset(list(a.marks)[:3]))
     with pytest.raises(UsageError, match="all images of b are also in a"):
         TranslatorTraining(a, part, translate_options(**QUICK))
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="contains no usable images"):
-        gather_world(tmp_path / "empty", "A", 32)
+        gather_domain(tmp_path / "empty", "A", 32)
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "empty" / "good.png")
     (tmp_path / "empty" / "bad.png").write_bytes(b"no picture")
-    found = gather_world(tmp_path / "empty", "A", 32)
+    found = gather_domain(tmp_path / "empty", "A", 32)
     assert len(found.pictures) == 1
     assert len(found.notes) == 1
     assert found.pictures[0].shape == (3, 32, 40)
     write_film(tmp_path / "c.mp4", film(5))
-    assert len(gather_world(tmp_path / "c.mp4", "A", 32).pictures) >= 4
+    assert len(gather_domain(tmp_path / "c.mp4", "A", 32).pictures) >= 4
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,11 @@ def test_two_processes_share_what_they_learn(tmp_path):
     running = [
         subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(tmp_path), os.path.dirname(__file__)],
-            env={**environment, "RANK": str(rank), "PYTHONPATH": support},
+            env={
+                **environment,
+                "RANK": str(rank),
+                "PYTHONPATH": os.pathsep.join([support, *sys.path]),
+            },
         )
         for rank in range(2)
     ]

@@ -116,8 +116,10 @@ def plan_tasks(content: str, styles: tuple[str, ...], out: Path, *, blended: boo
     Raises:
         UsageError: Several results would be written to the same file.
     """
-    from impasto.media import check_output, find_images, make_folder
+    from impasto.media import check_output, find_images, is_film, make_folder
 
+    if is_film(Path(content)):
+        raise UsageError(f"{content} is a video; use impasto video, or pass an image.")
     contents = find_images([content])
     paintings = tuple(find_images(list(styles))) if styles else ()
     if not _is_folder(out):

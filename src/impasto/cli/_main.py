@@ -31,6 +31,14 @@ INTERNAL = 70
 SENTENCE = 300
 """Maximum length of a library's message that is quoted in an error."""
 
+RENAMED = {
+    "--judge": "--evaluator",
+    "--judge-weights": "--evaluator-weights",
+    "--judge-channels": "--discriminator-channels",
+    "--judge-layers": "--discriminator-layers",
+}
+"""Options that had another name in version 0.2; the old names still work."""
+
 app = App(
     name="impasto",
     help="Paint images and videos in the style of any painting, for example: impasto image photo.jpg painting.jpg "
@@ -92,6 +100,7 @@ def _run(tokens: list[str], *, debug: bool) -> int:
 
 def run_command(tokens: list[str]) -> int:
     """Parses the arguments, runs the command, and returns its exit code."""
+    tokens = [_current_name(token) for token in tokens]
     if HELP_ALL in tokens:
         show_every_option()
         tokens = ["--help" if token == HELP_ALL else token for token in tokens]
@@ -100,6 +109,12 @@ def run_command(tokens: list[str]) -> int:
             app[name]  # imports the command, so that the list shows its description
     code = app(tokens, result_action="return_value", exit_on_error=False, print_error=False)
     return code or 0
+
+
+def _current_name(token: str) -> str:
+    """Replaces the name of an option that was renamed."""
+    name, equals, value = token.partition("=")
+    return f"{RENAMED.get(name, name)}{equals}{value}"
 
 
 def check_arguments(tokens: Sequence[str]) -> None:

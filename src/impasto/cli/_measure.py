@@ -34,12 +34,12 @@ measure = App(
 class ImageEvaluation:
     """Options of `impasto measure image`."""
 
-    judge: str = "vgg19-lite"
+    evaluator: str = "vgg19-lite"
     """Feature extractor for the style, content and semantic metrics; preferably not the one used for painting."""
-    judge_weights: Path | None = None
-    """File with the weights of --judge."""
+    evaluator_weights: Path | None = None
+    """File with the weights of --evaluator."""
     lpips: Path | None = None
-    """Published LPIPS weights for --judge alexnet or vgg16."""
+    """Published LPIPS weights for --evaluator alexnet or vgg16."""
     json: bool = False
     """Print JSON."""
 
@@ -55,8 +55,8 @@ def image(
 ) -> int:
     """Measure style, content, structure, palette and texture of OUT.
 
-    Metrics computed with metric-net, a network that is never used for painting, are always included; --judge selects
-    the network for the style, content and semantic metrics. In folders, each pastiche is matched with the
+    Metrics computed with metric-net, a network that is never used for painting, are always included; --evaluator
+    selects the network for the style, content and semantic metrics. In folders, each pastiche is matched with the
     content and style images that its embedded settings name, or whose names are part of its own; means are given with
     95% bootstrap confidence intervals.
     """
@@ -64,8 +64,8 @@ def image(
     from impasto.cli._measured import described, measure_files, pair_up, table
 
     evaluation = evaluation or ImageEvaluation()
-    judge = load_backbone(evaluation.judge, weights=evaluation.judge_weights)
-    found = measure_files(pair_up(out, content, style), judge, evaluation.lpips)
+    evaluator = load_backbone(evaluation.evaluator, weights=evaluation.evaluator_weights)
+    found = measure_files(pair_up(out, content, style), evaluator, evaluation.lpips)
     for note in found.notes:
         print(printable(f"note: {note}"), file=sys.stderr)
     print(json.dumps(_plain(described(found))) if evaluation.json else table(found))
@@ -140,6 +140,13 @@ def video(
     figures = dataclasses.asdict(measure_film(pairs, meter, evaluation.frames))
     if figures["frames"] == 0:
         raise InputError(f"{film} and {clip} have no frame in common; pass --from.")
+    missing = [str(gap) for gap in gaps if gap not in figures["error"]]
+    if missing:
+        print(
+            f"note: --gaps {','.join(missing)} could not be measured: no shot is long enough, or --every "
+            "skips the frames",
+            file=sys.stderr,
+        )
     if evaluation.json:
         print(json.dumps(_plain(figures)))
     else:

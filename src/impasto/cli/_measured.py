@@ -84,20 +84,24 @@ def _embedded(path: Path) -> dict[str, Any]:
         return {}
 
 
-def measure_files(trios: Sequence[Trio], judge: Backbone, lpips: Path | None = None) -> Found:
+def measure_files(trios: Sequence[Trio], evaluator: Backbone, lpips: Path | None = None) -> Found:
     """Measures images at their own size, with the style resized to the same long edge."""
     from impasto.measure import Lpips, measure_against
     from impasto.media import read_image
 
-    perceptual = None if lpips is None else Lpips(judge, lpips)
+    perceptual = None if lpips is None else Lpips(evaluator, lpips)
     found = Found(list(trios), [])
     for trio in trios:
         image, content = (read_image(path).to_tensor() for path in (trio.out, trio.content))
         style = None if trio.style is None else read_image(trio.style).to_tensor()
-        found.figures.append(measure_against(image, content, style, judge, perceptual))
-        if _embedded(trio.out).get("options", {}).get("backbone") == judge.name and not found.notes:
+        found.figures.append(measure_against(image, content, style, evaluator, perceptual))
+        if (
+            _embedded(trio.out).get("options", {}).get("backbone") == evaluator.name
+            and not found.notes
+        ):
             found.notes.append(
-                f"{trio.out.name} was painted with {judge.name}, which also evaluates it; choose another with --judge"
+                f"{trio.out.name} was painted with {evaluator.name}, which also evaluates it; choose another with "
+                "--evaluator"
             )
     return found
 

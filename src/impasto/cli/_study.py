@@ -38,10 +38,10 @@ class StudyRun:
     """Style images or folders, instead of the study's own. Comma-separated."""
     size: int | None = None
     """Long edge in pixels, instead of the study's own."""
-    judge: str | None = None
+    evaluator: str | None = None
     """Feature extractor for the metrics."""
-    judge_weights: Path | None = None
-    """File with the weights of --judge."""
+    evaluator_weights: Path | None = None
+    """File with the weights of --evaluator."""
     workers: int = field(default=1, metadata={"low": 1, "high": 1024})
     """Number of processes, which share the CPU cores."""
     yes: bool = False
@@ -84,7 +84,7 @@ def study(
         name,
         contents=_listed(run.contents), styles=_listed(run.styles),
         overrides={} if run.size is None else {"size": run.size},
-        judge=run.judge, judge_weights=run.judge_weights,
+        evaluator=run.evaluator, evaluator_weights=run.evaluator_weights,
     )  # fmt: skip
     if not plan.contents:
         raise UsageError("this study has no content images; pass some with --contents.")
@@ -229,8 +229,8 @@ def tune(
     for one in tries:
         say(
             console,
-            f"{one.label}: score {one.score:.3f}, style {one.figures.style:.4f}, content {one.figures.content:.3f}, "
-            f"structure {one.figures.structure:.2f}",
+            f"{one.label}: score {one.score:.3f} (lower is better), style {one.figures.style:.4f}, content "
+            f"{one.figures.content:.3f}, structure {one.figures.structure:.2f}",
         )
     say(console, f"chose {best.label}; wrote {out} and {sheet_path}")
     return 0

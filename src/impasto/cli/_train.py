@@ -71,17 +71,17 @@ def _start(
     paths: list[Path], photos: list[Path], clips: list[Path], options: TrainOptions
 ) -> Started:
     from impasto.looks import save_look
-    from impasto.looks.lessons import gather_lessons
+    from impasto.looks.data import gather_data
     from impasto.looks.train import Training
     from impasto.media import read_image
 
-    lessons = gather_lessons(photos, clips)
-    training = Training([read_image(path).to_tensor() for path in paths], lessons, options)
+    data = gather_data(photos, clips)
+    training = Training([read_image(path).to_tensor() for path in paths], data, options)
     names = [path.name for path in paths]
     return Started(
         training=training,
         save=lambda path: save_look(path, training.look(styles=names)),
-        notes=lambda: lessons.notes,
+        notes=lambda: data.notes,
     )
 
 

@@ -49,21 +49,21 @@ def train_translator(
 
 def _start(a: Path, b: Path, options: TranslateOptions) -> Started:
     from impasto.translate import save_translator
+    from impasto.translate.domains import gather_domain
     from impasto.translate.train import TranslatorTraining
-    from impasto.translate.worlds import gather_world
 
-    worlds = [gather_world(path, str(path), options.size) for path in (a, b)]
-    training = TranslatorTraining(worlds[0], worlds[1], options)
+    domains = [gather_domain(path, str(path), options.size) for path in (a, b)]
+    training = TranslatorTraining(domains[0], domains[1], options)
     return Started(
         training=training,
         save=lambda path: save_translator(path, training.translator(a=a.name, b=b.name)),
-        notes=lambda: [*worlds[0].notes, *worlds[1].notes, *_estimate(training)],
+        notes=lambda: [*domains[0].notes, *domains[1].notes, *_estimate(training)],
     )
 
 
 def _estimate(training: TranslatorTraining) -> list[str]:
     """Returns messages about the training data and the remaining time."""
-    counts = [len(world.pictures) for world in training.worlds.values()]
+    counts = [len(domain.pictures) for domain in training.domains.values()]
     hours = training.seconds_a_step() * (training.steps - training.step) / 3600
     notes = [
         f"{counts[0]} images of A, {counts[1]} of B; this will take about {_duration(hours)}",

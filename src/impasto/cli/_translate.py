@@ -54,7 +54,7 @@ def translate(
     if _is_film(source):
         show = make_film_show(json_lines=run.json, quiet=run.quiet)
         if run.preview:
-            painting, filming, out = preview_of(painting, filming, out)
+            painting, filming, out = preview_of(painting, filming, out, Path(source))
         try:
             return paint_film(Path(source), (), out, painting, filming, run, show)
         finally:

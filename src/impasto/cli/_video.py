@@ -117,9 +117,12 @@ def video(
     --resume can continue after any interruption.
     """
     run = run or FilmRun()
+    check_is_film(clip)
     painting, filming = settle_film(run, film, paint)
     if run.preview:
-        painting, filming, out = preview_of(painting, filming, out)
+        painting, filming, out = preview_of(painting, filming, out, clip)
+    elif run.config is None and "size" not in given(paint, PaintOptions):
+        painting = not_enlarged(painting, clip, filming)
     if run.save_config is not None:
         values = {**to_mapping(painting), "film": to_mapping(filming)}
         write_config(run.save_config, values, run.config)
@@ -129,6 +132,31 @@ def video(
         return paint_film(clip, styles, out, painting, filming, run, show)
     finally:
         show.close()
+
+
+def check_is_film(clip: Path) -> None:
+    """Refers to the other command if the clip is an image.
+
+    Raises:
+        UsageError: It is one.
+    """
+    from impasto.media import is_film, is_image
+
+    if is_image(clip) and not is_film(clip, gif=True):
+        raise UsageError(
+            f"{clip} is an image; use impasto image, or pass a video or a folder of images."
+        )
+
+
+def not_enlarged(painting: PaintOptions, clip: Path, filming: FilmOptions) -> PaintOptions:
+    """Returns the options with the clip's own size if their size would enlarge the clip."""
+    if painting.size == 0:
+        return painting
+    from impasto.media.video import open_clip
+
+    info = open_clip(clip, rate=filming.fps).info
+    enlarges = painting.size > max(info.width_px, info.height_px)
+    return dataclasses.replace(painting, size=0) if enlarges else painting
 
 
 def settle_film(run: FilmRun, film: Any, paint: Any) -> tuple[PaintOptions, FilmOptions]:
@@ -158,14 +186,14 @@ def _with_new_flags(run: FilmRun, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def preview_of(
-    painting: PaintOptions, filming: FilmOptions, out: Path
+    painting: PaintOptions, filming: FilmOptions, out: Path, clip: Path
 ) -> tuple[PaintOptions, FilmOptions, Path]:
-    """Returns options and output path for a short, small preview."""
+    """Returns options and output path for a short, small preview, which is never larger than the clip."""
     size = min(painting.size or PREVIEW_PX, PREVIEW_PX)
     end = filming.begin + PREVIEW_SECONDS
     end = end if filming.end is None else min(end, filming.end)
     return (
-        dataclasses.replace(painting, size=size),
+        not_enlarged(dataclasses.replace(painting, size=size), clip, filming),
         dataclasses.replace(filming, end=end),
         out.with_name(f"{out.stem}.preview{out.suffix}"),
     )

@@ -30,11 +30,11 @@ class TranslateOptions:
         0, "Residual blocks, or downsampling levels of a unet; 0 uses the network's default: 9 for resnet, 8 for unet, "
         "4 for small.", group="Network", low=0, high=32,
     )  # fmt: skip
-    judge_channels: int = option(
+    discriminator_channels: int = option(
         0, "Channels after the discriminator's first convolution; 0 uses 64, or 32 with small.", group="Network",
         low=0, high=256,
     )  # fmt: skip
-    judge_layers: int = option(
+    discriminator_layers: int = option(
         3, "Downsampling layers of the discriminator: 3 gives a receptive field of 70 px, 2 gives 34, 1 gives 16.",
         group="Network", low=1, high=5,
     )  # fmt: skip

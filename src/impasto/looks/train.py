@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from impasto.config import TrainOptions, to_mapping
 from impasto.errors import UsageError
+from impasto.looks.data import FramePair, TrainingData
 from impasto.looks.file import INSTANT, Look, load_look
 from impasto.looks.instant import Instant, Manner, blend_manners, pad_to_eight
-from impasto.looks.lessons import FramePair, Lessons
 from impasto.looks.networks import Johnson, Painter, PainterShape
 from impasto.looks.recolor import recolor_batch
 from impasto.looks.style import StyleTarget, look_terms, measure_style
@@ -59,7 +59,7 @@ class Training:
 
     Args:
         styles: ``(1, 3, h, w)`` in ``[0, 1]`` each.
-        lessons: Training data.
+        data: Training data.
         options: All other options.
 
     Attributes:
@@ -69,12 +69,12 @@ class Training:
         UsageError: There are no styles, or ``frame_weight`` is above 0 and there are no clips.
     """
 
-    def __init__(self, styles: Sequence[Tensor], lessons: Lessons, options: TrainOptions) -> None:
+    def __init__(self, styles: Sequence[Tensor], data: TrainingData, options: TrainOptions) -> None:
         if not styles:
             raise UsageError("no style image was given; at least one is required.")
-        if options.frame_weight > 0 and not lessons.pairs:
+        if options.frame_weight > 0 and not data.pairs:
             raise UsageError("--frame-weight requires video frames; pass videos with --clips.")
-        self.options, self._lessons = options, lessons
+        self.options, self._data = options, data
         self._backbone = backbone_on(resolve_device(options.device))
         self.run = TrainingRun(options, CHANGING)
         self.device, self._generator = self.run.device, self.run.generator
@@ -89,7 +89,7 @@ class Training:
         learned = [weight for weight in self.network.parameters() if weight.requires_grad]
         self._weights = [*learned, *([] if self.code is None else [self.code])]
         self._solver = torch.optim.Adam(self._weights, lr=options.learning_rate)
-        self._held = lessons.crops(
+        self._held = data.crops(
             VALIDATED, options.crop, torch.Generator().manual_seed(options.seed + 1), held=True
         )
         self._best, self._stale = math.inf, 0
@@ -169,7 +169,7 @@ class Training:
     def _terms(self) -> dict[str, Tensor]:
         """Computes the weighted terms of one batch, without those of weight 0."""
         options = self.options
-        content = self._lessons.crops(options.batch, options.crop, self._generator)
+        content = self._data.crops(options.batch, options.crop, self._generator)
         seen = self._seen(content)
         raw = self.paint(seen)
         held = raw.clamp(0, 1)
@@ -194,7 +194,7 @@ class Training:
         if options.move_weight > 0:
             terms["move"] = options.move_weight * self._unmoved(seen[:1], raw[:1])
         if options.flow_weight > 0 or options.frame_weight > 0:
-            terms |= self._temporal(self._lessons.pair(options.crop, self._generator))
+            terms |= self._temporal(self._data.pair(options.crop, self._generator))
         return terms
 
     def _unmoved(self, seen: Tensor, raw: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from impasto.measure.figures import (
     measure_picture,
 )
 from impasto.measure.film import FilmFigures, FilmMeter, measure_film, same_frames, until
-from impasto.measure.forms import large_edges, things_distance
+from impasto.measure.forms import large_edges, objects_distance
 from impasto.measure.independent import independent_figures, perceptual_distance, style_distance
 from impasto.measure.metrics import METRICS, Metric
 from impasto.measure.picture import (
@@ -40,6 +40,7 @@ __all__ = [
     "measure_against",
     "measure_film",
     "measure_picture",
+    "objects_distance",
     "palette_distance",
     "perceptual_difference",
     "perceptual_distance",
@@ -52,7 +53,6 @@ __all__ = [
     "structure_kept",
     "style_and_content",
     "style_distance",
-    "things_distance",
     "until",
     "warping_error",
 ]

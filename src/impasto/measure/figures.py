@@ -16,7 +16,7 @@ from impasto.backbones.load import read_state
 from impasto.errors import InputError, WeightsError
 from impasto.losses import content_loss, gram_loss, gram_matrix
 from impasto.losses.wasserstein import moments, wasserstein_loss
-from impasto.measure.forms import large_edges, things_distance
+from impasto.measure.forms import large_edges, objects_distance
 from impasto.measure.independent import Independent, independent_figures
 from impasto.measure.picture import (
     CONTENT_LAYER,
@@ -42,7 +42,7 @@ LAYERS_OF: Mapping[str, tuple[tuple[str, ...], str]] = {
     "alexnet": (("relu1", "relu2", "relu3", "relu4", "relu5"), "relu4"),
     "resnet50": (("stem", "layer1", "layer2", "layer3"), "layer3"),
 }
-"""Style layers and content layer of networks other than VGG; ``things`` uses the content and deepest style layers."""
+"""Style layers and content layer of networks other than VGG; ``objects`` uses the content and deepest style layers."""
 
 LEAST_SEEN_PX = 32
 RESAMPLES = 2000
@@ -54,7 +54,7 @@ class PictureFigures:
 
     Metrics that need a style are None without one. ``*_of_style`` and ``*_of_content`` are measured on the style and
     the photograph alone, as references. ``layers`` is the Gram error by layer of the evaluation network.
-    ``style_independent``, ``perceptual`` and ``things_independent`` always use metric-net.
+    ``style_independent``, ``perceptual`` and ``objects_independent`` always use metric-net.
     """
 
     content: float
@@ -67,8 +67,8 @@ class PictureFigures:
     border: float
     seam: float
     perceptual: float
-    things: float
-    things_independent: float
+    objects: float
+    objects_independent: float
     large_edges: float
     border_of_content: float
     seam_of_content: float
@@ -100,7 +100,7 @@ def measure_against(
     pastiche: Tensor,
     content: Tensor,
     style: Tensor | None,
-    judge: Backbone,
+    evaluator: Backbone,
     lpips: Lpips | None = None,
     *,
     style_scale: float = 1.0,
@@ -112,14 +112,14 @@ def measure_against(
         content: ``(1, 3, h, w)`` in ``[0, 1]``, resized to the pastiche's size.
         style: ``(1, 3, h, w)`` in ``[0, 1]``, resized so that its long edge is ``style_scale`` times the pastiche's;
             None without a style.
-        judge: Evaluation network.
+        evaluator: Evaluation network.
         lpips: LPIPS metric; None to omit it.
         style_scale: Size of the style relative to the pastiche.
     """
     size = (pastiche.shape[-2], pastiche.shape[-1])
     if style is not None:
         style = resize_to_fit(style, max(LEAST_SEEN_PX, round(style_scale * max(size))))
-    return measure_picture(pastiche, resize(content, size), style, judge, lpips)
+    return measure_picture(pastiche, resize(content, size), style, evaluator, lpips)
 
 
 @torch.no_grad()
@@ -127,7 +127,7 @@ def measure_picture(
     pastiche: Tensor,
     content: Tensor,
     style: Tensor | None,
-    judge: Backbone,
+    evaluator: Backbone,
     lpips: Lpips | None = None,
 ) -> PictureFigures:
     """Measures a pastiche.
@@ -136,21 +136,21 @@ def measure_picture(
         pastiche: ``(1, 3, H, W)`` in ``[0, 1]``.
         content: Same shape as ``pastiche``.
         style: ``(1, 3, h, w)`` in ``[0, 1]``, at the size at which it is compared; None without a style.
-        judge: Evaluation network, which should differ from the one used for the stylization.
+        evaluator: Evaluation network, which should differ from the one used for the stylization.
         lpips: LPIPS metric; None to omit it.
     """
-    style_layers, content_layer = LAYERS_OF.get(judge.name, (STYLE_LAYERS, CONTENT_LAYER))
-    things_layers = (content_layer, style_layers[-1])
-    seen = judge(pastiche, (*style_layers, content_layer))
-    wanted = judge(content, things_layers)
+    style_layers, content_layer = LAYERS_OF.get(evaluator.name, (STYLE_LAYERS, CONTENT_LAYER))
+    object_layers = (content_layer, style_layers[-1])
+    seen = evaluator(pastiche, (*style_layers, content_layer))
+    wanted = evaluator(content, object_layers)
     independent = independent_figures(pastiche, content, style)
     kept = structure_kept(pastiche, content)
     own = {name: measure(pastiche) for name, measure in TEXTURE.items()}
     figures = PictureFigures(
         content=float(content_loss(seen[content_layer].float(), wanted[content_layer].float())),
         ssim=kept.ssim, structure=kept.structure, gradient=kept.gradient,
-        things=things_distance(seen, wanted, things_layers),
-        things_independent=independent.things, perceptual=independent.perceptual,
+        objects=objects_distance(seen, wanted, object_layers),
+        objects_independent=independent.objects, perceptual=independent.perceptual,
         large_edges=large_edges(pastiche, content), border_of_content=border(content),
         seam_of_content=seam(content),
         lpips=None if lpips is None else lpips(pastiche, content),
@@ -158,7 +158,9 @@ def measure_picture(
     )  # fmt: skip
     if style is None:
         return figures
-    return _against_style(figures, pastiche, style, seen, judge(style, style_layers), independent)
+    return _against_style(
+        figures, pastiche, style, seen, evaluator(style, style_layers), independent
+    )
 
 
 def _against_style(
@@ -205,7 +207,7 @@ class Lpips:
     """LPIPS (Zhang et al. 2018, eq. 1) with the published weights, on a network with ImageNet normalization.
 
     Args:
-        judge: Evaluation network, ``alexnet`` or ``vgg16``.
+        evaluator: Evaluation network, ``alexnet`` or ``vgg16``.
         path: Linear weights of LPIPS version 0.1, with keys ``lin0.model.1.weight`` and so on.
 
     Raises:
@@ -217,12 +219,13 @@ class Lpips:
         "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
     }
 
-    def __init__(self, judge: Backbone, path: Path) -> None:
-        if judge.name not in self.LAYERS:
+    def __init__(self, evaluator: Backbone, path: Path) -> None:
+        if evaluator.name not in self.LAYERS:
             raise WeightsError(
-                f"LPIPS does not support {judge.name}; with --lpips, --judge must be one of: {', '.join(self.LAYERS)}."
+                f"LPIPS does not support {evaluator.name}; with --lpips, --evaluator must be one of: "
+                f"{', '.join(self.LAYERS)}."
             )
-        self._judge, self._layers = judge, self.LAYERS[judge.name]
+        self._evaluator, self._layers = evaluator, self.LAYERS[evaluator.name]
         state = read_state(path)
         try:
             self._weights = [
@@ -237,7 +240,7 @@ class Lpips:
     def __call__(self, image: Tensor, other: Tensor) -> float:
         """Returns the distance between two images, ``(1, 3, H, W)`` in ``[0, 1]`` each."""
         total = 0.0
-        maps = [self._judge(picture, self._layers) for picture in (image, other)]
+        maps = [self._evaluator(picture, self._layers) for picture in (image, other)]
         for layer, weight in zip(self._layers, self._weights, strict=True):
             ours, theirs = (
                 m[layer].float() / (m[layer].float().square().sum(1, keepdim=True).sqrt() + 1e-10)
@@ -245,7 +248,7 @@ class Lpips:
             )
             if weight.shape[1] != ours.shape[1]:
                 raise WeightsError(
-                    "the LPIPS weights do not match the network given with --judge; pass alex.pth with alexnet, or "
+                    "the LPIPS weights do not match the network given with --evaluator; pass alex.pth with alexnet, or "
                     "vgg.pth with vgg16."
                 )
             total += float(F.conv2d((ours - theirs).square(), weight).mean())

@@ -9,18 +9,18 @@ from torch import Tensor
 
 from impasto.media import resize_to_fit, to_lab
 
-__all__ = ["THINGS_LAYERS", "large_edges", "things_distance"]
+__all__ = ["OBJECT_LAYERS", "large_edges", "objects_distance"]
 
-THINGS_LAYERS = ("relu4_2", "relu5_1")
+OBJECT_LAYERS = ("relu4_2", "relu5_1")
 MOST_CELLS = 40
 LARGE_FORMS_PX = 64
 EDGE_SHARE = 0.15
 
 
-def things_distance(
+def objects_distance(
     seen: Mapping[str, Tensor],
     wanted: Mapping[str, Tensor],
-    layers: Sequence[str] = THINGS_LAYERS,
+    layers: Sequence[str] = OBJECT_LAYERS,
 ) -> float:
     """Measures how often a position of the pastiche resembles other positions of the photograph more than its own.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.backbones import load_metric_net
 from impasto.losses import gram_matrix
-from impasto.measure.forms import THINGS_LAYERS, things_distance
+from impasto.measure.forms import OBJECT_LAYERS, objects_distance
 from impasto.types import Backbone
 
 __all__ = [
@@ -30,12 +30,12 @@ class Independent(NamedTuple):
 
     Attributes:
         perceptual: `perceptual_distance` to the photograph.
-        things: `things_distance` to the photograph.
+        objects: `objects_distance` to the photograph.
         style: `style_distance` to the style; None without a style.
     """
 
     perceptual: float
-    things: float
+    objects: float
     style: float | None
 
 
@@ -57,11 +57,11 @@ def independent_figures(
         network: Network with the layers of metric-net; None for metric-net itself.
     """
     network = network or _metric_net(pastiche.device)
-    layers = tuple(dict.fromkeys((*LAYERS, *THINGS_LAYERS)))
+    layers = tuple(dict.fromkeys((*LAYERS, *OBJECT_LAYERS)))
     seen, photograph = network(pastiche, layers), network(content, layers)
     return Independent(
         perceptual=perceptual_distance(seen, photograph),
-        things=things_distance(seen, photograph),
+        objects=objects_distance(seen, photograph),
         style=None if style is None else style_distance(seen, network(style, LAYERS)),
     )
 

@@ -71,16 +71,16 @@ METRICS: Mapping[str, Metric] = {
         "Unweighted LPIPS (after Zhang 2018, eq. 1) in metric-net, to the photograph",
         "Every pastiche is far from its photograph, so compare only pastiches of the same style",
     ),
-    "things": Metric(
+    "objects": Metric(
         "lower",
         "0 to about 0.5 (chance)",
         "Mean share of positions in the photograph that match better than the same position, at relu4_2 and relu5_1",
         "Small objects, since most positions are background; the default network is related to the default backbone",
     ),
-    "things_independent": Metric(
+    "objects_independent": Metric(
         "lower",
         "0 to about 0.5 (chance)",
-        "Like things, but in metric-net at relu4_2 and relu5_1",
+        "Like objects, but in metric-net at relu4_2 and relu5_1",
         "Faces and other objects that cannot be learned from 285 images; it responds to shapes and materials",
     ),
     "large_edges": Metric(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from impasto._version import __version__
 from impasto.backbones import load_backbone
-from impasto.config import ColorOptions, ExtractorOptions, PaintOptions, RegionOptions
+from impasto.config import (
+    ColorOptions,
+    ExtractorOptions,
+    PaintOptions,
+    RegionOptions,
+    to_mapping,
+)
 from impasto.config import options as make_options
 from impasto.errors import InputError
 from impasto.media import (
@@ -47,6 +55,7 @@ __all__ = [
     "picture_of",
     "prepare",
     "recolored",
+    "settings_text",
     "stylize",
     "stylize_image",
     "within",
@@ -70,7 +79,8 @@ def stylize(
         **overrides: Any field of `impasto.PaintOptions`, for example ``size=800`` or ``keep_colors="luminance"``.
 
     Returns:
-        An 8-bit RGB or RGBA image with the long edge set by ``size``.
+        An 8-bit RGB or RGBA image with the long edge set by ``size``. Its ``info["impasto"]`` contains the settings as
+        JSON, in the form in which images written by the command contain them.
 
     Raises:
         ImpastoError: The message states what was given, what is allowed and what to do.
@@ -78,7 +88,28 @@ def stylize(
     several = isinstance(style, Sequence) and not isinstance(style, str)
     sources: Sequence[Source] = style if several else [style]  # type: ignore[assignment, list-item]
     options = make_options(preset, **overrides)
-    return stylize_image(picture_of(content), [picture_of(s) for s in sources], options).to_pil()
+    pictures = [picture_of(source) for source in (content, *sources)]
+    image = stylize_image(pictures[0], pictures[1:], options).to_pil()
+    names = [picture.source.name if picture.source is not None else "" for picture in pictures]
+    image.info["impasto"] = settings_text(names[0], names[1:], options)
+    return image
+
+
+def settings_text(content: str, styles: Sequence[str], options: PaintOptions) -> str:
+    """Returns the settings of a result as JSON.
+
+    Args:
+        content: Name of the content image.
+        styles: Names of the style images.
+        options: The options that were used.
+    """
+    settings = {
+        "versions": {"impasto": __version__, "torch": torch.__version__},
+        "content": content,
+        "styles": list(styles),
+        "options": to_mapping(options),
+    }
+    return json.dumps(settings, sort_keys=True)
 
 
 def picture_of(source: Source) -> Picture:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from impasto._version import __version__
-from impasto.config import PaintOptions, to_mapping
+from impasto.config import PaintOptions
 from impasto.errors import MissingFileError
 from impasto.media import OutputLock, Picture, hash_files, write_image
 from impasto.media.timelapse import Timelapse
 from impasto.optimize import fingerprint, load_checkpoint, save_checkpoint
-from impasto.pipeline.image import Job, files_read
+from impasto.pipeline.image import Job, files_read, settings_text
 
 __all__ = ["Encoding", "Keeper", "Outputs", "step_path", "write_picture"]
 
@@ -150,12 +146,6 @@ def write_picture(path: Path, picture: Picture, outputs: Outputs, paint: PaintOp
     Raises:
         OutputError: The file cannot be written.
     """
-    settings = {
-        "versions": {"impasto": __version__, "torch": torch.__version__},
-        "content": outputs.content,
-        "styles": list(outputs.styles),
-        "options": to_mapping(paint),
-    }
     encoding = outputs.encoding
     write_image(
         path,
@@ -163,5 +153,5 @@ def write_picture(path: Path, picture: Picture, outputs: Outputs, paint: PaintOp
         quality=encoding.quality,
         subsampling=encoding.subsampling,
         bits=encoding.bits,
-        metadata={"impasto": json.dumps(settings, sort_keys=True)},
+        metadata={"impasto": settings_text(outputs.content, outputs.styles, paint)},
     )

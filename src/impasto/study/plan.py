@@ -50,6 +50,10 @@ STYLES = ("skimage:immunohistochemistry", "skimage:retina")
 """Defaults that are available in every installation; --contents and --styles replace them."""
 
 
+RENAMED = {"judge": "evaluator", "judge_weights": "evaluator_weights"}
+"""Entries of a study that had another name in version 0.2; the old names still work."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Entries:
     """The entries of a study file other than tables."""
@@ -63,8 +67,8 @@ class _Entries:
     styles: tuple[str, ...] = STYLES
     seeds: tuple[int, ...] = field(default=(0,), metadata={"low": 0, "high": MOST_SEED})
     best_of: str = ""
-    judge: str = "vgg19-lite"
-    judge_weights: Path | None = None
+    evaluator: str = "vgg19-lite"
+    evaluator_weights: Path | None = None
 
     def __post_init__(self) -> None:
         check_name("preset", self.preset, PRESETS)
@@ -118,8 +122,8 @@ class Plan:
         styles: Paths, or ``skimage:NAME``.
         seeds: Random seeds, one per repetition.
         best_of: Option to tune: of the cases that differ only in it, the one with the lowest loss is marked.
-        judge: Evaluation network.
-        judge_weights: Weight file of the evaluation network.
+        evaluator: Evaluation network.
+        evaluator_weights: Weight file of the evaluation network.
     """
 
     name: str
@@ -132,8 +136,8 @@ class Plan:
     styles: tuple[str, ...]
     seeds: tuple[int, ...]
     best_of: str
-    judge: str
-    judge_weights: Path | None = None
+    evaluator: str
+    evaluator_weights: Path | None = None
 
     def cells(self) -> Iterator[Cell]:
         """Yields all runs, each with a key that depends on everything that affects its result."""
@@ -142,7 +146,14 @@ class Plan:
             self.contents, self.styles, self.seeds, self.cases
         ):
             film = None if case.film is None else to_mapping(case.film)
-            told = [to_mapping(case.paint), film, marks[content], marks[style], seed, self.judge]
+            told = [
+                to_mapping(case.paint),
+                film,
+                marks[content],
+                marks[style],
+                seed,
+                self.evaluator,
+            ]
             text = json.dumps(told, sort_keys=True, default=str)
             yield Cell(case, content, style, seed, hashlib.sha256(text.encode()).hexdigest()[:16])
 
@@ -164,8 +175,8 @@ def load_plan(
     contents: Sequence[str] = (),
     styles: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
-    judge: str | None = None,
-    judge_weights: Path | None = None,
+    evaluator: str | None = None,
+    evaluator_weights: Path | None = None,
 ) -> Plan:
     """Reads a study.
 
@@ -174,8 +185,8 @@ def load_plan(
         contents: Images or videos that replace the study's; folders stand for all files in them.
         styles: Images that replace the study's styles; folders stand for all files in them.
         overrides: Options for every case, for example ``{"size": 512}``.
-        judge: Evaluation network that replaces the study's.
-        judge_weights: Weight file of that network.
+        evaluator: Evaluation network that replaces the study's.
+        evaluator_weights: Weight file of that network.
 
     Raises:
         InputError: A file cannot be read or is not valid TOML.
@@ -184,6 +195,9 @@ def load_plan(
     """
     values = _read(name)
     tables = {key: values.pop(key) for key in TABLES if key in values}
+    for old, new in RENAMED.items():
+        if old in values:
+            values[new] = values.pop(old)
     entries = _Entries(**check_mapping(_Entries, {k: _one_line(k, v) for k, v in values.items()}))
     cases = tuple(_cases(tables, entries, overrides or {}))
     names = [case.name for case in cases]
@@ -200,8 +214,8 @@ def load_plan(
         styles=_sources(styles or entries.styles),
         seeds=entries.seeds,
         best_of=entries.best_of,
-        judge=check_name("backbone", judge or entries.judge, backbone_names()),
-        judge_weights=judge_weights or entries.judge_weights,
+        evaluator=check_name("backbone", evaluator or entries.evaluator, backbone_names()),
+        evaluator_weights=evaluator_weights or entries.evaluator_weights,
     )
     runs = math.prod(map(len, (plan.cases, plan.contents, plan.styles, plan.seeds)))
     if runs > MOST_RUNS:

@@ -266,8 +266,8 @@ def _picture_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
             terms = dict(iterate.terms)
         made = job.finish()
     seconds = time.perf_counter() - began
-    judge = _judge(plan.judge, plan.judge_weights)
-    figures = measure_against(made.to_tensor(), content.to_tensor(), style.to_tensor(), judge)
+    evaluator = _evaluator(plan.evaluator, plan.evaluator_weights)
+    figures = measure_against(made.to_tensor(), content.to_tensor(), style.to_tensor(), evaluator)
     write_image(_cell_file(out, cell, ".png"), made)
     step = max(1, len(losses) // CURVE_POINTS)
     return {
@@ -296,7 +296,7 @@ def _film_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
     job.assemble()
     seconds = (time.perf_counter() - began) / max(1, frames)
     style = resize_to_fit(picture_at(cell.style).to_tensor(), max(job.size))
-    meter = FilmMeter(_judge(plan.judge, plan.judge_weights), [style], gaps=(1, 4))
+    meter = FilmMeter(_evaluator(plan.evaluator, plan.evaluator_weights), [style], gaps=(1, 4))
     read = open_clip(path).frames(job.size)
     measured = measure_film(same_frames(read, job.selected(), 0.0), meter)
     first = next(iter(open_clip(path).frames(job.size)))
@@ -318,7 +318,7 @@ def _film_cell(plan: Plan, cell: Cell, out: Path) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=2)
-def _judge(name: str, weights: Path | None) -> Backbone:
+def _evaluator(name: str, weights: Path | None) -> Backbone:
     return load_backbone(name, weights=weights)
 
 

@@ -67,7 +67,7 @@ def suggest(
     Returns:
         The suggestions, best first, and a contact sheet of them in the order of the grid.
     """
-    network, judge = backbone_for(options.extractor), load_backbone()
+    network, evaluator = backbone_for(options.extractor), load_backbone()
     sources = (content.to_tensor(), styles[0].to_tensor())
     tries: list[Suggestion] = []
     grid = list(itertools.product(STRENGTHS, SCALES))
@@ -78,7 +78,7 @@ def suggest(
         for _iterate in job.optimization:
             pass
         picture = job.finish()
-        figures = measure_against(picture.to_tensor(), *sources, judge, style_scale=scale)
+        figures = measure_against(picture.to_tensor(), *sources, evaluator, style_scale=scale)
         label = f"strength {strength:g}, style scale {scale:g}"
         tries.append(Suggestion(label, chosen, picture, figures, score_of(figures)))
         if on_try is not None:

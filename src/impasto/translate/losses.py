@@ -13,11 +13,11 @@ __all__ = ["Adversary", "ImagePool", "adversarial_loss"]
 Adversary = Literal["squares", "log"]
 
 
-def adversarial_loss(judged: Tensor, *, real: bool, adversary: Adversary = "squares") -> Tensor:
+def adversarial_loss(scores: Tensor, *, real: bool, adversary: Adversary = "squares") -> Tensor:
     """Adversarial loss of a discriminator's output.
 
     Args:
-        judged: Output of a discriminator, ``(B, 1, h, w)``.
+        scores: Output of a discriminator, ``(B, 1, h, w)``.
         real: Whether the target is real (1) or generated (0).
         adversary: ``squares``: mean squared difference from 1 or 0 (Mao et al. 2017, eq. 2; Zhu et al. 2017,
             section 4). ``log``: binary cross-entropy of the logits (Goodfellow et al. 2014, eq. 1; Zhu et al. 2017,
@@ -26,10 +26,10 @@ def adversarial_loss(judged: Tensor, *, real: bool, adversary: Adversary = "squa
     Returns:
         Scalar, at least 0.
     """
-    wanted = torch.full_like(judged, 1.0 if real else 0.0)
+    wanted = torch.full_like(scores, 1.0 if real else 0.0)
     if adversary == "squares":
-        return F.mse_loss(judged, wanted)
-    return F.binary_cross_entropy_with_logits(judged, wanted)
+        return F.mse_loss(scores, wanted)
+    return F.binary_cross_entropy_with_logits(scores, wanted)
 
 
 class ImagePool:

@@ -18,6 +18,7 @@ from impasto.errors import UsageError
 from impasto.losses import gram_loss, gram_matrix
 from impasto.media import color_map
 from impasto.training import TrainingRun, TrainStep, backbone_on, linear_share, set_rate, steps_of
+from impasto.translate.domains import Domain, along, check_domains, crop_of, pairs_of, small_move
 from impasto.translate.file import Translator
 from impasto.translate.losses import ImagePool, adversarial_loss
 from impasto.translate.networks import (
@@ -27,7 +28,6 @@ from impasto.translate.networks import (
     initialize,
     make_generator,
 )
-from impasto.translate.worlds import World, along, check_worlds, crop_of, pairs_of, small_move
 from impasto.types import Backbone
 from impasto.weights import adam_moments, load_adam_moments
 
@@ -60,9 +60,9 @@ class TranslatorTraining:
         UsageError: The domains or the options are unsuitable.
     """
 
-    def __init__(self, a: World, b: World, options: TranslateOptions) -> None:
-        check_worlds(a, b, paired=options.paired)
-        self.options, self.worlds = options, {"a": a, "b": b}
+    def __init__(self, a: Domain, b: Domain, options: TranslateOptions) -> None:
+        check_domains(a, b, paired=options.paired)
+        self.options, self.domains = options, {"a": a, "b": b}
         self._pairs = pairs_of(a, b) if options.paired else []
         self.run = TrainingRun(options, CHANGING)
         self.device, self._generator = self.run.device, self.run.generator
@@ -77,14 +77,14 @@ class TranslatorTraining:
             for d, g in self.generators.items()
             if options.averaging > 0
         }
-        self.judges = {d: self._judge().to(self.device) for d in directions}
+        self.discriminators = {d: self._discriminator().to(self.device) for d in directions}
         self._pools = {d: ImagePool(options.pool) for d in directions}
         self._painting = [w for g in self.generators.values() for w in g.parameters()]
-        self._judging = [w for j in self.judges.values() for w in j.parameters()]
+        self._discriminating = [w for j in self.discriminators.values() for w in j.parameters()]
         betas = (options.beta1, 0.999)
         self._solvers = [
             torch.optim.Adam(weights, lr=options.learning_rate, betas=betas)
-            for weights in (self._painting, self._judging)
+            for weights in (self._painting, self._discriminating)
         ]
         self._seeing: Backbone | None = None
         self._styles = self._style_targets() if options.style_weight > 0 else {}
@@ -112,18 +112,20 @@ class TranslatorTraining:
         need not be learned from the discriminator.
         """
         mapping = {d: g for d, g in self.generators.items() if g.shape.skip}
-        own = {name: world.colors() for name, world in self.worlds.items()} if mapping else {}
+        own = {name: domain.colors() for name, domain in self.domains.items()} if mapping else {}
         for direction, generator in mapping.items():
             matrix, offset = color_map(own[direction[0]], own[direction[1]])
             generator.begin_with(matrix[0], offset[0])
 
-    def _judge(self) -> nn.Module:
+    def _discriminator(self) -> nn.Module:
         options = self.options
-        width = options.judge_channels or (32 if options.network == "small" else 64)
+        width = options.discriminator_channels or (32 if options.network == "small" else 64)
         norm = "batch" if options.paired and options.network == "unet" else "instance"
-        judge = Discriminator(width, 6 if options.paired else 3, norm, options.judge_layers)
-        initialize(judge)
-        return judge
+        discriminator = Discriminator(
+            width, 6 if options.paired else 3, norm, options.discriminator_layers
+        )
+        initialize(discriminator)
+        return discriminator
 
     def __iter__(self) -> Iterator[TrainStep]:
         """Yields one `TrainStep` per step.
@@ -148,7 +150,7 @@ class TranslatorTraining:
         """Returns random crops of both domains, ``(batch, 3, crop, crop)`` each."""
         options = self.options
         found: tuple[list[Tensor], list[Tensor]] = ([], [])
-        a, b = self.worlds["a"], self.worlds["b"]
+        a, b = self.domains["a"], self.domains["b"]
         for _ in range(options.batch):
             if options.paired:
                 first, second = self._pairs[self.run.draw(len(self._pairs))]
@@ -157,10 +159,10 @@ class TranslatorTraining:
                 self._generator.set_state(state)  # the same crop position in both images
                 found[1].append(b.crop(second, options.crop, self._generator, flip=options.flip))
             else:
-                for world, crops in ((a, found[0]), (b, found[1])):
-                    number = self.run.draw(len(world.pictures))
+                for domain, crops in ((a, found[0]), (b, found[1])):
+                    number = self.run.draw(len(domain.pictures))
                     crops.append(
-                        world.crop(number, options.crop, self._generator, flip=options.flip)
+                        domain.crop(number, options.crop, self._generator, flip=options.flip)
                     )
         return torch.cat(found[0]).to(self.device), torch.cat(found[1]).to(self.device)
 
@@ -170,19 +172,21 @@ class TranslatorTraining:
         rate = linear_share(self.step, options.steps, options.decay_steps)
         set_rate(self._solvers, options.learning_rate * rate)
         a, b = self._batch()
-        for judge in self.judges.values():
-            judge.requires_grad_(requires_grad=False)
+        for discriminator in self.discriminators.values():
+            discriminator.requires_grad_(requires_grad=False)
         with self._mixed():
             terms, made = (self._paired_terms if options.paired else self._cycle_terms)(a, b)
         loss = torch.stack(list(terms.values())).sum()
         self.run.descend(self._solvers[0], self._painting, loss)
         self._average()
-        for judge in self.judges.values():
-            judge.requires_grad_(requires_grad=True)
+        for discriminator in self.discriminators.values():
+            discriminator.requires_grad_(requires_grad=True)
         with self._mixed():
-            judged = self._judge_loss(a, b, made)
-        self.run.descend(self._solvers[1], self._judging, judged)
-        values = {name: value.item() for name, value in terms.items()} | {"judge": judged.item()}
+            scores = self._discriminator_loss(a, b, made)
+        self.run.descend(self._solvers[1], self._discriminating, scores)
+        values = {name: value.item() for name, value in terms.items()} | {
+            "discriminator": scores.item()
+        }
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         return loss.item(), values
@@ -212,7 +216,7 @@ class TranslatorTraining:
         made = {d: self.generators[d](real[d]).float() for d in ("ab", "ba")}
         terms = {
             f"adversary_{d}": adversarial_loss(
-                self.judges[d](made[d]).float(), real=True, adversary=options.adversary
+                self.discriminators[d](made[d]).float(), real=True, adversary=options.adversary
             )
             for d in made
         }
@@ -232,9 +236,9 @@ class TranslatorTraining:
 
     def _paired_terms(self, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         made = {"ab": self.generators["ab"](a).float()}
-        judged = self.judges["ab"](torch.cat([a, made["ab"]], dim=1)).float()
+        scores = self.discriminators["ab"](torch.cat([a, made["ab"]], dim=1)).float()
         terms = {
-            "adversary_ab": adversarial_loss(judged, real=True, adversary=self.options.adversary),
+            "adversary_ab": adversarial_loss(scores, real=True, adversary=self.options.adversary),
             "pair": self.options.pair_weight * (made["ab"] - b).abs().mean(),
         }
         return terms | self._own_terms({"ab": a}, made), made
@@ -261,7 +265,7 @@ class TranslatorTraining:
             terms["steady"] = options.steady_weight * torch.stack(apart).sum()
         return terms
 
-    def _judge_loss(self, a: Tensor, b: Tensor, made: Mapping[str, Tensor]) -> Tensor:
+    def _discriminator_loss(self, a: Tensor, b: Tensor, made: Mapping[str, Tensor]) -> Tensor:
         found, options = [], self.options
         for direction, images in made.items():
             wanted = b if direction == "ab" else a
@@ -269,10 +273,14 @@ class TranslatorTraining:
             if options.paired:
                 wanted, shown = torch.cat([a, b], dim=1), torch.cat([a, shown], dim=1)
             shown = self._pools[direction].exchange(shown, self._generator)
-            judge = self.judges[direction]
+            discriminator = self.discriminators[direction]
             found += [
-                adversarial_loss(judge(wanted).float(), real=True, adversary=options.adversary),
-                adversarial_loss(judge(shown).float(), real=False, adversary=options.adversary),
+                adversarial_loss(
+                    discriminator(wanted).float(), real=True, adversary=options.adversary
+                ),
+                adversarial_loss(
+                    discriminator(shown).float(), real=False, adversary=options.adversary
+                ),
             ]
         return HALF * torch.stack(found).sum()
 
@@ -282,7 +290,7 @@ class TranslatorTraining:
         self._seeing = backbone_on(self.device)
         found = {}
         for direction, name in (("ab", "b"), ("ba", "a")):
-            pictures = self.worlds[name].pictures[:STYLE_PICTURES]
+            pictures = self.domains[name].pictures[:STYLE_PICTURES]
             crops = torch.cat([crop_of(p, self.options.crop, None) for p in pictures])
             maps = self._seeing((crops.to(self.device) + 1) / 2, STYLE_LAYERS)
             found[direction] = {
@@ -295,8 +303,8 @@ class TranslatorTraining:
         """Returns rows of held-out images, their translations and reconstructions; ``(3, H, W)`` in ``[0, 1]``."""
         rows = []
         for direction, generator in self.results.items():
-            world = self.worlds[direction[0]]
-            for picture in world.held:
+            domain = self.domains[direction[0]]
+            for picture in domain.held:
                 image = crop_of(picture, self.options.crop, None).to(self.device)
                 generator.eval()
                 made = generator(image)
@@ -319,7 +327,7 @@ class TranslatorTraining:
         return {
             "generators": {d: g.state_dict() for d, g in self.generators.items()},
             "averages": {d: g.state_dict() for d, g in self._averages.items()},
-            "judges": {d: j.state_dict() for d, j in self.judges.items()},
+            "discriminators": {d: j.state_dict() for d, j in self.discriminators.items()},
             "solvers": [adam_moments(solver) for solver in self._solvers],
             "pools": {d: pool.images for d, pool in self._pools.items()},
             "sums": self._sums,
@@ -335,7 +343,7 @@ class TranslatorTraining:
         saved = self.run.open_checkpoint(state)
         sums = saved.record("sums")
         for name, modules in (
-            ("generators", self.generators), ("averages", self._averages), ("judges", self.judges),
+            ("generators", self.generators), ("averages", self._averages), ("discriminators", self.discriminators),
         ):  # fmt: skip
             part = saved.part(name)
             part.only(list(modules))

@@ -23,7 +23,7 @@ from impasto.media import (
     size_to_fit,
 )
 
-__all__ = ["FramePair", "Lessons", "gather_lessons"]
+__all__ = ["FramePair", "TrainingData", "gather_data"]
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class FramePair:
 
 
 @dataclass
-class Lessons:
+class TrainingData:
     """Photographs for training and validation, and pairs of frames.
 
     Attributes:
@@ -89,7 +89,7 @@ class Lessons:
         return FramePair(cut[0], cut[1], cut[2], cut[3] * inside)
 
 
-def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> Lessons:
+def gather_data(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> TrainingData:
     """Reads images and videos; unreadable images are skipped with a note.
 
     Args:
@@ -126,7 +126,7 @@ def gather_lessons(photos: Sequence[Path] = (), clips: Sequence[Path] = ()) -> L
     held = pictures[HELD_OUT - 1 :: HELD_OUT] or pictures[:1]
     if len(pictures) >= 2 * HELD_OUT:
         pictures = [p for number, p in enumerate(pictures) if number % HELD_OUT != HELD_OUT - 1]
-    return Lessons(pictures, held, pairs, tuple(notes))
+    return TrainingData(pictures, held, pairs, tuple(notes))
 
 
 def _films(paths: Sequence[Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Training data of translators: two sets of images, called worlds."""
+"""Training data of translators: two sets of images, called domains."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from torch import Tensor
 from impasto.errors import ImpastoError, InputError, UsageError
 from impasto.media import color_moments, find_images, is_film, pixels_to_tensor, read_image, resize
 
-__all__ = ["World", "check_worlds", "gather_world"]
+__all__ = ["Domain", "check_domains", "gather_domain"]
 
 FRAMES_A_FILM = 200
 EVERY = 5
-"""Every Nth pixel is used to compute the color statistics of a world."""
+"""Every Nth pixel is used to compute the color statistics of a domain."""
 
 HELD_OUT = 4
-"""Maximum number of images per world that are held out for samples; at most a fifth of its images."""
+"""Maximum number of images per domain that are held out for samples; at most a fifth of its images."""
 
 
 @dataclass
-class World:
+class Domain:
     """Images of one domain.
 
     Attributes:
@@ -70,7 +70,7 @@ def crop_of(
     return part.flip(-1) if mirrored else part
 
 
-def gather_world(path: Path, name: str, short_edge: int) -> World:
+def gather_domain(path: Path, name: str, short_edge: int) -> Domain:
     """Reads a folder of images and videos, or a single video; unreadable images are skipped with a note.
 
     Args:
@@ -108,7 +108,7 @@ def gather_world(path: Path, name: str, short_edge: int) -> World:
     every = len(found) // count if count else 0
     held = [n for n in range(len(found)) if count and n % every == every - 1][:count]
     kept = [item for n, item in enumerate(found) if n not in held]
-    return World(
+    return Domain(
         name=name,
         pictures=[picture for _name, picture in kept],
         names=[one for one, _picture in kept],
@@ -118,11 +118,11 @@ def gather_world(path: Path, name: str, short_edge: int) -> World:
     )
 
 
-def check_worlds(a: World, b: World, *, paired: bool) -> None:
-    """Checks that two worlds are suitable for training.
+def check_domains(a: Domain, b: Domain, *, paired: bool) -> None:
+    """Checks that two domains are suitable for training.
 
     Raises:
-        UsageError: One world is a subset of the other, or there are no pairs for paired training.
+        UsageError: One domain is a subset of the other, or there are no pairs for paired training.
     """
     if paired:
         if not set(a.names) & set(b.names):
@@ -137,7 +137,7 @@ def check_worlds(a: World, b: World, *, paired: bool) -> None:
         )
 
 
-def pairs_of(a: World, b: World) -> list[tuple[int, int]]:
+def pairs_of(a: Domain, b: Domain) -> list[tuple[int, int]]:
     """Returns the indices of images with equal names."""
     other = {name: number for number, name in enumerate(b.names)}
     return [(number, other[name]) for number, name in enumerate(a.names) if name in other]
