@@ -165,15 +165,8 @@ def prepare_film(
         chosen = choose_format(  # reject unsupported formats before --fresh deletes anything
             out, opened.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
-        first = None
-        if paint.keep_colors != "none" and paint.keep_colors_when == "before":
-            first = pixels_to_tensor(next(iter(opened.frames(size))).pixels)
-        images = [style.to_tensor() for style in styles]
-        if first is not None:
-            images = [recolored(image, first, paint.color) for image in images]
-        network = backbone or (
-            load_backbone() if paint.paints_at_once else backbone_for(paint.extractor)
-        )
+        images = _style_images(styles, opened, size, paint)
+        network = backbone or _network(paint)
         stylizer = _stylizer(images, network, paint, film, size)
         finder = RegionFinder(paint.region, images, network) if paint.has_regions else None
         flow = flow_estimator(film)  # reject missing flow files before --fresh deletes anything
@@ -205,6 +198,21 @@ def prepare_film(
             if not store.painted():
                 store.remove()
             raise
+
+
+def _network(paint: PaintOptions) -> Backbone:
+    return load_backbone() if paint.paints_at_once else backbone_for(paint.extractor)
+
+
+def _style_images(
+    styles: Sequence[Picture], clip: Clip, size: tuple[int, int], paint: PaintOptions
+) -> list[Tensor]:
+    """Returns the styles, in the colors of the first frame if the options ask for it."""
+    images = [style.to_tensor() for style in styles]
+    if paint.keep_colors == "none" or paint.keep_colors_when != "before":
+        return images
+    first = pixels_to_tensor(next(iter(clip.frames(size))).pixels)
+    return [recolored(image, first, paint.color) for image in images]
 
 
 def _check_request(
