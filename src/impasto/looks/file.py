@@ -72,12 +72,13 @@ class Look:
         return isinstance(self.painter, Instant) and self.manner is None
 
 
-def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) -> None:
+def save_look(path: str | Path, look: Look, about: Mapping[str, Any] | None = None) -> None:
     """Writes a look in half precision, atomically.
 
     Raises:
         OutputError: The file cannot be written.
     """
+    path = Path(path)
     tensors = {
         f"painter.{name}": value
         for name, value in look.painter.state_dict().items()
@@ -105,7 +106,7 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
         write_safetensors(beside, halves, {KEY: json.dumps(header)})
 
 
-def load_look(path: Path) -> Look:
+def load_look(path: str | Path) -> Look:
     """Loads a look from a file.
 
     Args:
@@ -118,6 +119,7 @@ def load_look(path: Path) -> Look:
     if str(path) == INSTANT:
         with as_file(files("impasto.looks") / "data" / "instant.look") as packaged:
             return _read(packaged)
+    path = Path(path)
     if not path.exists():
         near = difflib.get_close_matches(str(path), [INSTANT])
         hint = f" Did you mean {INSTANT!r}?" if near else ""
