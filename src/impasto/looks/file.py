@@ -78,12 +78,13 @@ class Look:
         return self.instant is not None and self.manner is None
 
 
-def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) -> None:
+def save_look(path: str | Path, look: Look, about: Mapping[str, Any] | None = None) -> None:
     """Writes a look in half precision, atomically.
 
     Raises:
         OutputError: The file cannot be written.
     """
+    path = Path(path)
     tensors = {
         f"painter.{name}": value
         for name, value in look.painter.state_dict().items()
@@ -107,7 +108,7 @@ def save_look(path: Path, look: Look, about: Mapping[str, Any] | None = None) ->
         write_safetensors(beside, halves, {KEY: json.dumps(header)})
 
 
-def load_look(path: Path) -> Look:
+def load_look(path: str | Path) -> Look:
     """Loads a look from a file.
 
     Args:
@@ -120,6 +121,7 @@ def load_look(path: Path) -> Look:
     if str(path) == INSTANT:
         with as_file(files("impasto.looks") / "data" / "instant.look") as packaged:
             return _read(packaged)
+    path = Path(path)
     if not path.exists():
         near = difflib.get_close_matches(str(path), [INSTANT])
         hint = f" Did you mean {INSTANT!r}?" if near else ""

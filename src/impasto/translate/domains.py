@@ -70,7 +70,7 @@ def crop_of(
     return part.flip(-1) if mirrored else part
 
 
-def gather_domain(path: Path, name: str, short_edge: int) -> Domain:
+def gather_domain(path: str | Path, name: str, short_edge: int) -> Domain:
     """Reads a folder of images and videos, or a single video; unreadable images are skipped with a note.
 
     Args:
@@ -81,6 +81,7 @@ def gather_domain(path: Path, name: str, short_edge: int) -> Domain:
     Raises:
         InputError: The path does not exist or has no readable images.
     """
+    path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; pass a folder of images or videos for {name}.")
     films = [path] if is_film(path) else []

@@ -80,7 +80,7 @@ class Translator:
         return self.generators[direction]
 
 
-def save_translator(path: Path, translator: Translator) -> None:
+def save_translator(path: str | Path, translator: Translator) -> None:
     """Writes all generators in half precision, atomically.
 
     Raises:
@@ -93,7 +93,7 @@ def save_translator(path: Path, translator: Translator) -> None:
     }
     shapes = {name: g.shape.to_header() for name, g in translator.generators.items()}
     header = {"format": FORMAT, "shapes": shapes, "about": dict(translator.about)}
-    with replacing(path) as beside:
+    with replacing(Path(path)) as beside:
         write_safetensors(beside, tensors, {KEY: json.dumps(header)})
 
 
@@ -110,7 +110,7 @@ def is_translator(path: Path) -> bool:
     return any(name in state for name in (FIRST_RESNET, FIRST_UNET))
 
 
-def load_translator(path: Path) -> Translator:
+def load_translator(path: str | Path) -> Translator:
     """Loads a translator.
 
     Args:
@@ -121,6 +121,7 @@ def load_translator(path: Path) -> Translator:
         MissingFileError: The file does not exist.
         WeightsError: The file is not a valid translator.
     """
+    path = Path(path)
     if not path.exists():
         raise MissingFileError(
             f"the translator {path} does not exist; train one with impasto train-translator, or pass a published "
