@@ -250,13 +250,14 @@ def test_the_mark_covers_every_file_that_is_read(tmp_path):
         paint = options(weights=weights, start="file", start_file=start)
         raft = film_options(flow="raft", flow_weights=weights)
         files = film_options(flow="files", flow_files=tmp_path / "fields")
-        yield lambda: _mark(clip, style, paint, film_options())
-        yield lambda: _mark(clip, style, options(), raft)
-        yield lambda: _mark(clip, style, options(), files)
+        yield lambda: _mark(clip, style, paint, film_options(), {}, None)
+        yield lambda: _mark(clip, style, options(), raft, {}, None)
+        yield lambda: _mark(clip, style, options(), files, {}, None)
+        yield lambda: _mark(clip, style, options(), film_options(), {0: start}, None)
 
-    first, second, third = (mark() for mark in marks())
-    by_paint, by_raft, by_files = marks()
-    assert (by_paint(), by_raft(), by_files()) == (first, second, third)
+    first, second, third, fourth = (mark() for mark in marks())
+    by_paint, by_raft, by_files, by_keyframe = marks()
+    assert (by_paint(), by_raft(), by_files(), by_keyframe()) == (first, second, third, fourth)
     weights.write_bytes(b"two")
     assert by_paint() != first
     assert by_raft() != second
@@ -266,6 +267,7 @@ def test_the_mark_covers_every_file_that_is_read(tmp_path):
     assert by_paint() == first
     Image.new("RGB", (8, 8), "red").save(start)
     assert by_paint() != first
+    assert by_keyframe() != fourth
 
 
 def test_checking_is_quick(tmp_path):
