@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from impasto.losses._shared import EPSILON, Distance, distance
 
-__all__ = ["ContentLoss", "content_loss"]
+__all__ = ["ContentLoss", "content_loss", "content_scale"]
 
 
 def content_loss(
@@ -40,8 +40,13 @@ def content_loss(
         )
     difference = features - target
     if normalize:
-        difference = difference / target.square().mean().clamp_min(EPSILON).sqrt()
+        difference = difference / content_scale(target)
     return distance(difference, kind)
+
+
+def content_scale(target: Tensor) -> Tensor:
+    """Returns the root mean square of a target, by which `content_loss` divides with ``normalize``; a scalar."""
+    return target.square().mean().clamp_min(EPSILON).sqrt()
 
 
 class ContentLoss(nn.Module):

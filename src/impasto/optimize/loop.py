@@ -243,7 +243,7 @@ class Optimization:
             self._styles_at(self.scale),
             self.backbone,
             self.options,
-            autocast=self.plan.autocast,
+            plan=self.plan,
             place=(self.scale, len(self.scales)),
             memory=self._film.styles,
             regions=self._regions_at(self.scale),

@@ -36,9 +36,10 @@ class Forecast:
 class Plan:
     """Settings that keep a run within the memory limit."""
 
-    checkpointing: bool
-    autocast: bool
-    forecast: Forecast
+    checkpointing: bool = False
+    autocast: bool = False
+    tile_px: int = 0
+    forecast: Forecast = Forecast(memory_bytes=0, seconds=0.0)
     notes: tuple[str, ...] = ()
 
 
