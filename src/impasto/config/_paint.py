@@ -264,6 +264,10 @@ class PaintOptions:
         "Gradient checkpointing: trades time for memory. auto enables it when memory is short.",
         group="Hardware",
     )
+    tile: int = option(
+        0, "Side of the tiles in which the image is evaluated, at least 128 px; 0 uses tiles only if memory is short.",
+        group="Hardware", low=0, high=32768,
+    )  # fmt: skip
     memory_gib: float | None = option(
         None,
         "Memory limit in GiB; all free memory if not given.",
@@ -276,6 +280,8 @@ class PaintOptions:
         self._check_regions()
         if self.deliver is not None and self.affine == 0:
             raise UsageError("--deliver requires --affine; add it, for example --affine 0.01.")
+        if 0 < self.tile < 128:
+            raise UsageError(f"--tile must be 0 or at least 128; got {self.tile}.")
         if self.start == "look" and self.look is None:
             raise UsageError("--start look requires a look; pass one with --look.")
         if self.paints_at_once and self.strength > 1:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SHORTEST_PX", "Picture", "check_paintable", "pixels_to_tensor"]
 
+STRIP_ROWS = 256
+"""Number of rows that are quantized at a time."""
+
 SHORTEST_PX = 32
 """Minimum side length; smaller images vanish in the deepest layers."""
 
@@ -78,8 +81,14 @@ class Picture:
     def quantized(self, bits: int) -> np.ndarray:
         """Returns uint8 or uint16 ``(H, W, 3)``, or ``(H, W, 4)`` with alpha."""
         most = (1 << bits) - 1
-        planes = self.rgb if self.alpha is None else np.dstack([self.rgb, self.alpha])
-        return np.round(planes * most).astype(np.uint8 if bits == 8 else np.uint16)
+        channels = 3 if self.alpha is None else 4
+        pixels = np.empty((*self.rgb.shape[:2], channels), np.uint8 if bits == 8 else np.uint16)
+        for top in range(0, self.height_px, STRIP_ROWS):  # copies of a large image are gigabytes
+            rows = slice(top, top + STRIP_ROWS)
+            pixels[rows, :, :3] = np.round(self.rgb[rows] * most)
+            if self.alpha is not None:
+                pixels[rows, :, 3] = np.round(self.alpha[rows] * most)
+        return pixels
 
 
 def check_paintable(picture: Picture, role: str) -> None:

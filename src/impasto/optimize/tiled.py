@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from impasto.machine import release_memory
 from impasto.optimize.terms import Additive, Evaluation, Statistics, Term
 from impasto.optimize.tiles import Tile, Tiling, see
 from impasto.types import Backbone, Features
@@ -52,11 +53,13 @@ class TiledEvaluator:
             loss = term.weight * _additive(term).loss(leaves, step)
             slopes[name] = torch.autograd.grad(loss, leaves)
             values[name] = loss.detach()
+        release_memory()
         gradient = torch.zeros_like(image)
         self._second_pass(additive, image, step, (slopes, values, gradient))
         for name, term in terms.items():
             if term.additive is None:
                 values[name] = _on_whole(term, image, step, gradient)
+        release_memory()
         return Evaluation(
             loss=torch.stack([values[name] for name in terms]).sum().item(),
             terms={name: values[name].item() for name in terms},
