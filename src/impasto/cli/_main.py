@@ -41,6 +41,7 @@ app = App(
 )
 MORE = "--help-all shows every option. The documentation describes them with their ranges."
 app.command("impasto.cli._image:image", name="image", help_epilogue=MORE)
+app.command("impasto.cli._estimate:estimate", name="estimate", help_epilogue=MORE)
 app.command("impasto.cli._video:video", name="video", help_epilogue=MORE)
 app.command("impasto.cli._flow:flow", name="flow")
 app.command("impasto.cli._regions:regions", name="regions")

@@ -57,8 +57,17 @@ FORWARD_SHARE = 1 / 3
 TILE_SPEED = 0.9
 """Time per pixel of a tile relative to the whole image; its features are more often in the caches."""
 
-PAIR_SECONDS = 1.2e-8
-"""Time that an L-BFGS pair takes per step and pixel, relative to a probe of one microsecond per pixel."""
+MARGIN = 1.04
+"""Safety margin: a run may take a few percent more than its forecast."""
+
+LOSS_FACTOR = 1.6
+"""Time of an evaluation relative to a probe, which has neither losses of pixels nor matrix roots."""
+
+PAIR_WORK = 0.015
+"""Time that an L-BFGS pair takes per step, relative to a probe of the same size."""
+
+SETUP_STEPS = 1.3
+"""Time that each scale takes before its first step, in steps on the whole image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +89,7 @@ class Plan:
         history: Largest number of L-BFGS pairs; None for that of the options.
         half_pairs: Whether L-BFGS pairs are stored in bfloat16.
         forecast: Memory and time of the run.
+        limit_bytes: Memory that the run may use.
         notes: What differs from a run with enough memory, for the user.
     """
 
@@ -89,6 +99,7 @@ class Plan:
     history: int | None = None
     half_pairs: bool = False
     forecast: Forecast = Forecast(memory_bytes=0, seconds=0.0)
+    limit_bytes: int = 0
     notes: tuple[str, ...] = ()
 
     def described(self) -> str:
@@ -165,7 +176,7 @@ def _probe(
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         step()
-    seconds = min(step() for _ in range(4 if side_px == PROBE_PX else 2))
+    seconds = min(step() for _ in range(4 if side_px == PROBE_PX else 3))
     parameters = {p.untyped_storage().data_ptr() for p in getattr(backbone, "parameters", list)()}
     saved = [size for pointer, size in sizes.items() if pointer not in parameters]
     pixels = side_px**2
@@ -211,7 +222,12 @@ class Estimator:
         """Forecasts the run with a plan."""
         peaks = [self._peak_bytes(number, plan) for number in range(len(self.scales))]
         memory = BASE_BYTES + self.load.held_bytes + round(max(peaks))
-        seconds = sum(self._step_seconds(scale, plan) * scale.steps for scale in self.scales)
+        whole = Plan()
+        seconds = sum(
+            self._step_seconds(scale, plan) * scale.steps
+            + self._step_seconds(scale, whole) * SETUP_STEPS
+            for scale in self.scales
+        )
         return Forecast(memory_bytes=memory, seconds=seconds)
 
     def pairs(self, scale: Scale, plan: Plan) -> int:
@@ -260,8 +276,8 @@ class Estimator:
             work = read[0] * read[1] * (1 + FORWARD_SHARE) * TILE_SPEED
         elif plan.checkpointing:
             work *= 1.35
-        solver = PAIR_SECONDS * 1e6 * self.pairs(scale, plan) * scale.pixels
-        return seconds * (work + solver)
+        solver = PAIR_WORK * self.pairs(scale, plan) * scale.pixels
+        return seconds * (LOSS_FACTOR * work + solver)
 
     def _tiling(self, plan: Plan) -> Tiling | None:
         if not plan.tile_px or self.why_not_tiles:
@@ -291,15 +307,20 @@ def choose_plan(
     Raises:
         OutOfMemoryError: No plan fits; the message gives the largest size that fits.
     """
-    wanted = Plan(checkpointing=checkpointing == "on", autocast=autocast, tile_px=tile_px)
+    wanted = Plan(
+        checkpointing=checkpointing == "on",
+        autocast=autocast,
+        tile_px=tile_px,
+        limit_bytes=limit_bytes,
+    )
     need = ""
     best: Plan | None = None
     for plan in _ladder(estimator, wanted, auto=checkpointing == "auto"):
         forecast = estimator.forecast(plan)
-        if forecast.memory_bytes <= limit_bytes:
+        if forecast.memory_bytes * MARGIN <= limit_bytes:
             return dataclasses.replace(plan, forecast=forecast, notes=_notes(plan, wanted, need))
         if not need:
-            need = f"{forecast.memory_bytes / 2**30:.1f} GiB needed, {limit_bytes / 2**30:.1f} GiB available"
+            need = f"{MARGIN * forecast.memory_bytes / 2**30:.1f} GiB needed, {limit_bytes / 2**30:.1f} GiB available"
         if best is None or forecast.memory_bytes < best.forecast.memory_bytes:
             best = dataclasses.replace(plan, forecast=forecast)
     assert best is not None
@@ -362,7 +383,7 @@ def _notes(plan: Plan, wanted: Plan, need: str) -> tuple[str, ...]:
 def _refusal(best: Plan, limit_bytes: int, estimator: Estimator) -> OutOfMemoryError:
     scale = estimator.scales[-1]
     edge = max(scale.height_px, scale.width_px)
-    need = best.forecast.memory_bytes
+    need = MARGIN * best.forecast.memory_bytes
     fixed = BASE_BYTES + estimator.load.held_bytes
     spare = (limit_bytes - fixed) / max(1, need - fixed)
     fits = int(edge * min(1.0, max(0.0, spare)) ** 0.5) // 16 * 16
