@@ -33,6 +33,7 @@ class Picture:
         bits: Bits per channel of the source, 8 or 16.
         source: The file the image was read from.
         notes: Conversions applied while reading, one phrase each.
+        dpi: Horizontal and vertical resolution in pixels per inch as stated by the source, or None.
     """
 
     rgb: np.ndarray
@@ -40,6 +41,7 @@ class Picture:
     bits: int = 8
     source: Path | None = None
     notes: tuple[str, ...] = ()
+    dpi: tuple[float, float] | None = None
 
     @property
     def height_px(self) -> int:
@@ -59,11 +61,16 @@ class Picture:
 
     @classmethod
     def from_tensor(
-        cls, image: Tensor, *, alpha: np.ndarray | None = None, bits: int = 8
+        cls,
+        image: Tensor,
+        *,
+        alpha: np.ndarray | None = None,
+        bits: int = 8,
+        dpi: tuple[float, float] | None = None,
     ) -> Picture:
         """Creates an image from ``(1, 3, H, W)`` in ``[0, 1]``; the inverse of `to_tensor`."""
         rgb = image[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
-        return cls(rgb=rgb, alpha=alpha, bits=bits)
+        return cls(rgb=rgb, alpha=alpha, bits=bits, dpi=dpi)
 
     @classmethod
     def from_pil(cls, image: Image.Image) -> Picture:
