@@ -291,6 +291,21 @@ def test_tiles_and_small_pairs_paint_nearly_the_same():
     assert losses == pytest.approx([losses[0]] * 3, rel=0.05)
 
 
+def test_scales_that_a_tile_covers_are_evaluated_whole():
+    """Coarse scales, which decide where the picture goes, are then the same byte for byte."""
+    content = photograph(180, 240)
+
+    def images(tile):
+        settings = options(size=240, steps=(4, 2), tile=tile)
+        run = Optimization(content, [painting()], load_backbone(), settings)
+        return [iterate.image for iterate in run]
+
+    whole, tiled = images(0), images(128)
+    assert all(torch.equal(a, b) for a, b in zip(whole[:4], tiled[:4], strict=True))
+    assert not torch.equal(whole[-1], tiled[-1])
+    assert 255 * (whole[-1] - tiled[-1]).abs().mean() < 0.5
+
+
 def test_a_resumed_run_keeps_its_tiles():
     content = photograph(130, 170)
 

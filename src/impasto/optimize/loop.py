@@ -287,7 +287,7 @@ class Optimization:
             self._styles_at(self.scale),
             self.backbone,
             self.options,
-            plan=self.plan,
+            plan=self.plan.at(self.scales[self.scale]),
             place=(self.scale, len(self.scales)),
             memory=self._film.styles,
             regions=self._regions_at(self.scale),
@@ -297,7 +297,7 @@ class Optimization:
         scale = self.scales[self.scale]
         objective.add(self._film.terms((scale.height_px, scale.width_px)))
         objective.on_progress = self.on_progress
-        if self.plan.tile_px:
+        if objective.tiling is not None:
             release_memory()
         return objective
 

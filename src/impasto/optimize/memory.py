@@ -85,7 +85,7 @@ class Plan:
     Attributes:
         checkpointing: Whether to use gradient checkpointing.
         autocast: Whether the backbone runs in bfloat16.
-        tile_px: Side of the tiles that images are evaluated in; 0 for the whole image.
+        tile_px: Side of the tiles that images are evaluated in; 0 for the whole image. See `at`.
         history: Largest number of L-BFGS pairs; None for that of the options.
         half_pairs: Whether L-BFGS pairs are stored in bfloat16.
         forecast: Memory and time of the run.
@@ -101,6 +101,12 @@ class Plan:
     forecast: Forecast = Forecast(memory_bytes=0, seconds=0.0)
     limit_bytes: int = 0
     notes: tuple[str, ...] = ()
+
+    def at(self, scale: Scale) -> Plan:
+        """Returns the plan for a scale: an image that a single tile covers is evaluated whole, which is faster."""
+        if self.tile_px and max(scale.height_px, scale.width_px) <= self.tile_px:
+            return dataclasses.replace(self, tile_px=0)
+        return self
 
     def described(self) -> str:
         """Names the measures in a few words, such as ``tiles of 512 px, L-BFGS pairs in bfloat16``."""
@@ -240,6 +246,7 @@ class Estimator:
     def _peak_bytes(self, number: int, plan: Plan) -> float:
         """Returns the peak of a scale, without what the whole run holds."""
         scale, load = self.scales[number], self.load
+        plan = plan.at(scale)
         pair = IMAGE_BYTES * (1 if plan.half_pairs else 2)
         state = scale.pixels * pair * self.pairs(scale, plan)
         targets = scale.pixels * self._probe.target
@@ -267,6 +274,7 @@ class Estimator:
 
     def _step_seconds(self, scale: Scale, plan: Plan) -> float:
         work, seconds = float(scale.pixels), self._probe.seconds
+        plan = plan.at(scale)
         tiling = self._tiling(plan)
         if tiling is not None:
             read = [
