@@ -43,6 +43,9 @@ ENLARGEMENT_IMAGES = 8
 TILE_FRAGMENT_IMAGES = 5
 """Measured memory that the C library keeps between the tiles of a step, in images."""
 
+FRAGMENT_BYTES = 32 << 20
+"""Size from which the C library returns freed blocks to the system at once."""
+
 MATTING_BYTES = 300
 STENCIL_BYTES = 52
 """Bytes per pixel of a matting Laplacian: the sparse matrix of the whole image, or the stencils of tiles."""
@@ -169,16 +172,21 @@ def _probe(
         sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
+    def now() -> float:
+        if device.type != "cpu":
+            return time.perf_counter()
+        return time.process_time() / torch.get_num_threads()  # other programs do not affect it
+
     def step() -> float:
         nonlocal target
-        began = time.perf_counter()
+        began = now()
         features = backbone(image, layers)
         target = sum(features[n].numel() * 4 for n in content_layers if n in features)
         total = torch.stack(
             [averages(v.float())[1].square().sum() for v in features.values()]
         ).sum()
         torch.autograd.grad(total, image)
-        return time.perf_counter() - began
+        return now() - began
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         step()
@@ -253,7 +261,7 @@ class Estimator:
         mattings = load.mattings[number] if load.mattings else 0
         targets += scale.pixels * mattings * (STENCIL_BYTES if plan.tile_px else MATTING_BYTES)
         images = scale.pixels * IMAGE_BYTES
-        fragments = TILE_FRAGMENT_IMAGES * images if plan.tile_px else 0.0
+        fragments = TILE_FRAGMENT_IMAGES * min(images, FRAGMENT_BYTES) if plan.tile_px else 0.0
         evaluation = 5 * images + fragments + self._evaluation_bytes(scale, plan)
         phases = [state + targets + max(evaluation, UPDATE_IMAGES * images)]
         if len(self.scales) > 1:

@@ -19,8 +19,8 @@ __all__ = ["LBFGS", "SGD", "Adam", "Solver", "SolverName", "make_solver"]
 SolverName = Literal["lbfgs", "adam", "sgd"]
 MOST_STEPS = 2**31
 
-CHUNK = 1 << 22
-"""Number of values of half-precision pairs that are converted at a time."""
+CHUNK_ROWS = 256
+"""Number of rows of half-precision pairs that are converted at a time."""
 
 
 class Solver(Protocol):
@@ -91,8 +91,8 @@ def _free_gradient(image: Tensor, gradient: Tensor) -> Tensor:
 def _dot(a: Tensor, b: Tensor) -> float:
     if a.dtype == b.dtype == torch.float32 or a.dtype == torch.float64:
         return float(torch.dot(a.reshape(-1), b.reshape(-1)))
-    chunks = zip(a.reshape(-1).split(CHUNK), b.reshape(-1).split(CHUNK), strict=True)
-    return sum(float(torch.dot(x.float(), y.float())) for x, y in chunks)
+    chunks = zip(a.split(CHUNK_ROWS, -2), b.split(CHUNK_ROWS, -2), strict=True)
+    return sum(float(torch.dot(x.reshape(-1).float(), y.reshape(-1).float())) for x, y in chunks)
 
 
 def _add(total: Tensor, pair: Tensor, factor: float) -> None:
@@ -100,7 +100,7 @@ def _add(total: Tensor, pair: Tensor, factor: float) -> None:
     if total.dtype == pair.dtype:
         total.add_(pair, alpha=factor)
         return
-    for mine, other in zip(total.view(-1).split(CHUNK), pair.view(-1).split(CHUNK), strict=True):
+    for mine, other in zip(total.split(CHUNK_ROWS, -2), pair.split(CHUNK_ROWS, -2), strict=True):
         mine.add_(other.to(mine.dtype), alpha=factor)
 
 
