@@ -26,8 +26,7 @@ from impasto.backbones.vgg19_lite import Step
 from impasto.config import options
 from impasto.machine import fast_bfloat16, resolve_device
 from impasto.media import resize_to_fit
-from impasto.optimize import Optimization
-from impasto.optimize.objective import build_objective
+from impasto.optimize import Optimization, Plan, build_objective
 
 VARIANTS = {
     "float32": ("float32", False),
@@ -77,7 +76,9 @@ def gradient(number: int, size: int, variant: str) -> Tensor:
     content, style = (resize_to_fit(image, size) for image in pair(number))
     with exact_first_block() if exact else contextlib.nullcontext():
         autocast = precision == "bfloat16"
-        objective = build_objective(content, [style], load_backbone(), options(), autocast=autocast)
+        objective = build_objective(
+            content, [style], load_backbone(), options(), plan=Plan(autocast=autocast)
+        )
         return objective.evaluate(content).gradient
 
 

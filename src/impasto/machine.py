@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -18,10 +22,13 @@ from impasto.text import printable, shortened, shown
 from impasto.threads import busy_notes
 
 __all__ = [
+    "container_free_bytes",
     "fast_bfloat16",
+    "free_memory_bytes",
     "has_avx512",
     "join_processes",
     "process_and_count",
+    "release_memory",
     "resolve_device",
     "share_gradients",
     "thread_notes",
@@ -50,6 +57,67 @@ def resolve_device(name: str) -> torch.device:
             f"device {name!r} is not available on this machine; use 'auto' or 'cpu'."
         ) from error
     return device
+
+
+def free_memory_bytes(device: torch.device) -> int:
+    """Returns the memory that this process can use on a device, in bytes, including what it already uses.
+
+    On the CPU, this is the smaller of the memory that the system has available and that the container allows.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    own = int(psutil.Process().memory_info().rss)
+    free = int(psutil.virtual_memory().available)
+    inside = container_free_bytes()
+    return own + (free if inside is None else min(free, inside))
+
+
+def release_memory() -> None:
+    """Returns freed memory to the system, where the C library would keep it for later (glibc); takes milliseconds."""
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def container_free_bytes(root: Path = Path("/")) -> int | None:
+    """Returns the memory that the control groups of this process leave, in bytes; None if they set no limit.
+
+    Supports control groups of version 1 and 2. File caches that the system can drop do not count as used.
+
+    Args:
+        root: Folder that contains ``proc`` and ``sys``.
+    """
+    free: list[int] = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _number, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        mount = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else (
+            "memory.max", "memory.current"
+        )  # fmt: skip
+        places = [Path(path.strip("/")), *Path(path.strip("/")).parents]
+        for place in dict.fromkeys([*places, Path()]):
+            limit, used = (_read(mount / place / name).strip() for name in names)
+            if limit.isdigit() and used.isdigit() and int(limit) < 1 << 60:
+                free.append(max(0, int(limit) - int(used) + _droppable(mount / place)))
+    return min(free, default=None)
+
+
+def _droppable(group: Path) -> int:
+    """Returns the bytes of file caches that have not been used for a while."""
+    found = re.search(
+        r"^(?:total_)?inactive_file (\d+)$", _read(group / "memory.stat"), re.MULTILINE
+    )
+    return int(found[1]) if found else 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def fast_bfloat16(device: torch.device) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import zlib
 
@@ -16,6 +17,7 @@ from impasto.media import (
     Picture,
     check_output,
     check_paintable,
+    check_space,
     find_images,
     read_image,
     read_metadata,
@@ -321,3 +323,59 @@ def test_find_images(tmp_path, picture):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="contains no images"):
         find_images([tmp_path / "empty"])
+
+
+# --- large prints -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_resolution_for_printing_is_kept(picture, tmp_path, suffix, bits):
+    if suffix == ".jpg" and bits == 16:
+        pytest.skip("JPEG has 8 bits")
+    path = tmp_path / f"print{suffix}"
+    write_image(path, dataclasses.replace(picture, dpi=(300.0, 150.0)), bits=bits)
+    assert read_image(path).dpi == pytest.approx((300, 150), abs=0.02)
+    write_image(path, picture, bits=bits)
+    assert read_image(path).dpi in (None, (1, 1), (72, 72))  # some formats always state one
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (float("inf"), 300), (float("nan"), 300), (1e9, 1e9)])
+def test_a_resolution_that_makes_no_sense_is_ignored(pixels, dpi):
+    from impasto.media.read import _resolution
+
+    image = Image.fromarray(pixels)
+    image.info["dpi"] = dpi
+    assert _resolution(image) is None
+
+
+def test_a_deep_png_of_several_strips_is_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    rgb = rng.random((600, 40, 3), dtype=np.float32)
+    path = write_image(tmp_path / "deep.png", Picture(rgb=rgb), bits=16)
+    assert np.array_equal(
+        imagecodecs.png_decode(path.read_bytes()), np.round(rgb * 65535).astype(np.uint16)
+    )
+
+
+def test_what_exceeds_four_gigabytes_is_a_bigtiff(picture, tmp_path, monkeypatch):
+    from impasto.media import write
+
+    for most, big in ((2**32, False), (1000, True)):
+        monkeypatch.setattr(write, "MOST_TIFF_BYTES", most)
+        path = write_image(tmp_path / "big.tif", picture, bits=16)
+        with tifffile.TiffFile(path) as file:
+            assert file.is_bigtiff is big
+        assert np.allclose(read_image(path).rgb, picture.rgb, atol=1e-4)
+        assert read_metadata(path) == {"impasto": "{}"}
+
+
+def test_a_disk_without_room_is_refused(tmp_path, monkeypatch):
+    import shutil
+
+    check_space(tmp_path / "out.png", (100, 100))
+    usage = shutil.disk_usage(tmp_path)._replace(free=10 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    with pytest.raises(
+        OutputError, match="8192x5461 px needs at least 77 MiB, but the disk has 10"
+    ) as info:
+        check_space(tmp_path / "out.png", (5461, 8192), 16)
+    one_sentence(info.value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers import LAYERS, TinyNetwork, painting, photograph
 
+from impasto.backbones import load_backbone
 from impasto.config import options
 from impasto.errors import CheckpointError, DivergedError, OutOfMemoryError, UsageError
 from impasto.machine import resolve_device
@@ -243,9 +245,90 @@ def test_memory_that_is_short_turns_on_checkpointing():
     optimization = run(content=photograph(2000, 3000), size=3000, memory_gib=20.0)
     needed = optimization.plan.forecast.memory_bytes / 2**30
     assert not optimization.plan.checkpointing
-    tight = run(content=photograph(2000, 3000), size=3000, memory_gib=needed * 0.9)
+    tight = run(content=photograph(2000, 3000), size=3000, memory_gib=needed * 0.97)
     assert tight.plan.checkpointing
     assert "gradient checkpointing" in tight.plan.notes[0]
+
+
+def big_plan(**overrides):
+    """A plan for a large image and the real network, without running it."""
+    settings = {"size": 4000, "coarsest": 0, "steps": (12,), "start": "content", **overrides}
+    content = photograph(3000, 4000)
+    return Optimization(content, [painting()], load_backbone(), options(**settings)).plan
+
+
+def test_the_ladder_goes_down_to_small_tiles_and_few_pairs():
+    needed = big_plan(memory_gib=64.0).forecast.memory_bytes
+    found = []
+    limit = needed / 2**30
+    while not found or found[-1] != (False, 128, True, 1):
+        limit *= 0.97
+        plan = big_plan(memory_gib=limit)
+        assert plan.forecast.memory_bytes <= limit * 2**30
+        found.append((plan.checkpointing, plan.tile_px, plan.half_pairs, plan.history))
+    assert found[0][:2] == (True, 0)
+    assert (False, 1024, False, None) in found
+    assert (False, 512, True, None) in found
+    with pytest.raises(OutOfMemoryError, match=r"largest size that fits is --size \d+"):
+        big_plan(memory_gib=0.9 * limit)
+    tiles = [tile for _on, tile, half, _history in found if tile and not half]
+    assert tiles == sorted(tiles, reverse=True)
+
+
+def test_a_run_that_cannot_be_divided_says_why():
+    with pytest.raises(OutOfMemoryError, match="divided into tiles: --style-loss sliced sorts"):
+        big_plan(memory_gib=1.0, style_loss="sliced")
+
+
+def test_tiles_and_small_pairs_paint_nearly_the_same():
+    """Tiles differ in rounding only; pairs in bfloat16 change the path, not where it leads."""
+    content = photograph(130, 170)
+
+    def make(**overrides):
+        settings = options(size=170, steps=(20,), coarsest=0, style_loss="gram", **overrides)
+        return Optimization(content, [painting()], load_backbone(), settings)
+
+    whole, tiled, small = make(), make(tile=128), make(tile=128)
+    small.plan = replace(small.plan, half_pairs=True)
+    small._limit_solver()
+    losses = [list(run)[-1].loss for run in (whole, tiled, small)]
+    assert small.solver.steps == []  # a finished run frees its pairs
+    assert 0 < 255 * (tiled.result - whole.result).abs().mean() < 2
+    assert losses == pytest.approx([losses[0]] * 3, rel=0.05)
+
+
+def test_scales_that_a_tile_covers_are_evaluated_whole():
+    """Coarse scales, which decide where the picture goes, are then the same byte for byte."""
+    content = photograph(180, 240)
+
+    def images(tile):
+        settings = options(size=240, steps=(4, 2), tile=tile)
+        run = Optimization(content, [painting()], load_backbone(), settings)
+        return [iterate.image for iterate in run]
+
+    whole, tiled = images(0), images(128)
+    assert all(torch.equal(a, b) for a, b in zip(whole[:4], tiled[:4], strict=True))
+    assert not torch.equal(whole[-1], tiled[-1])
+    assert 255 * (whole[-1] - tiled[-1]).abs().mean() < 0.5
+
+
+def test_a_resumed_run_keeps_its_tiles():
+    content = photograph(130, 170)
+
+    def make(**overrides):
+        return Optimization(
+            content, [painting()], load_backbone(), options(size=170, steps=(6, 4), **overrides)
+        )
+
+    first = make(tile=128)
+    first.plan = replace(first.plan, half_pairs=True, history=3)
+    first._limit_solver()
+    for _ in itertools.islice(first, 5):
+        pass
+    second = make()
+    second.load_state_dict(first.state_dict())
+    assert (second.plan.tile_px, second.plan.half_pairs, second.plan.history) == (128, True, 3)
+    assert torch.equal(painted(second), painted(first))
 
 
 @pytest.mark.parametrize("hardware", ["on", "off"])

@@ -11,8 +11,8 @@ from impasto.backbones.load import INCLUDED, PUBLISHED
 from impasto.config import STYLE_LOSSES, PaintOptions, option_fields, options
 from impasto.errors import UnknownNameError, UsageError
 from impasto.optimize import Optimization, make_solver
-from impasto.optimize.objective import STYLE_DISTANCES
 from impasto.optimize.solvers import SOLVERS
+from impasto.optimize.style import STYLE_DISTANCES
 
 TINY = {
     "size": 48,

@@ -71,3 +71,21 @@ def test_back_off_halves_the_step():
     solver.back_off()
     assert solver.learning_rate == 0.02
     assert solver.mean is None
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_pairs_in_half_precision_lead_nearly_to_the_same_place(layout):
+    """Also with images whose layout cannot be viewed as a vector."""
+    generator = torch.Generator().manual_seed(0)
+    curvature = 10 ** (2 * torch.rand(1, 3, 300, 8, generator=generator))
+    found = []
+    for kind in (None, torch.bfloat16):
+        solver = LBFGS(history=8)
+        solver.pair_dtype = kind
+        image = torch.full((1, 3, 300, 8), 0.5).contiguous(memory_format=layout)
+        for _ in range(25):
+            image = solver.update(image, curvature * (image - 0.3))
+        assert solver.steps[0].dtype == (kind or torch.float32)
+        found.append(float((curvature * (image - 0.3) ** 2).sum()))
+    start = float((curvature * 0.04).sum())
+    assert max(found) < 0.002 * start

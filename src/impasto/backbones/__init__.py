@@ -1,6 +1,7 @@
 """Backbones (feature extractors) by name, with their layers and weights."""
 
 from impasto.backbones.fetch import cache_folder, download, find_weights
+from impasto.backbones.geometry import Field, Window, Windowed, receptive_fields
 from impasto.backbones.layers import resolve_layer, resolve_layers
 from impasto.backbones.listing import describe
 from impasto.backbones.load import load_backbone, read_state
@@ -11,9 +12,12 @@ from impasto.backbones.vgg19_lite import Vgg19Lite, load_vgg19_lite
 
 __all__ = [
     "ENTRIES",
+    "Field",
     "MetricNet",
     "Vgg19Lite",
     "WeightsEntry",
+    "Window",
+    "Windowed",
     "activation_entropy",
     "backbone_names",
     "cache_folder",
@@ -25,6 +29,7 @@ __all__ = [
     "load_metric_net",
     "load_vgg19_lite",
     "read_state",
+    "receptive_fields",
     "resolve_layer",
     "resolve_layers",
     "smooth_activations",

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from impasto.backbones.geometry import Window
 from impasto.backbones.layers import resolve_layers
 from impasto.errors import InputError
 
@@ -131,6 +132,22 @@ class Chain(nn.Module):
                 if len(found) == len(set(resolved)):
                     break
         return {asked: found[layer] for asked, layer in zip(layers, resolved, strict=True)}
+
+    def windows(self) -> dict[str, tuple[Window, ...]]:
+        """Returns the windows of each layer; see `impasto.backbones.Windowed`."""
+        found: dict[str, tuple[Window, ...]] = {}
+        passed: list[Window] = []
+        for index, step in enumerate(self.features):
+            if isinstance(step, nn.Conv2d):
+                padding = int(step.padding[0]) if index else self._first_pad
+                kernel, stride = step.kernel_size[0], step.stride[0]
+                passed.append(Window(kernel, stride, padding, step.dilation[0]))
+            elif isinstance(step, Pooling):
+                passed.append(Window(step.size, step.stride))
+            if index in self._names:
+                found[self._names[index]] = tuple(passed)
+                passed.clear()
+        return found
 
     def _run(self, step: nn.Module, x: Tensor) -> Tensor:
         # Checkpointing pays off only for convolutions and pooling; an in-place ReLU saves just its output.

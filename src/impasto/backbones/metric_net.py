@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from impasto.backbones.geometry import Window
 from impasto.backbones.shipped import collect, with_weights
 
 __all__ = ["STAGES", "MetricNet", "Stage", "load_metric_net"]
@@ -78,6 +79,11 @@ class MetricNet(nn.Module):
             InputError: The image is too small.
         """
         return collect(image, layers, STAGES, self._stage, name=self.name)
+
+    def windows(self) -> dict[str, tuple[Window, ...]]:
+        """Returns the windows of each layer; see `impasto.backbones.Windowed`."""
+        conv, pool = Window(3, padding=1), Window(2, stride=2)
+        return {stage.name: (pool, conv) if stage.halved else (conv,) for stage in STAGES}
 
     def _stage(self, stage: Stage, x: Tensor) -> Tensor:
         x = F.avg_pool2d(x, 2) if stage.halved else x

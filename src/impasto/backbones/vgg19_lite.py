@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from impasto.backbones.chain import Pooling
+from impasto.backbones.geometry import Window
 from impasto.backbones.shipped import collect, with_weights
 
 __all__ = ["STEPS", "Step", "Vgg19Lite", "load_vgg19_lite"]
@@ -85,6 +86,11 @@ class Vgg19Lite(nn.Module):
             InputError: The image is too small.
         """
         return collect(image, layers, STEPS, self._step, name=self.name)
+
+    def windows(self) -> dict[str, tuple[Window, ...]]:
+        """Returns the windows of each layer; see `impasto.backbones.Windowed`."""
+        conv, pool = Window(3, padding=1), Window(2, stride=2)
+        return {step.name: (pool, conv) if step.pooled else (conv,) for step in STEPS}
 
     def _step(self, step: Step, x: Tensor) -> Tensor:
         conv = getattr(self, step.name.replace("relu", "conv"))

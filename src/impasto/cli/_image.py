@@ -264,6 +264,7 @@ def paint_one(task: Task, paint: PaintOptions, run: Run, show: Show, backbone: B
         if run.resume:
             keep.resume()
         show.header(job, content)
+        job.optimization.on_progress = show.progress
         interrupted = False
         try:
             for iterate in job.optimization:

@@ -49,6 +49,7 @@ app = App(
 )
 MORE = "--help-all shows every option. The documentation describes them with their ranges."
 app.command("impasto.cli._image:image", name="image", help_epilogue=MORE)
+app.command("impasto.cli._estimate:estimate", name="estimate", help_epilogue=MORE)
 app.command("impasto.cli._video:video", name="video", help_epilogue=MORE)
 app.command("impasto.cli._plan:plan", name="plan")
 app.command("impasto.cli._plan:keyframes", name="keyframes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from impasto.pipeline import Job
     from impasto.types import Iterate
 
-__all__ = ["Show", "make_show", "where"]
+__all__ = ["Show", "described", "duration", "make_show", "where"]
+
+PROGRESS_SECONDS = 5.0
+"""Time between two reports of the progress within a step."""
 
 
 class Show(Protocol):
@@ -32,6 +36,7 @@ class Show(Protocol):
     def task(self, number: int, count: int, content: Path, styles: Sequence[Path]) -> None: ...
     def header(self, job: Job, content: Picture) -> None: ...
     def iterate(self, iterate: Iterate) -> None: ...
+    def progress(self, fraction: float) -> None: ...
     def say(self, text: str) -> None: ...
     def done(self, out: Path, picture: Picture, seconds: float, *, interrupted: bool) -> None: ...
 
@@ -69,6 +74,9 @@ class QuietShow:
     def iterate(self, iterate: Iterate) -> None:
         """Reports one optimizer step."""
 
+    def progress(self, fraction: float) -> None:
+        """Reports the completed fraction of a step that is evaluated in tiles."""
+
     def say(self, text: str) -> None:
         """Shows a note to the user."""
 
@@ -78,6 +86,15 @@ class QuietShow:
 
 class JsonShow(QuietShow):
     """Prints one JSON object per line to standard output."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def progress(self, fraction: float) -> None:
+        """Reports the completed fraction of a step, every few seconds."""
+        if time.monotonic() - self._began > PROGRESS_SECONDS:
+            self._began = time.monotonic()
+            self._say("progress", fraction=round(fraction, 3))
 
     @staticmethod
     def _say(event: str, **values: Any) -> None:
@@ -99,6 +116,7 @@ class JsonShow(QuietShow):
     def iterate(self, iterate: Iterate) -> None:
         """Reports one optimizer step."""
         values = {k: v for k, v in vars(iterate).items() if k != "image"}
+        self._began = time.monotonic()
         self._say("iterate", **(values | {"terms": dict(iterate.terms)}))
 
     def say(self, text: str) -> None:
@@ -120,6 +138,7 @@ class BarShow(QuietShow):
         self._console = make_console()
         self._bar = make_bar(self._console)
         self._task: Any = None
+        self._steps = 0
 
     def __enter__(self) -> BarShow:
         self._bar.start()
@@ -160,17 +179,24 @@ class BarShow(QuietShow):
             size += f" (the content image is {own}; --size 0 keeps its size)"
         self._print(
             f"{size}, {about['backbone']}, {about['precision']}, {where(about)}; about "
-            f"{about['seconds_foretold']:.0f} s and {about['memory_gib_foretold']:.1f} GiB"
+            f"{duration(about['seconds_foretold'])} and {about['memory_gib_foretold']:.1f} GiB"
         )
         for note in about["notes"]:
             self._print(f"note: {note}")
         total = sum(scale.steps for scale in job.optimization.scales)
         self._task = self._bar.add_task("starting", total=total, losses="")
+        self._steps = 0
+
+    def progress(self, fraction: float) -> None:
+        """Reports the completed fraction of a step that is evaluated in tiles."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=self._steps + fraction)
 
     def iterate(self, iterate: Iterate) -> None:
         """Reports one optimizer step."""
         if iterate.note:
             self._print(f"step {iterate.total_step}: {iterate.note}")
+        self._steps = iterate.total_step
         terms = "  ".join(f"{name} {value:.3f}" for name, value in iterate.terms.items())
         self._bar.update(
             self._task,
@@ -195,6 +221,16 @@ def where(about: Mapping[str, Any]) -> str:
     return f"cpu, {about['threads']}" if about["device"] == "cpu" else str(about["device"])
 
 
+def duration(seconds: float) -> str:
+    """Formats a duration: ``12 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def described(job: Job, content: Picture) -> dict[str, Any]:
     """Describes a job as plain values."""
     from impasto.machine import thread_notes, threads_used
@@ -212,5 +248,7 @@ def described(job: Job, content: Picture) -> dict[str, Any]:
         "scales": [[s.width_px, s.height_px, s.steps] for s in optimization.scales],
         "seconds_foretold": round(plan.forecast.seconds, 2),
         "memory_gib_foretold": round(plan.forecast.memory_bytes / 2**30, 2),
+        "memory_gib_available": round(plan.limit_bytes / 2**30, 2),
+        "plan": plan.described(),
         "notes": [*content.notes, *job.notes, *plan.notes, *thread_notes(optimization.device)],
     }

@@ -19,7 +19,7 @@ STYLE_LOSSES: Mapping[str, str] = types.MappingProxyType(
         "neighbor": "nearest neighbors",
     }
 )
-"""Style losses; see `impasto.optimize.objective.STYLE_DISTANCES`."""
+"""Style losses; see `impasto.optimize.style.STYLE_DISTANCES`."""
 
 SOLVERS: Mapping[str, str] = types.MappingProxyType(
     {

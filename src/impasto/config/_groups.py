@@ -362,6 +362,10 @@ class MachineOptions:
         "Gradient checkpointing: trades time for memory. auto enables it when memory is short.",
         group="Hardware",
     )
+    tile: int = option(
+        0, "Side of the tiles in which the image is evaluated, at least 128 px; 0 uses tiles only if memory is short.",
+        group="Hardware", low=0, high=32768,
+    )  # fmt: skip
     memory_gib: float | None = option(
         None,
         "Memory limit in GiB; all free memory if not given.",
@@ -371,6 +375,8 @@ class MachineOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if 0 < self.tile < 128:
+            raise UsageError(f"--tile must be 0 or at least 128; got {self.tile}.")
 
 
 def _assignments(texts: tuple[str, ...]) -> dict[str, int]:

@@ -108,6 +108,9 @@ PRESETS: Mapping[str, PaintOptions] = types.MappingProxyType(
         "fine": PaintOptions(
             size=1024, steps=(200, 100, 40, 16), coherence_weight=(200.0, 50.0, 10.0, 0.0), history=10
         ),
+        "print": PaintOptions(
+            size=4096, steps=(90, 30, 8, 4, 3), coherence_weight=(200.0, 50.0, 0.0, 0.0, 0.0)
+        ),
         "faithful-gatys": PaintOptions(
             size=512, steps=(500,), coarsest=0, start="noise", style_loss="gram", pooling="average",
             content_loss="half-sum", content_weight=1.0, style_weight=1000.0, as_published=True, balance="fixed",

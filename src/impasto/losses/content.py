@@ -12,7 +12,7 @@ from impasto.losses._shared import EPSILON, Distance, distance
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["content_loss"]
+__all__ = ["content_loss", "content_scale"]
 
 
 def content_loss(
@@ -43,5 +43,10 @@ def content_loss(
         )
     difference = features - target
     if normalize:
-        difference = difference / target.square().mean().clamp_min(EPSILON).sqrt()
+        difference = difference / content_scale(target)
     return distance(difference, kind)
+
+
+def content_scale(target: Tensor) -> Tensor:
+    """Returns the root mean square of a target, by which `content_loss` divides with ``normalize``; a scalar."""
+    return target.square().mean().clamp_min(EPSILON).sqrt()

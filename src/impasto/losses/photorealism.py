@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["matting_laplacian", "photorealism_loss"]
+__all__ = ["matting_laplacian", "matting_stencil", "photorealism_loss", "stencil_energy"]
 
 RADIUS = 2
 """Largest distance between two pixels of a 3x3 window, in rows and in columns."""
@@ -41,10 +41,43 @@ def matting_laplacian(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.
     Raises:
         ValueError: The image is smaller than a window or has another shape.
     """
+    return _csr(_stencil(image, epsilon, plain))
+
+
+def matting_stencil(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.0) -> Tensor:
+    """Builds the upper half of the matrix of `matting_laplacian` without indices, in a sixth of its memory.
+
+    The energies of overlapping images add up: an image that is cut into tiles, each with two more rows below and
+    columns to the right, has the sum of the tiles' energies, because each 3x3 window lies in exactly one tile.
+
+    Args:
+        image: See `matting_laplacian`.
+        epsilon: See `matting_laplacian`.
+        plain: See `matting_laplacian`.
+
+    Returns:
+        ``(13, H, W)``: entry ``n`` is the weight between each pixel and the one at the ``n``-th offset from it, in the
+        order of `_offsets`.
+
+    Raises:
+        ValueError: The image is smaller than a window or has another shape.
+    """
+    stencil = _stencil(image, epsilon, plain)
+    return torch.stack([stencil[RADIUS + down, RADIUS + right] for down, right in _offsets()])
+
+
+def _offsets() -> list[tuple[int, int]]:
+    """Lists the offsets from a pixel to itself and to the twelve that follow it in reading order."""
+    both = [(n // SIDE - RADIUS, n % SIDE - RADIUS) for n in range(SIDE**2)]
+    return both[SIDE**2 // 2 :]
+
+
+def _stencil(image: Tensor, epsilon: float, plain: float) -> Tensor:
+    """Returns one plane of weights per offset, ``(5, 5, H, W)``."""
     height, width = image.shape[-2:]
     if image.shape[:2] != (1, 3) or min(height, width) < 3:
         raise ValueError(
-            f"matting_laplacian requires an image of shape (1, 3, H, W), at least 3x3 px; got {tuple(image.shape)}."
+            f"the matting Laplacian requires an image of shape (1, 3, H, W), at least 3x3 px; got {tuple(image.shape)}."
         )
     shifted, whitened = _windows(image[0], epsilon)
     rows, columns = height - 2, width - 2
@@ -64,7 +97,7 @@ def matting_laplacian(image: Tensor, epsilon: float = 1e-7, *, plain: float = 0.
             if a != b:
                 there = (slice(down_b, down_b + rows), slice(right_b, right_b + columns))
                 stencil[2 * RADIUS - offset[0], 2 * RADIUS - offset[1]][there] += value
-    return _csr(stencil)
+    return stencil
 
 
 def _counts(shifted: list[Tensor], plain: float) -> Tensor:
@@ -158,6 +191,44 @@ class _Energy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (product,) = ctx.saved_tensors
         return (2 * gradients[0] * product.T.reshape(ctx.shape)), None
+
+
+class _StencilEnergy(torch.autograd.Function):
+    """``sum_c V_c^T L V_c`` with the gradient ``2 L V``, from `matting_stencil`."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, stencil: Tensor) -> Tensor:
+        values = image[0]  # (3, H, W)
+        height, width = values.shape[-2:]
+        product = stencil[0] * values
+        for plane, (down, right) in zip(stencil[1:], _offsets()[1:], strict=True):
+            left, end = max(0, -right), width - max(0, right)
+            here = (slice(0, height - down), slice(left, end))
+            there = (slice(down, height), slice(left + right, end + right))
+            weights = plane[here]
+            product[(..., *here)].addcmul_(weights, values[(..., *there)])
+            product[(..., *there)].addcmul_(weights, values[(..., *here)])
+        ctx.save_for_backward(product)
+        return (values * product).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (product,) = ctx.saved_tensors
+        return (2 * gradients[0] * product[None]), None
+
+
+def stencil_energy(image: Tensor, stencil: Tensor) -> Tensor:
+    """Energy of an image under a matting Laplacian: ``sum_c V_c^T L V_c``, not divided by the number of windows.
+
+    Args:
+        image: ``(1, 3, H, W)``.
+        stencil: The `matting_stencil` of the content image, ``(13, H, W)``.
+
+    Returns:
+        Scalar, at least 0 up to rounding.
+    """
+    energy: Tensor = _StencilEnergy.apply(image, stencil)  # type: ignore[no-untyped-call]
+    return energy
 
 
 def photorealism_loss(image: Tensor, laplacian: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["VariationKind", "total_variation_loss"]
+__all__ = ["VariationKind", "total_variation_loss", "variation_parts"]
 
 VariationKind = Literal["l1", "l2", "nine-point"]
 
@@ -44,3 +44,27 @@ def total_variation_loss(image: Tensor, kind: VariationKind = "l2") -> Tensor:
         return straight
     falling, rising = _shifted(image, 1, 1), _shifted(image, 1, -1)
     return (straight + (falling.square().mean() + rising.square().mean()) / 2) / 2
+
+
+def variation_parts(image: Tensor, kind: VariationKind, below: int, right: int) -> Tensor:
+    """One of the three parts that `total_variation_loss` is the sum of.
+
+    Args:
+        image: ``(B, C, H, W)``.
+        kind: See `total_variation_loss`.
+        below: 1 for differences from the row below, else 0.
+        right: 1 for differences from the column to the right, else 0. With both, the differences along both diagonals,
+            which only ``nine-point`` includes.
+
+    Returns:
+        Scalar, at least 0.
+    """
+    if below and right:
+        if kind != "nine-point":
+            return image.new_zeros(())
+        falling, rising = _shifted(image, 1, 1), _shifted(image, 1, -1)
+        return (falling.square().mean() + rising.square().mean()) / 4
+    change = _shifted(image, below, right)
+    if kind == "l1":
+        return change.abs().mean()
+    return change.square().mean() / (1 if kind == "l2" else 2)

@@ -36,6 +36,7 @@ from impasto.media.resize import (
 from impasto.media.write import (
     check_output,
     check_place,
+    check_space,
     make_folder,
     read_metadata,
     write_image,
@@ -53,6 +54,7 @@ __all__ = [
     "check_paintable",
     "check_place",
     "check_replaceable",
+    "check_space",
     "color_map",
     "color_moments",
     "draw_curves",

@@ -31,6 +31,9 @@ XYZ = (
 WHITE = (0.95047, 1.0, 1.08883)
 """XYZ of the D65 white point."""
 
+STRIP_PIXELS = 1 << 22
+"""Images with more pixels are processed in strips of this many."""
+
 FLAT = 1e-5
 """Added to variances so that the covariance of a single-color image is invertible."""
 
@@ -119,14 +122,47 @@ def transfer_linear(
     Returns:
         An image of the source's shape, clamped to ``[0, 1]``.
     """
-    own = color_moments(source.double(), source_weight)
-    wanted = color_moments(target.double(), target_weight)
+    own = _moments_in_strips(source, source_weight)
+    wanted = _moments_in_strips(target, target_weight)
     matrix, offset = color_map(own, wanted)
     if whiten:
         matrix = _power(wanted[1], 0.5) @ _power(own[1], -0.5)
         offset = wanted[0] - matrix @ own[0]
-    moved = matrix @ source.double().flatten(2) + offset
-    return moved.view_as(source).to(source.dtype).clamp(0, 1)
+    moved = torch.empty_like(source)
+    for rows in _strips(source):
+        part = source[..., rows, :]
+        moved[..., rows, :] = (matrix @ part.double().flatten(2) + offset).view_as(part)
+    return moved.clamp_(0, 1)
+
+
+def _strips(image: Tensor) -> list[slice]:
+    """Divides the rows of an image into strips of at most `STRIP_PIXELS`, to bound the memory of float64 copies."""
+    height, width = image.shape[-2:]
+    rows = max(1, STRIP_PIXELS // width) if height * width > STRIP_PIXELS else height
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def _moments_in_strips(image: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Returns `color_moments` in float64, computed from sums over strips if the image is large."""
+    strips = _strips(image)
+    if len(strips) == 1:
+        return color_moments(image.double(), weight)
+    total = torch.zeros((), dtype=torch.float64, device=image.device)
+    first = image.new_zeros(1, 3, 1, dtype=torch.float64)
+    second = image.new_zeros(1, 3, 3, dtype=torch.float64)
+    for strip in strips:
+        rows = image[..., strip, :].double().flatten(2)  # (1, 3, N)
+        if weight is None:
+            weighted, share = rows, torch.tensor(float(rows.shape[2]), dtype=torch.float64)
+        else:
+            own = weight[..., strip, :].double().flatten(2)
+            weighted, share = rows * own, own.sum()
+        total = total + share.to(total)
+        first += weighted.sum(2, keepdim=True)
+        second += weighted @ rows.transpose(1, 2)
+    mean = first / total.clamp_min(1e-6)
+    covariance = second / total.clamp_min(1e-6) - mean @ mean.transpose(1, 2)
+    return mean, covariance + FLAT * torch.eye(3, dtype=torch.float64, device=image.device)
 
 
 def color_map(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SHORTEST_PX", "Picture", "check_paintable", "pixels_to_tensor"]
 
+STRIP_ROWS = 256
+"""Number of rows that are quantized at a time."""
+
 SHORTEST_PX = 32
 """Minimum side length; smaller images vanish in the deepest layers."""
 
@@ -30,6 +33,7 @@ class Picture:
         bits: Bits per channel of the source, 8 or 16.
         source: The file the image was read from.
         notes: Conversions applied while reading, one phrase each.
+        dpi: Horizontal and vertical resolution in pixels per inch as stated by the source, or None.
     """
 
     rgb: np.ndarray
@@ -37,6 +41,7 @@ class Picture:
     bits: int = 8
     source: Path | None = None
     notes: tuple[str, ...] = ()
+    dpi: tuple[float, float] | None = None
 
     @property
     def height_px(self) -> int:
@@ -56,11 +61,16 @@ class Picture:
 
     @classmethod
     def from_tensor(
-        cls, image: Tensor, *, alpha: np.ndarray | None = None, bits: int = 8
+        cls,
+        image: Tensor,
+        *,
+        alpha: np.ndarray | None = None,
+        bits: int = 8,
+        dpi: tuple[float, float] | None = None,
     ) -> Picture:
         """Creates an image from ``(1, 3, H, W)`` in ``[0, 1]``; the inverse of `to_tensor`."""
         rgb = image[0].permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
-        return cls(rgb=rgb, alpha=alpha, bits=bits)
+        return cls(rgb=rgb, alpha=alpha, bits=bits, dpi=dpi)
 
     @classmethod
     def from_pil(cls, image: Image.Image) -> Picture:
@@ -78,8 +88,14 @@ class Picture:
     def quantized(self, bits: int) -> np.ndarray:
         """Returns uint8 or uint16 ``(H, W, 3)``, or ``(H, W, 4)`` with alpha."""
         most = (1 << bits) - 1
-        planes = self.rgb if self.alpha is None else np.dstack([self.rgb, self.alpha])
-        return np.round(planes * most).astype(np.uint8 if bits == 8 else np.uint16)
+        channels = 3 if self.alpha is None else 4
+        pixels = np.empty((*self.rgb.shape[:2], channels), np.uint8 if bits == 8 else np.uint16)
+        for top in range(0, self.height_px, STRIP_ROWS):  # copies of a large image are gigabytes
+            rows = slice(top, top + STRIP_ROWS)
+            pixels[rows, :, :3] = np.round(self.rgb[rows] * most)
+            if self.alpha is not None:
+                pixels[rows, :, 3] = np.round(self.alpha[rows] * most)
+        return pixels
 
 
 def check_paintable(picture: Picture, role: str) -> None:

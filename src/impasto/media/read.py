@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import threading
 import warnings
@@ -19,6 +20,7 @@ from impasto.media.source import check_source
 __all__ = ["MOST_PIXELS", "SUFFIXES", "opened_picture", "read_image"]
 
 MOST_PIXELS = 200_000_000
+MOST_DPI = 100_000.0
 """Images with more pixels are rejected as possible decompression bombs."""
 
 SUFFIXES = (
@@ -56,7 +58,19 @@ def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Picture:
     """
     path = Path(path)
     with opened_picture(path, max_pixels) as image:
-        return _decode(path, image, max_pixels)
+        dpi = _resolution(image)
+        return dataclasses.replace(_decode(path, image, max_pixels), dpi=dpi)
+
+
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    """Returns the resolution in pixels per inch; None if the file has none, or one that makes no sense."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not all(1 <= value <= MOST_DPI for value in (across, down)):
+        return None
+    return round(across, 2), round(down, 2)
 
 
 @contextlib.contextmanager

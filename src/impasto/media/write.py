@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import functools
-import io
 import json
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
@@ -24,6 +25,7 @@ __all__ = [
     "WRITABLE",
     "check_output",
     "check_place",
+    "check_space",
     "check_suffix",
     "make_folder",
     "read_metadata",
@@ -43,6 +45,15 @@ FORMATS = {
 }
 DEEP = (".png", ".tif", ".tiff")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+Resolution = tuple[float, float]
+METERS_PER_INCH = 0.0254
+PNG_STRIP_ROWS = 256
+MOST_TIFF_BYTES = 2**32 - 2**25
+"""Largest size of the pixels of a classic TIFF file; larger ones are BigTIFF."""
+
+LEAST_COMPRESSION = 0.3
+"""Size of an image file relative to its pixels that a painting hardly ever falls below."""
+
 PROFILE_DATE = (2000, 1, 1, 0, 0, 0)
 MARK = "impasto:"
 """Prefix of the settings in EXIF, GIF and TIFF text, which distinguishes them from other text."""
@@ -99,6 +110,28 @@ def check_place(path: Path, kind: str) -> None:
         raise OutputError(f"no permission to write to {folder}; choose another folder.")
 
 
+def check_space(path: Path, size: tuple[int, int], bits: int = 8) -> None:
+    """Checks that the disk has room for an image, before any work starts.
+
+    Args:
+        path: The destination.
+        size: Height and width in pixels.
+        bits: Bits per channel.
+
+    Raises:
+        OutputError: The disk is too small even if the image compresses well.
+    """
+    lossless = path.suffix.lower() in (".png", ".tif", ".tiff", ".bmp")
+    share = LEAST_COMPRESSION if lossless else LEAST_COMPRESSION / 10
+    need = size[0] * size[1] * 3 * bits / 8 * share
+    free = shutil.disk_usage(path.absolute().parent).free
+    if free < need:
+        raise OutputError(
+            f"{path.name} with {size[1]}x{size[0]} px needs at least {need / 2**20:.0f} MiB, but the disk has "
+            f"{free / 2**20:.0f} MiB free; free some space or choose another folder."
+        )
+
+
 def write_image(
     path: str | Path,
     picture: Picture,
@@ -139,10 +172,11 @@ def write_image(
         )
     if suffix not in WITH_ALPHA and picture.alpha is not None:
         cover = picture.alpha[..., None]
-        picture = Picture(rgb=picture.rgb * cover + (1 - cover), bits=picture.bits)
+        picture = Picture(rgb=picture.rgb * cover + (1 - cover), bits=picture.bits, dpi=picture.dpi)
     text = json.dumps(dict(metadata or OWN))
     with replacing(path) as beside:
-        _encode(beside, suffix, picture.quantized(depth), quality, subsampling, text)
+        pixels = picture.quantized(depth)
+        _encode(beside, suffix, pixels, (quality, subsampling), text, picture.dpi)
     return path
 
 
@@ -159,26 +193,39 @@ def _srgb() -> bytes:
 
 
 def _encode(
-    path: Path, suffix: str, pixels: np.ndarray, quality: int, subsampling: str, text: str
+    path: Path,
+    suffix: str,
+    pixels: np.ndarray,
+    how: tuple[int, str],
+    text: str,
+    dpi: Resolution | None,
 ) -> None:
+    """Writes pixels; ``how`` is the quality and the chroma subsampling."""
     if suffix in (".tif", ".tiff"):
-        _write_tiff(path, pixels, text)
+        _write_tiff(path, pixels, text, dpi)
     elif suffix == ".png" and pixels.dtype == np.uint16:
-        path.write_bytes(_deep_png(pixels, text))
+        _write_deep_png(path, pixels, text, dpi)
     else:
-        _write_pil(path, suffix, Image.fromarray(pixels), quality, subsampling, text)
+        _write_pil(path, suffix, Image.fromarray(pixels), how, text, dpi)
 
 
 def _write_pil(
-    path: Path, suffix: str, image: Image.Image, quality: int, subsampling: str, text: str
+    path: Path,
+    suffix: str,
+    image: Image.Image,
+    how: tuple[int, str],
+    text: str,
+    dpi: Resolution | None,
 ) -> None:
     options: dict[str, object] = {}
     if suffix in (".jpg", ".jpeg"):
-        options = {"quality": quality, "subsampling": subsampling, "optimize": True}
+        options = {"quality": how[0], "subsampling": how[1], "optimize": True}
     elif suffix in (".webp", ".avif"):
-        options = {"quality": quality}
+        options = {"quality": how[0]}
     if suffix in (".jpg", ".jpeg", ".png", ".webp", ".avif"):
         options["icc_profile"] = _srgb()
+    if dpi is not None and suffix in (".jpg", ".jpeg", ".png", ".bmp"):
+        options["dpi"] = dpi
     options |= _text_options(suffix, text)
     with path.open("wb") as file:
         image.save(file, format=FORMATS[suffix], **options)
@@ -199,35 +246,56 @@ def _text_options(suffix: str, text: str) -> dict[str, object]:
     return {"exif": exif}
 
 
-def _write_tiff(path: Path, pixels: np.ndarray, text: str) -> None:
+def _write_tiff(path: Path, pixels: np.ndarray, text: str, dpi: Resolution | None) -> None:
     import tifffile
 
     extra = ["unassalpha"] if pixels.shape[2] == 4 else None
     tifffile.imwrite(
         path, pixels, photometric="rgb", extrasamples=extra, compression="zlib", predictor=True,
         iccprofile=_srgb(), description=MARK + text, metadata=None, software="impasto",
+        bigtiff=pixels.nbytes > MOST_TIFF_BYTES,
+        resolution=dpi, resolutionunit=None if dpi is None else "INCH",
     )  # fmt: skip
 
 
-def _deep_png(pixels: np.ndarray, text: str) -> bytes:
-    """Encodes a 16-bit color PNG, which Pillow does not write; rows are stored as differences (filter 1)."""
+def _write_deep_png(path: Path, pixels: np.ndarray, text: str, dpi: Resolution | None) -> None:
+    """Writes a 16-bit color PNG, which Pillow does not; rows are stored as differences (filter 1)."""
     height, width, channels = pixels.shape
-    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)  # (H, W * channels * 2)
-    step = channels * 2
-    differences = rows.copy()
-    differences[:, step:] -= rows[:, :-step]
-    filtered = np.concatenate([np.ones((height, 1), np.uint8), differences], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 16, 6 if channels == 4 else 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"iCCP", b"sRGB\0\0" + zlib.compress(_srgb()))]
-    chunks.append((b"iTXt", b"impasto\0\0\0\0\0" + text.encode()))
-    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b"")]
-    out = io.BytesIO(b"\x89PNG\r\n\x1a\n")
-    out.seek(0, io.SEEK_END)
-    for name, body in chunks:
-        out.write(
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-    return out.getvalue()
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        _write_chunk(file, b"IHDR", header)
+        _write_chunk(file, b"iCCP", b"sRGB\0\0" + zlib.compress(_srgb()))
+        if dpi is not None:
+            across, down = (round(value / METERS_PER_INCH) for value in dpi)
+            _write_chunk(file, b"pHYs", struct.pack(">IIB", across, down, 1))
+        _write_chunk(file, b"iTXt", b"impasto\0\0\0\0\0" + text.encode())
+        packer = zlib.compressobj(6)
+        for top in range(0, height, PNG_STRIP_ROWS):
+            body = packer.compress(_filtered(pixels[top : top + PNG_STRIP_ROWS]))
+            if top + PNG_STRIP_ROWS >= height:
+                body += packer.flush()
+            if body:
+                _write_chunk(file, b"IDAT", body)
+        _write_chunk(file, b"IEND", b"")
+
+
+def _filtered(pixels: np.ndarray) -> bytes:
+    """Returns rows of 16-bit pixels as differences, each row after the number of the filter."""
+    rows = pixels.astype(">u2").view(np.uint8).reshape(len(pixels), -1)  # (H, W * channels * 2)
+    step = pixels.shape[2] * 2
+    filtered = np.ones((rows.shape[0], rows.shape[1] + 1), np.uint8)
+    filtered[:, 1:] = rows
+    filtered[:, 1 + step :] -= rows[:, :-step]
+    return filtered.tobytes()
+
+
+def _write_chunk(file: IO[bytes], name: bytes, body: bytes) -> None:
+    """Writes a chunk of a PNG file with its length and checksum."""
+    checksum = zlib.crc32(body, zlib.crc32(name))
+    file.write(struct.pack(">I", len(body)) + name)
+    file.write(body)
+    file.write(struct.pack(">I", checksum))
 
 
 def make_folder(path: Path) -> None:

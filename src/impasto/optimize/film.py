@@ -9,12 +9,19 @@ import torch
 from torch import Tensor
 
 from impasto.config import FilmOptions, PaintOptions, derived_seed
-from impasto.losses import change_loss, temporal_loss
+from impasto.losses import temporal_loss
 from impasto.machine import thread_notes
 from impasto.media.resize import resize
 from impasto.motion.carry import borrow_texture, hold_tones, merged
 from impasto.optimize.loop import InFilm, Optimization
-from impasto.optimize.objective import StyleMemory, Term, see, without_weak_layers
+from impasto.optimize.objective import (
+    StyleMemory,
+    Term,
+    change_term,
+    tiling_for,
+    without_weak_layers,
+)
+from impasto.optimize.tiles import Parts
 from impasto.types import Backbone, Earlier, FrameContext, Iterate, Painted, Region, RunForecast
 
 __all__ = ["FilmOptimizer"]
@@ -190,17 +197,11 @@ class FilmOptimizer:
         return terms
 
     def _change(self, previous: Tensor) -> Term:
-        options = self.paint_options.loss
+        plan, options = self.trial.plan, self.paint_options
         layers = tuple(dict.fromkeys(options.content_layers + options.style_layers))
-        with torch.no_grad():
-            before = see(self.backbone, previous, layers, autocast=self.trial.plan.autocast)
-        return Term(
-            weight=self.film.change_weight,
-            measure=lambda features, _image, _step: change_loss(
-                features, before, options.content_layers, options.style_layers
-            ),
-            layers=layers,
-        )
+        tiling = tiling_for(self.backbone, options, plan.tile_px)
+        before = Parts(self.backbone, previous, layers, tiling, autocast=plan.autocast)
+        return change_term(before, options, self.film.change_weight)
 
     def _iterates(self, size: tuple[int, int], pictures: Sequence[Tensor]) -> Term:
         def measure(_features: object, image: Tensor, step: int) -> Tensor:

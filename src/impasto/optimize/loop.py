@@ -15,14 +15,21 @@ from torch import Tensor
 
 from impasto.config import PaintOptions, StartName
 from impasto.errors import DivergedError, UsageError
-from impasto.machine import fast_bfloat16, resolve_device
+from impasto.machine import fast_bfloat16, release_memory, resolve_device
 from impasto.media.resize import resize, size_to_fit
 from impasto.optimize.balance import Balancer
 from impasto.optimize.enlarge import detail_strength, enlarged
-from impasto.optimize.memory import Estimator, Plan, choose_plan, free_memory_bytes
-from impasto.optimize.objective import Evaluation, Objective, StyleMemory, Term, build_objective
-from impasto.optimize.pyramid import plan_scales
-from impasto.optimize.solvers import Solver, make_solver, stored_pairs
+from impasto.optimize.memory import Estimator, Load, Plan, choose_plan, free_memory_bytes
+from impasto.optimize.objective import (
+    Evaluation,
+    Objective,
+    StyleMemory,
+    Term,
+    build_objective,
+    why_not_tiles,
+)
+from impasto.optimize.pyramid import by_scale, plan_scales
+from impasto.optimize.solvers import LBFGS, Solver, make_solver, stored_pairs
 from impasto.optimize.start import RECOLORED, first_picture
 from impasto.types import Backbone, Iterate, Region
 from impasto.weights import CHECKPOINT, Fields
@@ -37,6 +44,7 @@ WARM_STEP = 0.001
 """First L-BFGS step from a given initial image, root mean square per pixel; a larger one would undo its progress."""
 
 MOST_RETRIES = 8
+MOST_TILE_PX = 1 << 20
 TOLERANCE_STEPS = 10
 SMALLEST_STYLE_PX = 32
 
@@ -82,6 +90,7 @@ class Optimization:
         image: The current image, ``(1, 3, H, W)``.
         plan: Memory plan, with the forecast.
         precision: Precision of the backbone, with the reason.
+        on_progress: Called while a step is evaluated in tiles, with its completed fraction, from 0 to 1.
 
     Raises:
         UsageError: There are no styles, the number of blend weights differs from the number of styles, all blend
@@ -123,6 +132,7 @@ class Optimization:
         canvas = (self.size[0] + 2 * self.margin_px, self.size[1] + 2 * self.margin_px)
         self.scales = plan_scales(canvas, options.steps, options.coarsest)
         self.plan = self._film.plan or self._plan()
+        self._follow_plan()
         self.precision = self._precision()
         self.solver: Solver = make_solver(
             options.solver,
@@ -130,6 +140,7 @@ class Optimization:
             history=options.history,
             first=FIRST_STEP if start is None else WARM_STEP,
         )
+        self._limit_solver()
         weight = options.style_weight * options.strength**3
         self.balancer = Balancer(
             options.content_budget, weight, most=weight if options.balance == "guard" else None
@@ -140,33 +151,61 @@ class Optimization:
         self.best_loss = math.inf
         self.image = self._first_image()
         self.best_image = self.image
+        self.on_progress: Callable[[float], None] = lambda _fraction: None
         self._began = time.monotonic()
 
     def _plan(self) -> Plan:
         options = self.options
         fast = fast_bfloat16(self.device)
         chosen = options.precision == "auto" and fast and self.device.type != "cpu"
-        autocast = options.precision == "bfloat16" or chosen
         limit = free_memory_bytes(self.device)
         if options.memory_gib is not None:
             limit = int(options.memory_gib * 2**30)
         estimator = Estimator(
-            backbone=self.backbone,
-            layers=tuple(dict.fromkeys(options.content_layers + options.style_layers)),
-            scales=self.scales,
+            self.backbone,
+            tuple(dict.fromkeys(options.content_layers + options.style_layers)),
+            self.scales,
             history=stored_pairs(options.solver, options.history),
             device=self.device,
+            load=self._load(),
+            why_not_tiles=why_not_tiles(self.backbone, options),
         )
-        plan = choose_plan(
+        return choose_plan(
             estimator,
             limit,
             checkpointing=options.checkpointing,
-            autocast=autocast,
+            tile_px=options.tile,
+            autocast=options.precision == "bfloat16" or chosen,
             autocast_allowed=fast and options.precision == "auto",
         )
+
+    def _load(self) -> Load:
+        """Returns what the run keeps in memory besides the features of the backbone."""
+        options = self.options
+        masks = [mask for region in self.regions for mask in (region.content, region.style)]
+        held = [self.content, self.content, *self.styles, *masks]  # the caller keeps the content
+        coherence = by_scale(options.coherence_weight, len(self.scales))
+        return Load(
+            held_bytes=sum(tensor.numel() * tensor.element_size() for tensor in held),
+            style_pixels=[
+                sum(height * width for height, width in self._style_sizes(number))
+                for number in range(len(self.scales))
+            ],
+            content_layers=options.content_layers if options.content_weight > 0 else (),
+            mattings=[(w > 0) + (options.photoreal_weight > 0) for w in coherence],
+        )
+
+    def _follow_plan(self) -> None:
+        """Applies the plan to the backbone."""
         if hasattr(self.backbone, "checkpointing"):
-            self.backbone.checkpointing = plan.checkpointing
-        return plan
+            self.backbone.checkpointing = self.plan.checkpointing
+
+    def _limit_solver(self) -> None:
+        """Applies the plan to the solver."""
+        if isinstance(self.solver, LBFGS):
+            self.solver.pair_dtype = torch.bfloat16 if self.plan.half_pairs else None
+            if self.plan.history is not None:
+                self.solver.history = min(self.options.history, self.plan.history)
 
     def _precision(self) -> str:
         """Returns the precision of the backbone, with the reason."""
@@ -201,15 +240,20 @@ class Optimization:
 
     def _styles_at(self, scale: int) -> list[Tensor]:
         """Returns the styles with their own aspect ratios, the long edge ``style_scale`` times the pastiche's."""
+        sizes = self._style_sizes(scale)
+        return [resize(style, size) for style, size in zip(self.styles, sizes, strict=True)]
+
+    def _style_sizes(self, scale: int) -> list[tuple[int, int]]:
+        """Returns the height and width of each style at a scale."""
         edge = max(self.scales[scale].height_px, self.scales[scale].width_px)
-        resized = []
+        sizes = []
         for style in self.styles:
             own = (style.shape[-2], style.shape[-1])
             wanted = max(round(edge * self.options.style_scale), SMALLEST_STYLE_PX)
             height, width = size_to_fit(own, wanted)
             least = max(1.0, SMALLEST_STYLE_PX / min(height, width))
-            resized.append(resize(style, (math.ceil(height * least), math.ceil(width * least))))
-        return resized
+            sizes.append((math.ceil(height * least), math.ceil(width * least)))
+        return sizes
 
     def _regions_at(self, scale: int) -> list[Region]:
         """Returns the regions with the content masks at the size of a scale, padded by reflection."""
@@ -231,7 +275,7 @@ class Optimization:
                 self.total_step += 1
                 yield self._iterate(evaluation, note)
                 if self._converged():
-                    break
+                    self.step = self.scales[self.scale].steps
             self._leave_scale()
 
     def _objective(self) -> Objective:
@@ -241,7 +285,7 @@ class Optimization:
             self._styles_at(self.scale),
             self.backbone,
             self.options,
-            autocast=self.plan.autocast,
+            plan=self.plan.at(self.scales[self.scale]),
             place=(self.scale, len(self.scales)),
             memory=self._film.styles,
             regions=self._regions_at(self.scale),
@@ -250,11 +294,15 @@ class Optimization:
             objective.reweigh("style", self.balancer.weight)
         scale = self.scales[self.scale]
         objective.add(self._film.terms((scale.height_px, scale.width_px)))
+        objective.on_progress = self.on_progress
+        if objective.tiling is not None:
+            release_memory()
         return objective
 
     def _advance(self, objective: Objective, evaluation: Evaluation) -> str:
         """Takes one step, or restores the best image if the loss diverged; returns a note for the user."""
-        sound = math.isfinite(evaluation.loss) and bool(evaluation.gradient.isfinite().all())
+        extremes = torch.aminmax(evaluation.gradient)  # not finite if any value is not
+        sound = all(math.isfinite(float(x)) for x in (evaluation.loss, *extremes))
         if not sound or evaluation.loss > LEAP * self.best_loss:
             return self._go_back(evaluation.loss)
         if evaluation.loss < self.best_loss:
@@ -301,8 +349,11 @@ class Optimization:
         return before - now < self.options.tolerance * before
 
     def _leave_scale(self) -> None:
+        if not self.options.carry_state or self.scale + 1 >= len(self.scales):
+            self.solver.forget()  # frees memory for what comes next
         if self.scale + 1 >= len(self.scales):
             self.scale += 1
+            self.best_image = self.image
             return
         following = self.scales[self.scale + 1]
         size = (following.height_px, following.width_px)
@@ -313,8 +364,8 @@ class Optimization:
         self.average = None
         if self.options.carry_state:
             self.solver.resize(*size)
-        else:
-            self.solver.forget()
+        if self.scale + 1 == len(self.scales):
+            self.__dict__.pop("_photograph", None)
 
     def _enlarged(self, size: tuple[int, int]) -> Tensor:
         """Upsamples to the next scale, adding the detail of the given initial image or of the photograph."""
@@ -368,11 +419,14 @@ class Optimization:
 
     NUMBERS = ("scale", "step", "total_step", "retries", "losses", "best_loss")
     PICTURES = ("image", "best_image", "average")
+    PLANNED = ("tile_px", "history", "half_pairs")
+    """Measures of the plan that affect the last bits of the result, so that a resumed run keeps them."""
 
     def state_dict(self) -> dict[str, Any]:
         """Returns everything needed to resume the run exactly: tensors and plain numbers."""
         state = {name: getattr(self, name) for name in (*self.NUMBERS, *self.PICTURES)}
         state["losses"] = list(self.losses)
+        state["plan"] = {name: getattr(self.plan, name) for name in self.PLANNED}
         return state | {"solver": self.solver.state_dict(), "style_weight": self.balancer.weight}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -393,6 +447,14 @@ class Optimization:
         image, best_image = (saved.tensor(name, shape) for name in ("image", "best_image"))
         average = saved.optional_tensor("average", shape)
         weight = saved.number("style_weight", low=0.0)
+        plan = saved.part("plan")
+        self.plan = replace(
+            self.plan,
+            tile_px=plan.integer("tile_px", 0, MOST_TILE_PX),
+            history=plan.optional_integer("history", 1, MOST_TILE_PX),
+            half_pairs=plan.flag("half_pairs"),
+        )
+        self._limit_solver()
         self.solver.load_state_dict(saved.part("solver"), image)
         self.scale, self.step, self.total_step, self.retries = scale, step, total_step, retries
         self.losses, self.best_loss = losses, best_loss

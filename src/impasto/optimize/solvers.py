@@ -21,6 +21,9 @@ __all__ = ["LBFGS", "SGD", "SOLVERS", "Adam", "Solver", "make_solver", "stored_p
 
 MOST_STEPS = 2**31
 
+CHUNK_ROWS = 256
+"""Number of rows of half-precision pairs that are converted at a time."""
+
 
 class Solver(Protocol):
     """Interface between the loop and a solver."""
@@ -69,7 +72,19 @@ def _free_gradient(image: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _dot(a: Tensor, b: Tensor) -> float:
-    return float(torch.dot(a.reshape(-1), b.reshape(-1)))
+    if a.dtype == b.dtype == torch.float32 or a.dtype == torch.float64:
+        return float(torch.dot(a.reshape(-1), b.reshape(-1)))
+    chunks = zip(a.split(CHUNK_ROWS, -2), b.split(CHUNK_ROWS, -2), strict=True)
+    return sum(float(torch.dot(x.reshape(-1).float(), y.reshape(-1).float())) for x, y in chunks)
+
+
+def _add(total: Tensor, pair: Tensor, factor: float) -> None:
+    """Adds a multiple of a tensor of another precision in place, without a copy of all of it."""
+    if total.dtype == pair.dtype:
+        total.add_(pair, alpha=factor)
+        return
+    for mine, other in zip(total.split(CHUNK_ROWS, -2), pair.split(CHUNK_ROWS, -2), strict=True):
+        mine.add_(other.to(mine.dtype), alpha=factor)
 
 
 class LBFGS:
@@ -83,6 +98,10 @@ class LBFGS:
         learning_rate: Factor on the quasi-Newton step.
         history: Number of stored pairs.
         first: Length of the step while the history is empty, root mean square per pixel.
+
+    Attributes:
+        history: Number of stored pairs.
+        pair_dtype: Data type in which pairs are stored; None for that of the image.
     """
 
     LONGEST = 0.08
@@ -90,6 +109,7 @@ class LBFGS:
     def __init__(
         self, learning_rate: float = 1.0, *, history: int = 12, first: float = 0.01
     ) -> None:
+        self.pair_dtype: torch.dtype | None = None
         self.learning_rate = learning_rate
         self.first = first
         self.history = history
@@ -101,38 +121,43 @@ class LBFGS:
     def update(self, image: Tensor, gradient: Tensor) -> Tensor:
         """See `Solver.update`."""
         self._remember(image, gradient)
+        self._image, self._gradient = image, gradient
         direction = self._direction(_free_gradient(image, gradient))
         length = direction.square().mean().sqrt()
         longest = self.LONGEST if self.steps else self.first
         factor = self.learning_rate * torch.clamp(longest / length.clamp_min(1e-12), max=1.0)
         if not self.steps:
             factor = self.learning_rate * longest / length.clamp_min(1e-12)
-        self._image, self._gradient = image, gradient
-        return (image - factor * direction).clamp_(0, 1)
+        direction.mul_(factor)
+        return torch.sub(image, direction, out=direction).clamp_(0, 1)
 
     def _remember(self, image: Tensor, gradient: Tensor) -> None:
+        """Stores the last step and the change of the gradient if the curvature along the step is positive."""
         if self._image is None or self._gradient is None:
             return
-        step, change = image - self._image, gradient - self._gradient
+        step = image - self._image
+        self._image = None  # one image less in memory
+        change = gradient - self._gradient
+        self._gradient = None
         if _dot(step, change) > 1e-6 * float(step.norm()) * float(change.norm()):
-            self.steps.append(step)
-            self.changes.append(change)
-            del self.steps[: -self.history], self.changes[: -self.history]
+            spare = max(0, len(self.steps) + 1 - self.history)
+            del self.steps[:spare], self.changes[:spare]
+            self.steps.append(step if self.pair_dtype is None else step.to(self.pair_dtype))
+            self.changes.append(change if self.pair_dtype is None else change.to(self.pair_dtype))
 
-    def _direction(self, gradient: Tensor) -> Tensor:
+    def _direction(self, direction: Tensor) -> Tensor:
         """Runs the two-loop recursion in place: four reads per pair, and no temporary images."""
-        direction = gradient.clone()
         pairs = [(s, y, 1 / _dot(s, y)) for s, y in zip(self.steps, self.changes, strict=True)]
         shares: list[float] = []
         for s, y, inverse in reversed(pairs):
             share = inverse * _dot(s, direction)
-            direction.add_(y, alpha=-share)
+            _add(direction, y, -share)
             shares.append(share)
         if pairs:
             _s, y, inverse = pairs[-1]
             direction.mul_(1 / (inverse * _dot(y, y)))
         for (s, y, inverse), share in zip(pairs, reversed(shares), strict=True):
-            direction.add_(s, alpha=share - inverse * _dot(y, direction))
+            _add(direction, s, share - inverse * _dot(y, direction))
         return direction
 
     def back_off(self) -> None:
@@ -155,8 +180,10 @@ class LBFGS:
         if self.steps:
             old = self.steps[0].shape[-2] * self.steps[0].shape[-1]
             ratio = old / (height_px * width_px)
-            self.steps = [_scaled(s, height_px, width_px) for s in self.steps]
-            self.changes = [_scaled(y, height_px, width_px) * ratio for y in self.changes]
+            for pairs, factor in ((self.steps, 1.0), (self.changes, ratio)):
+                for n, pair in enumerate(pairs):  # one by one, so that smaller ones are freed
+                    working = pair if self.pair_dtype is None else pair.float()
+                    pairs[n] = (_scaled(working, height_px, width_px) * factor).to(pair.dtype)
         self._image = self._gradient = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -172,8 +199,9 @@ class LBFGS:
     def load_state_dict(self, saved: Fields, like: Tensor) -> None:
         """See `Solver.load_state_dict`."""
         self.learning_rate = saved.number("learning_rate", low=0.0)
-        self.steps = saved.tensors("steps", self.history, like.shape, like.dtype)
-        self.changes = saved.tensors("changes", self.history, like.shape, like.dtype)
+        kind = self.pair_dtype or like.dtype
+        self.steps = saved.tensors("steps", self.history, like.shape, kind)
+        self.changes = saved.tensors("changes", self.history, like.shape, kind)
         if len(self.steps) != len(self.changes):
             raise saved.refusal("changes", f"a list of {len(self.steps)} tensors", self.changes)
         self._image = saved.optional_tensor("image", like.shape, like.dtype)
@@ -313,20 +341,20 @@ class SolverKind:
     Attributes:
         make: Builds the solver from the learning rate, the history size and the length of the first step.
         learning_rate: Default learning rate.
-        stored_pairs: Number of pairs of images that the solver stores, for the memory forecast; None for the history
-            size.
+        stores_pairs: Whether the solver stores pairs of images, as many as the history size, for the memory forecast;
+            other solvers store about two images.
     """
 
     make: Callable[[float, int, float], Solver]
     learning_rate: float
-    stored_pairs: int | None = 2
+    stores_pairs: bool = False
 
 
 SOLVERS: Mapping[str, SolverKind] = {
     "lbfgs": SolverKind(
         make=lambda rate, history, first: LBFGS(rate, history=history, first=first),
         learning_rate=1.0,
-        stored_pairs=None,
+        stores_pairs=True,
     ),
     "adam": SolverKind(make=lambda rate, _history, _first: Adam(rate), learning_rate=0.03),
     "sgd": SolverKind(make=lambda rate, _history, _first: SGD(rate), learning_rate=0.03),
@@ -355,7 +383,6 @@ def make_solver(
     return kind.make(learning_rate or kind.learning_rate, history, first)
 
 
-def stored_pairs(name: str, history: int) -> int:
-    """Returns the number of pairs of images that a solver stores, for a history size."""
-    own = SOLVERS[name].stored_pairs
-    return history if own is None else own
+def stored_pairs(name: str, history: int) -> int | None:
+    """Returns the number of pairs that a solver stores for a history size; None for solvers that store no pairs."""
+    return history if SOLVERS[name].stores_pairs else None

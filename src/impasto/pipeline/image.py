@@ -206,20 +206,21 @@ def finish_picture(
         painted: How much of each pixel is stylized, ``(1, 1, ., .)``; None for everything.
     """
     pastiche = resize(pastiche.detach().float().cpu(), size)
-    own = content.to_tensor()
-    small = resize(own, size)
-    pastiche = keep_colors(pastiche, small, options)
+    if options.keep_colors != "none":
+        pastiche = keep_colors(pastiche, resize(content.to_tensor(), size), options)
     if options.affine > 0:
+        own = content.to_tensor()
+        small = resize(own, size)
         if options.deliver is not None:
             whole = (own.shape[-2], own.shape[-1])
             size = size_to_fit(whole, options.deliver) if options.deliver else whole
         pastiche = affine_finish(small, pastiche, resize(own, size), options.affine)
     if painted is not None:
-        pastiche = within(pastiche, resize(own, size), painted)
+        pastiche = within(pastiche, resize(content.to_tensor(), size), painted)
     alpha = content.alpha
     if alpha is not None:
         alpha = resize(torch.from_numpy(alpha)[None, None], size)[0, 0].numpy()
-    return Picture.from_tensor(pastiche, alpha=alpha, bits=content.bits)
+    return Picture.from_tensor(pastiche, alpha=alpha, bits=content.bits, dpi=content.dpi)
 
 
 def within(pastiche: Tensor, content: Tensor, painted: Tensor) -> Tensor:

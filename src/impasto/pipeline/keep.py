@@ -9,7 +9,7 @@ from pathlib import Path
 
 from impasto.config import PaintOptions
 from impasto.errors import MissingFileError
-from impasto.media import OutputLock, Picture, hash_files, write_image
+from impasto.media import OutputLock, Picture, check_space, hash_files, write_image
 from impasto.media.timelapse import Timelapse
 from impasto.optimize import fingerprint, load_checkpoint, save_checkpoint
 from impasto.pipeline.image import Job, files_read, settings_text
@@ -67,13 +67,14 @@ class Keeper:
         outputs: Its files.
 
     Raises:
-        OutputError: Another run holds the checkpoint.
+        OutputError: Another run holds the checkpoint, or the disk has no room for the result.
     """
 
     def __init__(self, job: Job, outputs: Outputs) -> None:
+        optimization = job.optimization
+        check_space(outputs.out, optimization.size, outputs.encoding.bits or job.content.bits)
         self._lock = None if outputs.checkpoint is None else OutputLock(outputs.checkpoint)
         self.job, self.outputs = job, outputs
-        optimization = job.optimization
         masks = [mask for region in optimization.regions for mask in (region.content, region.style)]
         mark = fingerprint([optimization.content, *optimization.styles, *masks], job.options)
         self._mark = hash_files(files_read(job.options), mark)

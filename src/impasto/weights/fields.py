@@ -122,6 +122,14 @@ class Fields:
             raise self.refusal(name, wanted, value)
         return int(value)
 
+    def optional_integer(self, name: str, low: int, high: int) -> int | None:
+        """Returns an integer from ``low`` to ``high``, or None."""
+        return (
+            None
+            if self._value(name, "an integer or None") is None
+            else self.integer(name, low, high)
+        )
+
     def integers(self, name: str, low: int, high: int, counts: tuple[int, int]) -> tuple[int, ...]:
         """Returns a list of integers from ``low`` to ``high``; ``counts`` is its minimum and maximum length."""
         few, many = counts
