@@ -242,12 +242,11 @@ def test_too_little_memory_is_refused_with_a_size_that_fits():
 
 
 def test_memory_that_is_short_turns_on_checkpointing():
-    optimization = run(content=photograph(2000, 3000), size=3000, memory_gib=20.0)
-    needed = optimization.plan.forecast.memory_bytes / 2**30
-    assert not optimization.plan.checkpointing
-    tight = run(content=photograph(2000, 3000), size=3000, memory_gib=needed * 0.97)
-    assert tight.plan.checkpointing
-    assert "gradient checkpointing" in tight.plan.notes[0]
+    assert not big_plan(memory_gib=64.0).checkpointing
+    folded = big_plan(memory_gib=64.0, checkpointing="on").forecast.memory_bytes / 2**30
+    tight = big_plan(memory_gib=1.05 * folded)
+    assert tight.checkpointing
+    assert "gradient checkpointing" in tight.notes[0]
 
 
 def big_plan(**overrides):

@@ -37,7 +37,7 @@ UPDATE_IMAGES = 6
 """Images alive while a step is taken, apart from L-BFGS pairs: current, previous and best image, gradient, direction,
 and temporary ones."""
 
-ENLARGEMENT_IMAGES = 8
+ENLARGEMENT_IMAGES = 7
 """Images alive at the beginning of a scale, at the size of that scale."""
 
 TILE_FRAGMENT_IMAGES = 5
@@ -228,6 +228,8 @@ class Estimator:
     ) -> None:
         self.backbone, self.layers, self.scales = backbone, layers, scales
         self.history, self.load, self.why_not_tiles = history, load or Load(), why_not_tiles
+        if hasattr(backbone, "checkpointing"):
+            backbone.checkpointing = False  # an earlier run may have set it
         work = sum(scale.pixels * scale.steps for scale in scales)
         side = LARGE_PROBE_PX if work > 20 * LARGE_PIXELS else PROBE_PX
         self._probe = _probe(backbone, layers, self.load.content_layers, device, side)
@@ -273,7 +275,7 @@ class Estimator:
         """Returns the memory of activations and their gradients."""
         probe, pixels = self._probe, float(scale.pixels)
         # With checkpointing, one full-resolution block and the inputs of the other blocks are alive.
-        saved = probe.saved * (0.5 if plan.checkpointing else 1.0)
+        saved = probe.saved * (0.65 if plan.checkpointing else 1.0)
         activations = saved + 2 * probe.largest
         tiling = self._tiling(plan)
         if tiling is not None:
