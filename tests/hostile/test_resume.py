@@ -21,7 +21,7 @@ from impasto.errors import CheckpointError, OutputError, UsageError
 from impasto.motion import write_flow
 from impasto.pipeline.folder import sealed, unsealed
 from impasto.pipeline.store import PaintStore
-from impasto.pipeline.video import _mark
+from impasto.pipeline.video import Supplied, _mark
 
 FRAMES, CUT = 18, 15
 METHODS = {
@@ -250,10 +250,10 @@ def test_the_mark_covers_every_file_that_is_read(tmp_path):
         paint = options(weights=weights, start="file", start_file=start)
         raft = film_options(flow="raft", flow_weights=weights)
         files = film_options(flow="files", flow_files=tmp_path / "fields")
-        yield lambda: _mark(clip, style, paint, film_options(), {}, None)
-        yield lambda: _mark(clip, style, options(), raft, {}, None)
-        yield lambda: _mark(clip, style, options(), files, {}, None)
-        yield lambda: _mark(clip, style, options(), film_options(), {0: start}, None)
+        yield lambda: _mark(clip, style, paint, film_options(), Supplied())
+        yield lambda: _mark(clip, style, options(), raft, Supplied())
+        yield lambda: _mark(clip, style, options(), files, Supplied())
+        yield lambda: _mark(clip, style, options(), film_options(), Supplied(keyframes={0: start}))
 
     first, second, third, fourth = (mark() for mark in marks())
     by_paint, by_raft, by_files, by_keyframe = marks()

@@ -14,8 +14,8 @@ from impasto.config import film_options, options
 from impasto.errors import UsageError
 from impasto.keyframes import read_plan, write_plan
 from impasto.media.video import open_clip
-from impasto.pipeline import prepare_film
-from impasto.pipeline.keyed import frames_of, plan_clip
+from impasto.pipeline import Supplied, prepare_film
+from impasto.pipeline.keyed import PlannedClip, plan_clip
 
 EVERY = {"keyframe_every": 3, "keyframe_steps": (2,)}
 
@@ -36,7 +36,7 @@ def given_job(clip, out, keyframes, styles=(), **changes):
         out,
         options(size=0),
         film_options("keyframes", **{**EVERY, "codec": "ffv1", **changes}),
-        keyframes=keyframes,
+        supplied=Supplied(keyframes=keyframes),
     )
 
 
@@ -146,7 +146,7 @@ def test_an_edited_plan_decides_what_is_painted(tmp_path, clip):
     chosen = read_plan(tmp_path / "plan.json")
     painted = prepare_film(
         clip, [style()], tmp_path / "out.mkv", options(size=0, steps=(2,), coarsest=0),
-        film_options("keyframes", opening_steps=(2,), **EVERY), plan=chosen,
+        film_options("keyframes", opening_steps=(2,), **EVERY), supplied=Supplied(plan=chosen),
     )  # fmt: skip
     assert {event.index for event in painted if event.terms} == set(chosen.keyframes)
     assert chosen.shots[0].keyframes == (1,)
@@ -162,7 +162,7 @@ def test_a_plan_of_another_clip_is_refused(tmp_path, clip):
             tmp_path / "o.mkv",
             options(size=0),
             film_options("keyframes"),
-            plan=made,
+            supplied=Supplied(plan=made),
         )
 
 
@@ -170,9 +170,10 @@ def test_frames_read_by_seeking_are_those_read_in_order(tmp_path):
     path = write_film(tmp_path / "long.mp4", film(40, shift=(0, 1)))
     clip, chosen = open_clip(path), film_options("keyframes", every=2, begin=0.5)
     made = plan_clip(clip, chosen)
-    in_order = frames_of(clip, made, chosen, (64, 96), 0, made.frames - 1)
+    source = PlannedClip(clip, made, chosen, (64, 96))
+    in_order = source.frames(0, made.frames - 1)
     for first, last in ((0, 1), (3, 5), (made.frames - 1, made.frames - 1)):
-        sought = frames_of(clip, made, chosen, (64, 96), first, last)
+        sought = source.frames(first, last)
         for one, other in zip(sought, in_order[first : last + 1], strict=True):
             assert (one.index, one.pts_seconds) == (other.index, other.pts_seconds)
             np.testing.assert_array_equal(one.pixels, other.pixels)

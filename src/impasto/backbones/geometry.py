@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -58,28 +59,24 @@ class Field:
     @cached_property
     def stride(self) -> int:
         """Distance of two positions in pixels."""
+        return math.prod(window.stride for window in self.windows)
+
+    def _strides(self) -> Iterator[tuple[Window, int]]:
+        """Yields each window with the distance of two of its inputs in pixels."""
         stride = 1
         for window in self.windows:
+            yield window, stride
             stride *= window.stride
-        return stride
 
     @cached_property
     def before(self) -> int:
         """Reach to the left and upward in pixels."""
-        reach, stride = 0, 1
-        for window in self.windows:
-            reach += window.padding * stride
-            stride *= window.stride
-        return reach
+        return sum(window.padding * stride for window, stride in self._strides())
 
     @cached_property
     def after(self) -> int:
         """Reach to the right and downward in pixels."""
-        reach, stride = 0, 1
-        for window in self.windows:
-            reach += (window.span - window.padding) * stride
-            stride *= window.stride
-        return reach
+        return sum((window.span - window.padding) * stride for window, stride in self._strides())
 
     def positions(self, length_px: int) -> int:
         """Returns the number of positions along a side of the given length."""

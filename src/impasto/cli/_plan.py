@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from impasto.config import FilmOptions, check_fields, film_options
+from impasto.cli._options import given, make_overrides
+from impasto.config import FilmOptions, film_options, option_fields
+from impasto.errors import UsageError
 from impasto.text import printable
 
 if TYPE_CHECKING:
@@ -22,44 +23,26 @@ COLUMNS = 6
 CURVE_PX = (240, 200)
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Excerpt:
-    """Options that decide the plan; pass the same ones to `impasto video`."""
+PLANNED = ("begin", "end", "fps", "every", "keyframe_every", "coverage", "cut_threshold")
+"""Fields of `FilmOptions` that decide the plan."""
 
-    begin: Annotated[float, Parameter(name="--from")] = field(
-        default=0.0, metadata={"low": 0, "flag": "from"}
-    )
-    """Time in the clip at which to begin, in seconds."""
-    end: Annotated[float | None, Parameter(name="--to")] = field(
-        default=None, metadata={"low": 0, "flag": "to"}
-    )
-    """Time in the clip at which to stop, in seconds; the clip's end if not given."""
-    fps: float | None = field(default=None, metadata={"low": 0.01, "high": 1000})
-    """Maximum frame rate; the clip's own if not given."""
-    every: int = field(default=1, metadata={"low": 1})
-    """Use every Nth frame only."""
-    keyframe_every: int = field(default=24, metadata={"low": 1, "high": 500})
-    """Largest distance in frames between keyframes."""
-    coverage: float = field(default=0.7, metadata={"low": 0, "high": 1})
-    """Place a keyframe where less than this share of a frame is reliably visible in the keyframe before."""
-    cut_threshold: float = field(default=27.0, metadata={"low": 0, "high": 255})
-    """Mean change in hue, saturation and brightness that counts as a cut; 0 disables cut detection."""
-    overwrite: bool = False
-    """Replace existing files."""
+Excerpt = make_overrides(
+    "Excerpt",
+    FilmOptions,
+    without=tuple(spec.name for spec in option_fields(FilmOptions) if spec.name not in PLANNED),
+)
 
-    def film(self) -> FilmOptions:
-        """Returns the options of a video with these settings."""
-        return film_options(
-            "keyframes",
-            begin=self.begin,
-            end=self.end,
-            fps=self.fps,
-            every=self.every,
-            keyframe_every=self.keyframe_every,
-            coverage=self.coverage,
-            cut_threshold=self.cut_threshold,
-        )
+
+def film_of(excerpt: Any) -> FilmOptions:
+    """Returns the options of a video with the settings of a command.
+
+    Raises:
+        UsageError: They are out of range, or ask for a video without keyframes.
+    """
+    film = film_options("keyframes", **given(excerpt, FilmOptions))
+    if film.keyframe_every == 0:
+        raise UsageError("--keyframe-every must be at least 1 for a plan; got 0.")
+    return film
 
 
 ClipPath = Annotated[
@@ -72,27 +55,25 @@ def plan(
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Output plan (.json).")],
-    excerpt: Excerpt | None = None,
+    overwrite: Annotated[bool, Parameter(help="Replace existing files.")] = False,
+    excerpt: Annotated[Excerpt | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
     """Plan which frames of CLIP are painted, and write the plan and a picture of it.
 
     The plan lists the shots and their keyframes and may be edited; pass it to impasto video --plan. The picture, with
     the same name and the suffix .png, shows every keyframe with its number and time, and the coverage of each shot.
     """
-    from impasto.errors import UsageError
     from impasto.keyframes import write_plan
     from impasto.media import check_outputs, write_image
     from impasto.media.video import open_clip
     from impasto.pipeline.keyed import plan_clip
 
-    excerpt = excerpt or Excerpt()
-    check_fields(excerpt)
+    film = film_of(excerpt)
     if out.suffix.lower() != ".json":
         raise UsageError(f"a plan is written as .json; got {out}.")
     picture = out.with_suffix(".png")
-    check_outputs([out, picture], [clip], overwrite=excerpt.overwrite)
-    opened = open_clip(clip, rate=excerpt.fps)
-    film = excerpt.film()
+    check_outputs([out, picture], [clip], overwrite=overwrite)
+    opened = open_clip(clip, rate=film.fps)
     made = plan_clip(opened, film)
     write_image(picture, _sheet(opened, made, film))
     write_plan(out, made)
@@ -108,7 +89,8 @@ def keyframes(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], help="Output folder.")],
     use: Annotated[Path | None, Parameter(name="--plan", help="A plan from impasto plan.")] = None,
-    excerpt: Excerpt | None = None,
+    overwrite: Annotated[bool, Parameter(help="Replace existing files.")] = False,
+    excerpt: Annotated[Excerpt | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
 ) -> int:
     """Write the keyframes of CLIP as images, to be painted by hand or with any other tool.
 
@@ -118,18 +100,17 @@ def keyframes(
     from impasto.keyframes import read_plan
     from impasto.media import Picture, check_outputs, make_folder, pixels_to_tensor, write_image
     from impasto.media.video import open_clip, painted_size
-    from impasto.pipeline.keyed import frames_of, plan_clip
+    from impasto.pipeline.keyed import PlannedClip, plan_clip
 
-    excerpt = excerpt or Excerpt()
-    check_fields(excerpt)
-    opened = open_clip(clip, rate=excerpt.fps)
-    film = excerpt.film()
+    film = film_of(excerpt)
+    opened = open_clip(clip, rate=film.fps)
     made = plan_clip(opened, film) if use is None else read_plan(use)
     make_folder(out)
     files = {number: out / f"{number:06d}.png" for number in made.keyframes}
-    check_outputs(list(files.values()), [clip, use], overwrite=excerpt.overwrite)
+    check_outputs(list(files.values()), [clip, use], overwrite=overwrite)
+    source = PlannedClip(opened, made, film, painted_size(opened.info, 0))
     for number, file in files.items():
-        frame = frames_of(opened, made, film, painted_size(opened.info, 0), number, number)[0]
+        frame = source.frames(number, number)[0]
         write_image(file, Picture.from_tensor(pixels_to_tensor(frame.pixels)))
     given = " ".join(f"--keyframe {number}={file}" for number, file in files.items())
     print(printable(f"wrote {len(files)} keyframes to {out}; once they are painted:"))
@@ -153,15 +134,16 @@ def _sheet(clip: Clip, made: FilmPlan, film: FilmOptions) -> Picture:
     """Draws the keyframes with their times, and the coverage curve of each shot."""
     from impasto.media import Picture, pixels_to_tensor
     from impasto.media.video import painted_size
-    from impasto.pipeline.keyed import frames_of
+    from impasto.pipeline.keyed import PlannedClip
     from impasto.study.sheet import draw_sheet
 
     size = painted_size(clip.info, min(CURVE_PX[0], max(clip.info.width_px, clip.info.height_px)))
+    source = PlannedClip(clip, made, film, size)
     cells: list[tuple[Picture | None, str]] = []
     for number, shot in enumerate(made.shots, 1):
         cells.append((_curve(made, shot.first, shot.last), f"shot {number}: coverage"))
         for key in shot.keyframes:
-            frame = frames_of(clip, made, film, size, key, key)[0]
+            frame = source.frames(key, key)[0]
             image = Picture.from_tensor(pixels_to_tensor(frame.pixels))
             cells.append((image, f"{key}  {float(made.times[key]):.2f} s"))
     rows = [cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)]

@@ -199,7 +199,7 @@ def preview_of(
     )
 
 
-def paint_film(  # noqa: C901 - one step after another
+def paint_film(
     clip: Path,
     styles: tuple[Path, ...],
     out: Path,
@@ -211,7 +211,7 @@ def paint_film(  # noqa: C901 - one step after another
     """Paints the frames, writes the video, and cleans up; on failure, painted frames are kept."""
     from impasto.keyframes import read_plan
     from impasto.media import check_replaceable, read_image
-    from impasto.pipeline import check_film_inputs, prepare_film
+    from impasto.pipeline import Supplied, check_film_inputs, prepare_film
 
     if run.resume and run.fresh:
         raise UsageError("--resume and --fresh are mutually exclusive; remove one of them.")
@@ -228,17 +228,13 @@ def paint_film(  # noqa: C901 - one step after another
         filming,
         resume=run.resume,
         fresh=run.fresh or run.preview,
-        keyframes=keyframes,
-        plan=None if run.plan is None else read_plan(run.plan),
+        supplied=Supplied(
+            keyframes=keyframes, plan=None if run.plan is None else read_plan(run.plan)
+        ),
     )
-    interrupted = False
-    try:
-        job.make_plan(on_frame=show.planned)
-    except BaseException:
-        if not job.store.painted():
-            job.store.remove()
-        raise
+    plan_film(job, show)
     show.header(job)
+    interrupted = False
     try:
         for event in job:
             show.frame(event)
@@ -264,6 +260,16 @@ def paint_film(  # noqa: C901 - one step after another
         job.store.remove()
     show.done(out, frames, time.monotonic() - began, interrupted=interrupted)
     return INTERRUPTED if interrupted else 0
+
+
+def plan_film(job: FilmJob, show: FilmShow) -> None:
+    """Makes the plan of a video with keyframes; if that fails or is interrupted, no folder is left behind."""
+    try:
+        job.make_plan(on_frame=show.planned)
+    except BaseException:
+        if not job.store.painted():
+            job.store.remove()
+        raise
 
 
 def given_keyframes(texts: tuple[str, ...]) -> dict[int | float, Path]:

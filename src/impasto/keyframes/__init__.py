@@ -2,7 +2,6 @@
 
 from impasto.keyframes.between import Stretch, carry_side, join_sides, paint_between
 from impasto.keyframes.plan import (
-    GOES_ON,
     FilmPlan,
     PlannedShot,
     Planner,
@@ -13,7 +12,6 @@ from impasto.keyframes.plan import (
 from impasto.keyframes.tones import ToneNetwork, learn_tones
 
 __all__ = [
-    "GOES_ON",
     "FilmPlan",
     "PlannedShot",
     "Planner",

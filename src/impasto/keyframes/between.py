@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from impasto.config import FilmOptions
 from impasto.keyframes.tones import ToneNetwork, learn_tones
-from impasto.media import box_mean, pixels_to_tensor
+from impasto.media import box_mean, pixels_to_tensor, tensor_to_pixels
 from impasto.motion import (
     DIS,
     FlowEstimator,
@@ -23,7 +25,7 @@ from impasto.motion import (
 )
 from impasto.motion.carry import borrow_texture, keep_sharp
 from impasto.motion.chain import closed
-from impasto.motion.hold import held_to_motion
+from impasto.motion.hold import held_to_motion, tones_of
 from impasto.types import Earlier, Frame, FrameContext
 
 __all__ = ["Stretch", "carry_side", "join_sides", "paint_between"]
@@ -49,21 +51,52 @@ MOST_ERROR_PX, CLOSING_PX = 6.0, 4
 """A larger error of a chain is taken for an error of the flow; radius over which the error is averaged, in pixels."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Side:
+    """A keyframe seen from another frame.
+
+    Attributes:
+        way: Flow to the keyframe, float16 ``(1, 2, H, W)`` in pixels.
+        seen: How reliably each pixel is seen in it, uint8 ``(1, 1, H, W)``.
+    """
+
+    way: Tensor
+    seen: Tensor
+
+    def trust(self) -> Tensor:
+        """Returns ``seen`` as float32 in ``[0, 1]``."""
+        return self.seen.float() / 255
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A keyframe followed through a stretch.
+
+    Attributes:
+        sides: The keyframe seen from each other frame, by place.
+        chain: The chain at the other end.
+    """
+
+    sides: Mapping[int, Side]
+    chain: MotionChain
+
+
 class Stretch:
-    """Consecutive frames of a shot, with the motion between them; motion is estimated when it is first needed.
+    """Consecutive frames of a shot, with the motion between them; everything is computed once, when it is first needed.
 
     Args:
         frames: The frames, in order.
         estimator: The flow estimator.
     """
 
-    frames: Sequence[Frame]
-    estimator: FlowEstimator
-    _motions: dict[int, NeighborMotion] = field(default_factory=dict)
+    def __init__(self, frames: Sequence[Frame], estimator: FlowEstimator) -> None:
+        self.frames, self.estimator = frames, estimator
+        self._motions: dict[int, NeighborMotion] = {}
 
-    def __len__(self) -> int:
-        return len(self.frames)
+    @property
+    def last(self) -> int:
+        """Place of the last frame."""
+        return len(self.frames) - 1
 
     def image(self, place: int) -> Tensor:
         """Returns a frame as ``(1, 3, H, W)`` in ``[0, 1]``."""
@@ -81,43 +114,74 @@ class Stretch:
             )
         return self._motions[place]
 
+    @cached_property
+    def from_first(self) -> Followed:
+        """The first frame, followed to the last."""
+        links = ((place, self.motion(place).to_previous()) for place in range(1, self.last + 1))
+        return self._follow(0, links)
 
-def closing_error(stretch: Stretch, chain: MotionChain, place: int, anchor: int) -> Tensor:
-    """Returns by how much a chain is off at its end, ``(1, 2, H, W)`` in pixels; 0 where that is not known.
+    @cached_property
+    def from_last(self) -> Followed:
+        """The last frame, followed back to the first."""
+        places = range(self.last - 1, -1, -1)
+        return self._follow(
+            self.last, ((place, self.motion(place + 1).to_next()) for place in places)
+        )
 
-    Small errors add up along a chain. The anchor frame, warped along the chain, should look like the frame at its end;
-    the flow between the two is the error.
+    def _follow(self, anchor: int, links: Iterable[tuple[int, tuple[Tensor, Tensor]]]) -> Followed:
+        chain, sides = MotionChain(self.image(anchor)), {}
+        for place, (flow, trust) in links:
+            chain.step(self.image(place), flow, trust)
+            seen = (255 * chain.seen).round().to(torch.uint8)
+            sides[place] = Side(chain.way.half(), seen)
+        return Followed(sides, chain)
 
-    Args:
-        stretch: The frames.
-        chain: A chain that has reached the end.
-        place: Place of the frame at its end.
-        anchor: Place of its anchor.
-    """
-    frame, image = stretch.frames[place], stretch.image(place)
-    other = stretch.frames[anchor]
-    guess = warp(stretch.image(anchor), chain.way)
-    most = 65535 if other.pixels.dtype == np.uint16 else 255
-    values = guess[0].permute(1, 2, 0).numpy() * most
-    pixels = np.round(values).astype(other.pixels.dtype)
-    # Estimators may remember results by frame number; this image is none of the clip's frames.
-    seen = replace(other, pixels=pixels, index=-1 - zlib.crc32(pixels.tobytes()))
-    finder = DIS() if stretch.estimator.name == "files" else stretch.estimator
-    residual = finder(frame, seen)
-    known = chain.seen * (residual.square().sum(1, keepdim=True).sqrt() < MOST_ERROR_PX)
-    before, after = (
-        (x - image).square().mean(1, keepdim=True) for x in (guess, warp(guess, residual))
-    )
-    known = known * (box_mean(before - after, CLOSING_PX) > 0)
-    return -box_mean(residual * known, CLOSING_PX)
+    @cached_property
+    def error_at_last(self) -> Tensor:
+        """By how much the way from the last frame to the first is off, ``(1, 2, H, W)`` in pixels."""
+        return self._closing_error(self.from_first.chain, 0, self.last)
 
+    @cached_property
+    def error_at_first(self) -> Tensor:
+        """By how much the way from the first frame to the last is off, ``(1, 2, H, W)`` in pixels."""
+        return self._closing_error(self.from_last.chain, self.last, 0)
 
-@dataclass(frozen=True)
-class _Side:
-    """A keyframe seen from another frame: flow to it (float16), and how reliably each pixel is seen (uint8)."""
+    def _closing_error(self, chain: MotionChain, anchor: int, place: int) -> Tensor:
+        """Returns the error of a chain from an anchor to a place; 0 where it is not known.
 
-    way: Tensor
-    seen: Tensor
+        Small errors add up along a chain. The anchor frame, warped along the chain, should look like the frame at its
+        end; the flow between the two is the error.
+        """
+        frame, image = self.frames[place], self.image(place)
+        guess = warp(self.image(anchor), chain.way)
+        pixels = tensor_to_pixels(guess, deep=frame.pixels.dtype == np.uint16)
+        # Estimators may remember results by frame number; this image is none of the clip's frames.
+        seen = replace(frame, pixels=pixels, index=-1 - zlib.crc32(pixels.tobytes()))
+        finder = DIS() if self.estimator.name == "files" else self.estimator
+        residual = finder(frame, seen)
+        known = chain.seen * (residual.square().sum(1, keepdim=True).sqrt() < MOST_ERROR_PX)
+        before, after = (
+            (x - image).square().mean(1, keepdim=True) for x in (guess, warp(guess, residual))
+        )
+        known = known * (box_mean(before - after, CLOSING_PX) > 0)
+        return -box_mean(residual * known, CLOSING_PX)
+
+    def corrected(self) -> tuple[dict[int, Side], dict[int, Side]]:
+        """Returns both keyframes seen from the frames between them, corrected by their errors at each other.
+
+        The correction is proportional to the distance from a keyframe. Correcting every frame by itself would be more
+        exact, and would jitter.
+        """
+        to_first, to_last = {}, {}
+        for place in range(1, self.last):
+            share = place / self.last
+            one, other = self.from_first.sides[place], self.from_last.sides[place]
+            way, back = one.way.float(), other.way.float()
+            moved = way - share * warp(self.error_at_last, back)
+            to_first[place] = replace(one, way=moved.half())
+            moved = back - (1 - share) * warp(self.error_at_first, way)
+            to_last[place] = replace(other, way=moved.half())
+        return to_first, to_last
 
 
 def carry_side(stretch: Stretch, pastiche: Tensor) -> Earlier:
@@ -127,13 +191,10 @@ def carry_side(stretch: Stretch, pastiche: Tensor) -> Earlier:
         stretch: At least two frames.
         pastiche: ``(1, 3, H, W)`` in ``[0, 1]``.
     """
-    chain = MotionChain(stretch.image(0))
-    for place in range(1, len(stretch)):
-        chain.step(stretch.image(place), *stretch.motion(place).to_previous())
-    error = closing_error(stretch, chain, len(stretch) - 1, 0)
+    chain = stretch.from_first.chain
     return Earlier(
-        gap=len(stretch) - 1,
-        warped=_carried(pastiche, chain.way - error, chain.seen),
+        gap=stretch.last,
+        warped=_carried(pastiche, chain.way - stretch.error_at_last, chain.seen),
         reliability=chain.seen,
     )
 
@@ -160,80 +221,39 @@ def paint_between(
     Yields:
         Place in the stretch, and pastiche.
     """
-    end = len(stretch)
-    places = range(0 if left is None else 1, end if right is None else end - 1)
+    last = stretch.last
+    places = range(0 if left is None else 1, last + 1 if right is None else last)
     if not places:
         return
-    backward = None if right is None else _backward(stretch)
-    uncovered, sides = _forward(stretch, places, left, backward)
-    if backward is not None and left is not None:
-        _close(stretch, sides, backward)
+    keys: list[tuple[Mapping[int, Side], Tensor]] = []
+    if left is not None and right is not None:
+        to_first, to_last = stretch.corrected()
+        keys = [(to_first, left), (to_last, right)]
+    elif left is not None:
+        keys = [(stretch.from_first.sides, left)]
+    elif right is not None:
+        keys = [(stretch.from_last.sides, right)]
+    uncovered = fmean(
+        float(1 - reduce(torch.maximum, [sides[place].trust() for sides, _pastiche in keys]).mean())
+        for place in places
+    )
     network = _network(stretch, left, right, film, uncovered)
     for place in places:
-        one = None if left is None else sides[place]
-        other = None if backward is None else backward[place]
-        share = place / max(1, end - 1)
-        joined, seen = _joined((one, left), (other, right), share)
+        parts = [_seen_from(sides[place], pastiche) for sides, pastiche in keys]
+        joined, seen = parts[0] if len(parts) == 1 else _joined(parts, place / last)
         yield place, _finished(stretch.image(place), joined, seen, network, film)
 
 
-def _backward(stretch: Stretch) -> dict[int, _Side]:
-    """Follows the motion from the last frame back to the first."""
-    found: dict[int, _Side] = {}
-    chain = MotionChain(stretch.image(len(stretch) - 1))
-    for place in range(len(stretch) - 2, -1, -1):
-        chain.step(stretch.image(place), *stretch.motion(place + 1).to_next())
-        found[place] = _side(chain)
-    return found
+def _seen_from(side: Side, pastiche: Tensor) -> tuple[Tensor, Tensor]:
+    """Carries a keyframe's pastiche to a frame; returns it and how reliable it is."""
+    seen = box_mean(closed(side.trust(), GAP_PX), 1)
+    return _carried(pastiche, side.way.float(), seen), seen
 
 
-def _close(stretch: Stretch, forward: dict[int, _Side], backward: dict[int, _Side]) -> None:
-    """Corrects both chains by their error at the other keyframe, in proportion to the distance from their own.
-
-    Correcting every frame by itself would be more exact, and would jitter.
-    """
-    end = len(stretch) - 1
-    chain = MotionChain(stretch.image(0))
-    chain.way, chain.seen = forward[end].way.float(), forward[end].seen.float() / 255
-    error_right = closing_error(stretch, chain, end, 0)
-    chain = MotionChain(stretch.image(end))
-    chain.way, chain.seen = backward[0].way.float(), backward[0].seen.float() / 255
-    error_left = closing_error(stretch, chain, 0, end)
-    for place in range(1, end):
-        share = place / end
-        ahead, back = forward[place], backward[place]
-        to_left, to_right = ahead.way.float(), back.way.float()
-        forward[place] = replace(ahead, way=(to_left - share * warp(error_right, to_right)).half())
-        backward[place] = replace(
-            back, way=(to_right - (1 - share) * warp(error_left, to_left)).half()
-        )
-
-
-def _forward(
-    stretch: Stretch, places: range, left: Tensor | None, backward: dict[int, _Side] | None
-) -> tuple[float, dict[int, _Side]]:
-    """Follows the motion from the first frame; returns the mean share that no keyframe covers, and the sides."""
-    found: dict[int, _Side] = {}
-    chain = MotionChain(stretch.image(0))
-    total = 0.0
-    for place in places:
-        seen = torch.zeros_like(chain.seen)
-        if left is not None:
-            chain.step(stretch.image(place), *stretch.motion(place).to_previous())
-            found[place] = _side(chain)
-            seen = chain.seen
-        if backward is not None:
-            seen = torch.maximum(seen, backward[place].seen.float() / 255)
-        total += float((1 - seen).mean())
-    if left is not None and backward is not None:
-        end = len(stretch) - 1
-        chain.step(stretch.image(end), *stretch.motion(end).to_previous())
-        found[end] = _side(chain)
-    return total / len(places), found
-
-
-def _side(chain: MotionChain) -> _Side:
-    return _Side(chain.way.half(), (255 * chain.seen).round().to(torch.uint8))
+def _joined(parts: Sequence[tuple[Tensor, Tensor]], share: float) -> tuple[Tensor, Tensor]:
+    """Joins two carried pastiches; ``share`` is the distance from the first keyframe, from 0 to 1."""
+    (a, seen_a), (b, seen_b) = parts
+    return join_sides(a, seen_a * (1 - share), b, seen_b * share), torch.maximum(seen_a, seen_b)
 
 
 def _network(
@@ -247,7 +267,7 @@ def _network(
     learned = film.between == "learned"
     if not learned and uncovered < LEAST_UNCOVERED:
         return None
-    known = [(0, left), (len(stretch) - 1, right)]
+    known = [(0, left), (stretch.last, right)]
     pairs = [(stretch.image(place), pastiche) for place, pastiche in known if pastiche is not None]
     return learn_tones(
         [frame for frame, _pastiche in pairs],
@@ -255,21 +275,6 @@ def _network(
         steps=LEARNED_STEPS if learned else FILL_STEPS,
         style_weight=LEARNED_STYLE if learned else 0.0,
     )
-
-
-def _joined(
-    one: tuple[_Side | None, Tensor | None], other: tuple[_Side | None, Tensor | None], share: float
-) -> tuple[Tensor, Tensor]:
-    """Carries one or both pastiches to a frame and joins them; returns the result and how reliable it is."""
-    parts = []
-    for side, pastiche in (one, other):
-        if side is not None and pastiche is not None:
-            seen = box_mean(closed(side.seen.float() / 255, GAP_PX), 1)
-            parts.append((_carried(pastiche, side.way.float(), seen), seen))
-    if len(parts) == 1:
-        return parts[0]
-    (a, seen_a), (b, seen_b) = parts
-    return join_sides(a, seen_a * (1 - share), b, seen_b * share), torch.maximum(seen_a, seen_b)
 
 
 def join_sides(a: Tensor, weight_a: Tensor, b: Tensor, weight_b: Tensor) -> Tensor:
@@ -315,6 +320,5 @@ def _finished(
         context = FrameContext(index=0, opens_shot=False, blend=(), earlier=(given,))
         return held_to_motion(painted, context).clamp(0, 1)
     lent = borrow_texture(frame, [given])
-    reach = max(1, round(max(frame.shape[-2:]) / 100))
-    detail = lent - box_mean(box_mean(lent, reach), reach)
+    detail = lent - tones_of(lent)
     return (seen * joined + (1 - seen) * (painted + detail)).clamp(0, 1)

@@ -13,12 +13,11 @@ from impasto.config import FilmOptions
 from impasto.errors import InputError, UsageError
 from impasto.media import pixels_to_tensor
 from impasto.media.replace import replacing
-from impasto.motion import FlowEstimator, MotionChain, ShotFinder, motion_between
+from impasto.motion import FlowEstimator, MotionChain, ShotFinder, goes_on, motion_between
 from impasto.text import shown
 from impasto.types import Frame
 
 __all__ = [
-    "GOES_ON",
     "FilmPlan",
     "PlannedShot",
     "Planner",
@@ -34,10 +33,6 @@ COVERED = 0.5
 
 TAIL = 0.5
 """A shot's last frame is painted if the keyframe before it is farther away than this share of the largest distance."""
-
-GOES_ON = 0.75
-"""Mean reliability of the motion above which an apparent cut is rejected. On the development clips it was 0.00 after
-cuts, 0.59 in the middle of a dissolve, and 0.95 in a pan of 1/30 of the width per frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +281,7 @@ class Planner:
             image_before = pixels_to_tensor(before.pixels)
             motion = motion_between(self._estimator, frame, image, before, image_before)
             flow, trust = motion.to_previous()
-            opens = opens and float(trust.mean()) <= GOES_ON
+            opens = opens and not goes_on(trust)
             self._chain.step(image, flow, trust)
             coverage = float((self._chain.seen > COVERED).float().mean())
         opens = opens or self._switches(frame, before)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.backbones import load_backbone
-from impasto.looks.networks import doubled
+from impasto.looks.networks import doubled, same_size
 from impasto.losses import gram_loss, gram_matrix
 from impasto.media import pad_to, resize, size_to_fit
 
@@ -59,9 +59,9 @@ class ToneNetwork(nn.Module):
             ``(B, 3, H, W)``, not clamped.
         """
         folded = F.pixel_unshuffle(image, FOLD) - 0.5
-        hidden = _same(self.stem, torch.cat([folded, F.avg_pool2d(place, FOLD)], 1))
+        hidden = same_size(self.stem, torch.cat([folded, F.avg_pool2d(place, FOLD)], 1))
         for block in self.blocks:
-            hidden = hidden + _same(block, F.relu(hidden))
+            hidden = hidden + same_size(block, F.relu(hidden))
         return image + doubled(self.head, F.relu(doubled(self.rise, F.relu(hidden))))
 
     @torch.no_grad()
@@ -72,11 +72,6 @@ class ToneNetwork(nn.Module):
         place = pad_to(_places(small.shape[-2], small.shape[-1]), FOLD)
         painted = self(pad_to(small, FOLD), place)[..., : small.shape[-2], : small.shape[-1]]
         return resize(painted, (height, width)).clamp(0, 1)
-
-
-def _same(convolution: nn.Module, x: Tensor) -> Tensor:
-    reach = int(convolution.dilation[0])  # type: ignore[index]
-    return convolution(F.pad(x, (reach,) * 4, mode="replicate"))
 
 
 def _reduced(image: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Johnson", "Painter", "PainterShape", "doubled", "weights_of"]
+__all__ = ["Johnson", "Painter", "PainterShape", "doubled", "same_size", "weights_of"]
 
 FOLD = 4
 """Side of the pixel blocks that are folded into channels, so that the network runs at 1/16 of the area."""
@@ -79,20 +79,21 @@ class Painter(nn.Module):
         """
         width = self.shape.width
         x = F.pixel_unshuffle(image, FOLD) - 0.5
-        h = _same(self.stem, x)
+        h = same_size(self.stem, x)
         at = 0
         for block in self.blocks:
             scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
             at += 2 * width
             n = F.relu(_modulated(h, scale, shift))
-            h = h + _same(block, n)
+            h = h + same_size(block, n)
         scale, shift = code[:, at : at + width], code[:, at + width : at + 2 * width]
         h = F.relu(_modulated(h, scale, shift))
         h = F.relu(doubled(self.rise, h))
         return image + doubled(self.head, h)
 
 
-def _same(convolution: nn.Module, x: Tensor) -> Tensor:
+def same_size(convolution: nn.Module, x: Tensor) -> Tensor:
+    """Applies a 3x3 convolution with replicated borders, so that the size stays the same."""
     reach = int(convolution.dilation[0])  # type: ignore[index]
     return convolution(F.pad(x, (reach, reach, reach, reach), mode="replicate"))
 

@@ -13,7 +13,12 @@ from impasto.media.color import (
 from impasto.media.drawing import draw_curves, draw_rows
 from impasto.media.find import FILM_SUFFIXES, find_images, is_film, is_image
 from impasto.media.lock import OutputLock
-from impasto.media.picture import Picture, check_paintable, pixels_to_tensor
+from impasto.media.picture import (
+    Picture,
+    check_paintable,
+    pixels_to_tensor,
+    tensor_to_pixels,
+)
 from impasto.media.places import (
     check_not_input,
     check_outputs,
@@ -83,6 +88,7 @@ __all__ = [
     "shifted",
     "sibling",
     "size_to_fit",
+    "tensor_to_pixels",
     "to_lab",
     "transfer_affinely",
     "transfer_linear",

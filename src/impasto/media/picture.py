@@ -14,7 +14,7 @@ from impasto.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SHORTEST_PX", "Picture", "check_paintable", "pixels_to_tensor"]
+__all__ = ["SHORTEST_PX", "Picture", "check_paintable", "pixels_to_tensor", "tensor_to_pixels"]
 
 STRIP_ROWS = 256
 """Number of rows that are quantized at a time."""
@@ -122,3 +122,10 @@ def pixels_to_tensor(pixels: np.ndarray) -> Tensor:
 
     most = np.iinfo(pixels.dtype).max
     return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32) / most)[None]
+
+
+def tensor_to_pixels(image: Tensor, *, deep: bool) -> np.ndarray:
+    """Converts float ``(1, 3, H, W)``, clamped to ``[0, 1]``, to ``(H, W, 3)`` of uint16 if ``deep``, else uint8."""
+    most, kind = (65535, np.uint16) if deep else (255, np.uint8)
+    values = image[0].detach().float().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
+    return np.round(values * most).astype(kind)

@@ -17,7 +17,7 @@ from impasto.motion.reliability import (
     motion_boundaries,
     reliability,
 )
-from impasto.motion.shots import ShotFinder
+from impasto.motion.shots import ShotFinder, goes_on
 from impasto.motion.show import color_flow
 from impasto.motion.track import ANCHOR_FRAMES, Motion, Tracker, trusted_flow
 from impasto.motion.warp import warp
@@ -40,6 +40,7 @@ __all__ = [
     "color_flow",
     "find_still",
     "forward_backward_check",
+    "goes_on",
     "load_raft",
     "make_estimator",
     "motion_between",

@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.media import box_mean, over_windows
 from impasto.motion.flow import FlowEstimator
 from impasto.motion.reliability import find_still, reliability
-from impasto.motion.warp import warp
+from impasto.motion.warp import points_inside, warp
 from impasto.types import Frame
 
 __all__ = ["MotionChain", "NeighborMotion", "closed", "motion_between"]
@@ -107,7 +107,9 @@ class MotionChain:
             trust: Reliability of the flow, ``(1, 1, H, W)`` in ``[0, 1]``.
         """
         self.way = flow + warp(self.way, flow)
-        self._linked = torch.minimum(_firm(trust), warp(self._linked, flow)) * _inside(self.way)
+        self._linked = torch.minimum(_firm(trust), warp(self._linked, flow)) * points_inside(
+            self.way
+        )
         apart = (warp(self._anchor, self.way) - image).square().mean(1, keepdim=True)
         alike = torch.exp(-box_mean(apart, COMPARED_PX) / LOOKS_ALIKE**2)
         gap = max(1, round(max(image.shape[-2:]) / GAP_PARTS))
@@ -124,11 +126,3 @@ def closed(mask: Tensor, radius_px: int) -> Tensor:
 
 def _firm(trust: Tensor) -> Tensor:
     return ((trust - LEAST_TRUST) / (FULL_TRUST - LEAST_TRUST)).clamp(0, 1)
-
-
-def _inside(way: Tensor) -> Tensor:
-    """Returns 1 where a flow points into the image, else 0."""
-    height, width = way.shape[-2:]
-    x = torch.arange(width, device=way.device) + way[:, :1]
-    y = torch.arange(height, device=way.device)[:, None] + way[:, 1:]
-    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).to(way.dtype)

@@ -10,7 +10,7 @@ from impasto.types import FrameContext
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["held_to_motion"]
+__all__ = ["held_to_motion", "tones_of"]
 
 TONES_HELD, GRAIN_HELD = 0.85, 0.95
 """Share of the warped previous pastiche: of tones, which follow the lighting, and of grain, which flickers."""
@@ -32,8 +32,13 @@ def held_to_motion(image: Tensor, context: FrameContext) -> Tensor:
     for other in context.earlier[:1]:
         trust = other.reliability if other.fits is None else other.reliability * other.fits
         apart = other.warped - image
-        reach = max(1, round(max(image.shape[-2:]) / GRAIN_PARTS))
-        tones = box_mean(box_mean(apart, reach), reach)
+        tones = tones_of(apart)
         held = TONES_HELD * tones + GRAIN_HELD * (apart - tones)
         image = image + (FIRM * trust).clamp(0, 1) * held
     return image
+
+
+def tones_of(image: Tensor) -> Tensor:
+    """Returns what remains of ``(B, C, H, W)`` without grain."""
+    reach = max(1, round(max(image.shape[-2:]) / GRAIN_PARTS))
+    return box_mean(box_mean(image, reach), reach)

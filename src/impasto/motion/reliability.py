@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.media import box_mean, over_windows
-from impasto.motion.warp import warp
+from impasto.motion.warp import points_inside, warp
 
 __all__ = [
     "closest_first",
@@ -45,11 +45,7 @@ def forward_backward_check(to_other: Tensor, back: Tensor) -> Tensor:
     there = warp(back, to_other)
     gone = (there + to_other).square().sum(1, keepdim=True)
     allowed = 0.01 * (there.square() + to_other.square()).sum(1, keepdim=True) + 0.5
-    height, width = to_other.shape[-2:]
-    x = torch.arange(width, device=to_other.device) + to_other[:, :1]
-    y = torch.arange(height, device=to_other.device)[:, None] + to_other[:, 1:]
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    return ((gone <= allowed) & inside).to(to_other.dtype)
+    return ((gone <= allowed) & points_inside(to_other)).to(to_other.dtype)
 
 
 def motion_boundaries(flow: Tensor) -> Tensor:

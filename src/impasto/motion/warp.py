@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["warp"]
+__all__ = ["points_inside", "warp"]
 
 
 def warp(
@@ -31,3 +31,11 @@ def warp(
     y = (rows[:, None] + flow[:, 1]) * (2 / max(1, height - 1)) - 1
     grid = torch.stack([x, y], -1)  # (B, H, W, 2)
     return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)
+
+
+def points_inside(flow: Tensor) -> Tensor:
+    """Returns where a flow, ``(B, 2, H, W)`` in pixels, points into the image: bool ``(B, 1, H, W)``."""
+    height, width = flow.shape[-2:]
+    x = torch.arange(width, device=flow.device) + flow[:, :1]
+    y = torch.arange(height, device=flow.device)[:, None] + flow[:, 1:]
+    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from impasto.pipeline.video import (
         FilmJob,
         FrameDone,
+        Supplied,
         check_film_inputs,
         prepare_film,
         stylize_video,
@@ -32,6 +33,7 @@ __all__ = [
     "Job",
     "Keeper",
     "Outputs",
+    "Supplied",
     "backbone_for",
     "check_film_inputs",
     "files_read",
@@ -47,7 +49,7 @@ __all__ = [
     "write_picture",
 ]
 
-_FILM = ("FilmJob", "FrameDone", "check_film_inputs", "prepare_film", "stylize_video")
+_FILM = ("FilmJob", "FrameDone", "Supplied", "check_film_inputs", "prepare_film", "stylize_video")
 
 
 def __getattr__(name: str) -> Any:

@@ -9,19 +9,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from impasto._version import __version__
 from impasto.config import FilmOptions
 from impasto.errors import OutputError
 from impasto.keyframes import FilmPlan
-from impasto.media import pixels_to_tensor
+from impasto.media import pixels_to_tensor, tensor_to_pixels
 from impasto.media.video import (
     Clip,
     FilmFormat,
     FilmWriter,
     PictureWriter,
-    select_frames,
     video_times,
 )
 from impasto.motion import ANCHOR_FRAMES, FlowEstimator, RememberedFlow, make_estimator
@@ -31,14 +28,23 @@ from impasto.pipeline.follow import FilmRegions
 from impasto.pipeline.image import (
     within,
 )
-from impasto.pipeline.keyed import KeyedFilm, given_at, no_frames, plan_clip
+from impasto.pipeline.keyed import (
+    KeyedFilm,
+    PlannedClip,
+    given_at,
+    no_frames,
+    plan_clip,
+    select,
+)
 from impasto.pipeline.neighbors import Neighbors, blend_at
 from impasto.pipeline.repair import repair, without_motion
-from impasto.pipeline.store import PaintStore
+from impasto.pipeline.store import PaintStore, frame_record
 from impasto.types import Frame, FrameContext, Painted, Region, Stylizer
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+
+    pass
 
 __all__ = ["FilmJob", "FilmOutput", "FrameDone", "flow_estimator"]
 
@@ -169,9 +175,7 @@ class FilmJob:
 
     def select(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Selects the excerpt from frames that run parallel to the clip."""
-        film = self.film
-        rate = None if self.clip.info.codec == "pictures" else film.fps
-        return select_frames(frames, start=film.begin, end=film.end, fps=rate, every=film.every)
+        return select(frames, self.clip, self.film)
 
     def _count(self) -> int | None:
         """Returns the number of frames if known; exact for a loop."""
@@ -208,28 +212,26 @@ class FilmJob:
         """
         if not self.film.keyframe_every or self.plan is not None:
             return self.plan
-        plan = self._stored_plan()
-        if plan is None:
-            made = self._proposed or plan_clip(self.clip, self.film, on_frame)
-            given = given_at(made, self._wishes)
-            plan = made.with_given(given, painter=self.stylizer is not None) if given else made
-            self.store.save_plan(plan.values())
+        stored = self.store.plan()
+        plan = self._new_plan(on_frame) if stored is None else FilmPlan.from_values(stored)
+        assert self.flow is not None
         self.plan, self.frames = plan, plan.frames
         self._keyed = KeyedFilm(
-            self.clip, plan, self.film, self.size, self.stylizer, self.store, self._motion(),
+            PlannedClip(self.clip, plan, self.film, self.size), self.stylizer, self.store, self.flow,
             given=given_at(plan, self._wishes), regions=self._regions_of,
-            pixels_of=lambda image: _pixels(image, deep=self._deep)
+            pixels_of=lambda image: tensor_to_pixels(image, deep=self._deep),
         )  # fmt: skip
         self.notes += self._keyed.repair()
         return plan
 
-    def _stored_plan(self) -> FilmPlan | None:
-        values = self.store.plan()
-        return None if values is None else FilmPlan.from_values(values)
-
-    def _motion(self) -> FlowEstimator:
-        assert self.flow is not None
-        return self.flow
+    def _new_plan(self, on_frame: Callable[[int], None] | None) -> FilmPlan:
+        """Makes the plan, with the user's own keyframes, and stores it."""
+        plan = self._proposed or plan_clip(self.clip, self.film, on_frame)
+        given = given_at(plan, self._wishes)
+        if given:
+            plan = plan.with_given(given, painter=self.stylizer is not None)
+        self.store.save_plan(plan.values())
+        return plan
 
     def _regions_of(self, index: int) -> tuple[Region, ...]:
         return () if self.regions is None else tuple(self.regions.stored(index).regions)
@@ -324,22 +326,15 @@ class FilmJob:
         return blend_at(float(frame.pts_seconds), self.film)
 
     def _keep(self, frame: Frame, result: Painted, opens: bool) -> np.ndarray:
-        pixels = _pixels(result.image, deep=self._deep)
+        pixels = tensor_to_pixels(result.image, deep=self._deep)
         if self.film.passes > 1:
             self.store.keep_source(frame.index, frame.pixels)
-        record = {
-            "pts": str(frame.pts_seconds),
-            "duration": str(frame.duration_seconds),
-            "opens": opens,
-            "state": dict(result.state),
-            "terms": dict(result.terms),
-        }
         self.store.save(
             frame.index,
             pixels,
-            record,
+            frame_record(frame, result, opens=opens),
             flow=self._neighbors.latest_flow,
-            iterates=[_pixels(picture, deep=False) for picture in result.iterates],
+            iterates=[tensor_to_pixels(picture, deep=False) for picture in result.iterates],
         )
         return pixels
 
@@ -360,7 +355,7 @@ class FilmJob:
                     continue
                 began = time.monotonic()
                 result = self._repaint(index, order[place - 1] if place else None, turn)
-                pixels = _pixels(result.image, deep=self._deep)
+                pixels = tensor_to_pixels(result.image, deep=self._deep)
                 self.store.save(index, pixels, {}, turn=turn)
                 yield self._event(index, turn, place == 0, result, began, pixels)
 
@@ -448,7 +443,7 @@ class FilmJob:
         painted = None if self.regions is None else self.regions.stored(index).painted
         if painted is not None:
             pastiche = within(pastiche, image, painted)
-        return _pixels(pastiche, deep=self._deep)
+        return tensor_to_pixels(pastiche, deep=self._deep)
 
     def _writer(self, end: Fraction) -> FilmWriter | PictureWriter:
         if self.format.codec == "png":
@@ -481,9 +476,3 @@ def _check_times(path: Path, times: Sequence[Fraction]) -> None:
         raise OutputError(
             f"{path} has timestamp errors of up to {float(worst):.4f} s; use .mkv or .mp4 instead."
         )
-
-
-def _pixels(image: Tensor, *, deep: bool) -> np.ndarray:
-    most, kind = (65535, np.uint16) if deep else (255, np.uint8)
-    values = image[0].detach().float().cpu().clamp(0, 1).permute(1, 2, 0).numpy()  # (H, W, 3)
-    return np.round(values * most).astype(kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -17,14 +17,14 @@ from impasto.media.video import Clip, select_frames
 from impasto.motion import FlowEstimator, make_estimator, trusted_flow, warp
 from impasto.pipeline.ahead import ahead
 from impasto.pipeline.neighbors import blend_at
-from impasto.pipeline.store import PaintStore
+from impasto.pipeline.store import PaintStore, frame_record
 from impasto.types import Earlier, Frame, FrameContext, Painted, Region, Stylizer
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["Interval", "KeyedFilm", "frames_of", "given_at", "plan_clip"]
+__all__ = ["Interval", "KeyedFilm", "PlannedClip", "given_at", "no_frames", "plan_clip", "select"]
 
 PLANNED_PX = 320
 """Long edge at which motion is estimated for the plan."""
@@ -37,14 +37,12 @@ class Interval:
     """A unit of work: frames that depend on nothing but one or two keyframes.
 
     Attributes:
-        shot: Number of the shot.
         first: First frame; a keyframe if ``left`` is.
         last: Last frame; a keyframe if ``right`` is.
         left: Whether the first frame is a keyframe.
         right: Whether the last frame is a keyframe.
     """
 
-    shot: int
     first: int
     last: int
     left: bool
@@ -73,7 +71,7 @@ def plan_clip(
     small = size_to_fit(whole, min(PLANNED_PX, max(whole)))
     planner = Planner(film, make_estimator("dis"), whole)
     count = 0
-    for count, frame in enumerate(ahead(selected(clip, film, small)), 1):
+    for count, frame in enumerate(ahead(select(clip.frames(small), clip, film)), 1):
         planner.take(frame)
         if on_frame is not None:
             on_frame(count)
@@ -82,12 +80,10 @@ def plan_clip(
     return planner.plan()
 
 
-def selected(clip: Clip, film: FilmOptions, size: tuple[int, int]) -> Iterator[Frame]:
-    """Yields the frames of the excerpt that a film's options choose, at a size."""
+def select(frames: Iterable[Frame], clip: Clip, film: FilmOptions) -> Iterator[Frame]:
+    """Selects the excerpt that a film's options choose from frames that run parallel to the clip."""
     rate = None if clip.info.codec == "pictures" else film.fps
-    return select_frames(
-        clip.frames(size), start=film.begin, end=film.end, fps=rate, every=film.every
-    )
+    return select_frames(frames, start=film.begin, end=film.end, fps=rate, every=film.every)
 
 
 def no_frames(clip: Clip, film: FilmOptions) -> InputError:
@@ -98,41 +94,48 @@ def no_frames(clip: Clip, film: FilmOptions) -> InputError:
     )
 
 
-def frames_of(
-    clip: Clip, plan: FilmPlan, film: FilmOptions, size: tuple[int, int], first: int, last: int
-) -> list[Frame]:
-    """Reads some frames of the excerpt without decoding those before, where the file allows it.
+@dataclass(frozen=True)
+class PlannedClip:
+    """A clip whose frames are read by their numbers in the plan.
 
-    Args:
+    Attributes:
         clip: The clip.
         plan: Its plan, which knows the time of each frame.
-        film: Uses the beginning of the excerpt.
-        size: Height and width.
-        first: Number of the first frame.
-        last: Number of the last frame.
-
-    Raises:
-        InputError: The clip is damaged, or is not the one of the plan.
+        film: The film's options, of which the beginning of the excerpt is used.
+        size: Height and width of the frames.
     """
-    begin = Fraction(str(film.begin))
-    wanted = {plan.times[number] + begin: number for number in range(first, last + 1)}
-    found: list[Frame] = []
-    for frame in clip.frames(size, since=plan.times[first] + begin):
-        number = wanted.get(frame.pts_seconds)
-        if number is not None:
-            found.append(
-                replace(
-                    frame,
-                    index=number,
-                    pts_seconds=plan.times[number],
-                    duration_seconds=plan.durations[number],
+
+    clip: Clip
+    plan: FilmPlan
+    film: FilmOptions
+    size: tuple[int, int]
+
+    def frames(self, first: int, last: int) -> list[Frame]:
+        """Reads the frames from one number to another, without decoding those before where the file allows it.
+
+        Raises:
+            InputError: The clip is damaged, or is not the one of the plan.
+        """
+        begin, plan = Fraction(str(self.film.begin)), self.plan
+        wanted = {plan.times[number] + begin: number for number in range(first, last + 1)}
+        found: list[Frame] = []
+        for frame in self.clip.frames(self.size, since=plan.times[first] + begin):
+            number = wanted.get(frame.pts_seconds)
+            if number is not None:
+                found.append(
+                    replace(
+                        frame,
+                        index=number,
+                        pts_seconds=plan.times[number],
+                        duration_seconds=plan.durations[number],
+                    )
                 )
-            )
-        if len(found) == len(wanted):
-            return found
-    raise InputError(
-        f"{clip.path} does not have all frames from {first} to {last} of its plan; was it replaced? Plan it again."
-    )
+            if len(found) == len(wanted):
+                return found
+        raise InputError(
+            f"{self.clip.path} does not have all frames from {first} to {last} of its plan; was it replaced? Plan it "
+            "again."
+        )
 
 
 def given_at(plan: FilmPlan, wishes: Mapping[int | float, np.ndarray]) -> dict[int, np.ndarray]:
@@ -157,10 +160,7 @@ class KeyedFilm:
     """Paints the keyframes of a planned film and the frames between them.
 
     Args:
-        clip: The clip.
-        plan: Its plan.
-        film: Temporal options.
-        size: Height and width of the pastiches.
+        source: The clip, its plan, and the film's options.
         stylizer: Paints keyframes; None if all of them are given.
         store: Receives the frames.
         estimator: The flow estimator.
@@ -171,10 +171,7 @@ class KeyedFilm:
 
     def __init__(
         self,
-        clip: Clip,
-        plan: FilmPlan,
-        film: FilmOptions,
-        size: tuple[int, int],
+        source: PlannedClip,
         stylizer: Stylizer | None,
         store: PaintStore,
         estimator: FlowEstimator,
@@ -183,43 +180,35 @@ class KeyedFilm:
         regions: Regions,
         pixels_of: Callable[[Tensor], np.ndarray],
     ) -> None:
-        self.plan, self._film, self._size = plan, film, size
-        self._clip, self._stylizer, self._store, self._estimator = clip, stylizer, store, estimator
+        self._source, self._plan, self._film = source, source.plan, source.film
+        self._stylizer, self._store, self._estimator = stylizer, store, estimator
         self._given, self._regions, self._pixels_of = given, regions, pixels_of
 
     def units(self) -> list[Interval]:
         """Returns the intervals of all shots, in order."""
         found = []
-        for number, shot in enumerate(self.plan.shots):
+        for shot in self._plan.shots:
             keys = shot.keyframes
-            edges: list[tuple[int, int, bool, bool]] = []
             if shot.first < keys[0]:
-                edges.append((shot.first, keys[0], False, True))
-            edges += [(a, b, True, True) for a, b in itertools.pairwise(keys)]
-            if shot.last > keys[-1] or len(keys) == 1:
-                edges.append((keys[-1], shot.last, True, False))
+                found.append(Interval(first=shot.first, last=keys[0], left=False, right=True))
             found += [
-                Interval(shot=number, first=a, last=b, left=left, right=right)
-                for a, b, left, right in edges
+                Interval(first=a, last=b, left=True, right=True)
+                for a, b in itertools.pairwise(keys)
             ]
+            if shot.last > keys[-1] or len(keys) == 1:
+                found.append(Interval(first=keys[-1], last=shot.last, left=True, right=False))
         return found
 
     def paint(self) -> Iterator[tuple[Frame, Painted, np.ndarray]]:
         """Paints what the store lacks, interval after interval, and yields each frame when it is saved."""
         for unit in self.units():
-            missing = [n for n in range(unit.first, unit.last + 1) if not self._store.has(n)]
-            if not missing:
+            if all(self._store.has(number) for number in range(unit.first, unit.last + 1)):
                 continue
-            stretch = self.stretch(unit)
-            yield from self.keyframes(unit, stretch)
-            yield from self.between(unit, stretch)
+            stretch = Stretch(self._source.frames(unit.first, unit.last), self._estimator)
+            yield from self._keyframes(unit, stretch)
+            yield from self._between(unit, stretch)
 
-    def stretch(self, unit: Interval) -> Stretch:
-        """Reads the frames of an interval."""
-        frames = frames_of(self._clip, self.plan, self._film, self._size, unit.first, unit.last)
-        return Stretch(frames, self._estimator)
-
-    def keyframes(
+    def _keyframes(
         self, unit: Interval, stretch: Stretch
     ) -> Iterator[tuple[Frame, Painted, np.ndarray]]:
         """Paints the missing keyframes of an interval; the one on the right begins with the one on the left."""
@@ -245,7 +234,7 @@ class KeyedFilm:
             )
         before = self._pastiche(unit.first)
         earlier: Sequence[Earlier] = [carry_side(stretch, before)]
-        if self._film.loop and number == self.plan.frames - 1:
+        if self._film.loop and number == self._plan.frames - 1:
             earlier = [*earlier, self._loop(frame, image)]
         context = FrameContext(
             index=number,
@@ -260,14 +249,14 @@ class KeyedFilm:
 
     def _loop(self, frame: Frame, image: Tensor) -> Earlier:
         """Returns the film's first pastiche as a frame that follows the last one."""
-        first = frames_of(self._clip, self.plan, self._film, self._size, 0, 0)[0]
+        first = self._source.frames(0, 0)[0]
         flow, trust = trusted_flow(
             self._estimator, frame, image, first, pixels_to_tensor(first.pixels)
         )
         warped = warp(self._pastiche(0), flow, mode="bicubic").clamp(0, 1)
         return Earlier(gap=-1, warped=warped, reliability=trust)
 
-    def between(
+    def _between(
         self, unit: Interval, stretch: Stretch
     ) -> Iterator[tuple[Frame, Painted, np.ndarray]]:
         """Paints the missing frames of an interval whose keyframes are in the store."""
@@ -286,31 +275,22 @@ class KeyedFilm:
 
     def _save(self, frame: Frame, painted: Painted) -> tuple[Frame, Painted, np.ndarray]:
         pixels = self._pixels_of(painted.image)
-        record = {
-            "pts": str(frame.pts_seconds),
-            "duration": str(frame.duration_seconds),
-            "opens": frame.index == self.plan.shot_of(frame.index).first,
-            "state": dict(painted.state),
-            "terms": dict(painted.terms),
-        }
-        self._store.save(frame.index, pixels, record)
+        opens = frame.index == self._plan.shot_of(frame.index).first
+        self._store.save(frame.index, pixels, frame_record(frame, painted, opens=opens))
         return frame, painted, pixels
 
     def repair(self) -> list[str]:
         """Drops damaged frames and all frames that depend on them; returns a note for each damaged one."""
-        notes = []
         painted = self._store.painted()
         lost = {number for number in painted if self._store.whole(number) is None}
         dropped = set(lost)
         for unit in self.units():
-            keys = {unit.first} if unit.left else set[int]()
             if unit.left and unit.right and unit.first in dropped and unit.last not in self._given:
                 dropped.add(unit.last)
-            keys |= {unit.last} if unit.right else set()
-            if keys & dropped:
-                dropped |= set(unit.between)
+            ends = {unit.first} if unit.left else set()
+            ends |= {unit.last} if unit.right else set()
+            if ends & dropped:
+                dropped.update(unit.between)
         for number in sorted(dropped & painted):
             self._store.drop(number)
-        for number in sorted(lost):
-            notes.append(f"frame {number} was damaged and is processed again")
-        return notes
+        return [f"frame {number} was damaged and is processed again" for number in sorted(lost)]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from impasto.config import FilmOptions
-from impasto.keyframes import GOES_ON
 from impasto.media import pixels_to_tensor
 from impasto.motion import (
     FlowEstimator,
@@ -19,6 +18,7 @@ from impasto.motion import (
     ShotFinder,
     Tracker,
     closest_first,
+    goes_on,
     warp,
 )
 from impasto.motion.carry import keep_sharp
@@ -89,7 +89,7 @@ class Neighbors:
             return False
         before = self._frames[-1]
         trust = self._tracker.between(frame, image, before, pixels_to_tensor(before.pixels))[1]
-        return float(trust.mean()) > GOES_ON
+        return goes_on(trust)
 
     def _follow(self, frame: Frame, image: Tensor, *, opens: bool, painted: bool) -> None:
         assert self._tracker is not None

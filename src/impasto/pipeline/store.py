@@ -16,8 +16,9 @@ import numpy as np
 from impasto.errors import CheckpointError
 from impasto.media import OutputLock, replacing
 from impasto.pipeline.folder import PLAN, PaintFolder, sealed, unsealed
+from impasto.types import Frame, Painted
 
-__all__ = ["PaintStore", "StoredMasks"]
+__all__ = ["PaintStore", "StoredMasks", "frame_record"]
 
 KEPT_FLOWS = 12
 
@@ -280,6 +281,17 @@ class PaintStore:
         self._place.remove()
         if self._lock is not None:
             self._lock.release()
+
+
+def frame_record(frame: Frame, painted: Painted, *, opens: bool) -> dict[str, Any]:
+    """Returns what the store keeps of a frame besides its image: times, whether it starts a shot, state and losses."""
+    return {
+        "pts": str(frame.pts_seconds),
+        "duration": str(frame.duration_seconds),
+        "opens": opens,
+        "state": dict(painted.state),
+        "terms": dict(painted.terms),
+    }
 
 
 def _record_name(index: int, turn: int) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from impasto.backbones import load_backbone
-from impasto.config import FilmOptions, PaintOptions, film_options, to_mapping
+from impasto.config import FilmOptions, PaintOptions, film_options, option_fields, to_mapping
 from impasto.config import options as make_options
 from impasto.errors import UsageError
 from impasto.keyframes import FilmPlan
@@ -26,6 +25,7 @@ from impasto.media import (
     read_image,
     resize,
     sibling,
+    tensor_to_pixels,
 )
 from impasto.media.video import (
     Clip,
@@ -52,21 +52,39 @@ from impasto.pipeline.store import PaintStore
 from impasto.types import Backbone, Stylizer
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
-__all__ = ["FilmJob", "FrameDone", "check_film_inputs", "prepare_film", "stylize_video"]
+__all__ = ["FilmJob", "FrameDone", "Supplied", "check_film_inputs", "prepare_film", "stylize_video"]
 
 WRITTEN_ONLY = ("codec", "crf", "pixel_format", "sound", "flow_cache", "flow_files", "flow_weights")
 """Options that do not affect the stylized frames, or that are covered by hashing the files they name."""
 
 
-KEYFRAME_FIELDS = ("keyframe_every", "coverage", "keyframe_steps", "keyframe_weight", "between")
+KEYFRAME_FIELDS = frozenset(
+    spec.name for spec in option_fields(FilmOptions) if spec.metadata["group"] == "Keyframes"
+)
 
 SHAPE_TOLERANCE = 0.01
 """Relative difference in aspect ratio up to which a given keyframe fits the clip."""
 
-Keyframes = Mapping[int | float, Path]
-"""Files of painted frames, by frame number (an integer) or time in seconds (a float)."""
+
+@dataclass(frozen=True, kw_only=True)
+class Supplied:
+    """What a user made for a video with keyframes.
+
+    Attributes:
+        keyframes: Files of frames that were painted elsewhere, by frame number (an integer) or time in seconds of the
+            output (a float). A shot that has any is derived from these alone, and without a style image every shot
+            needs one.
+        plan: A plan of the clip, which may have been edited; None to make one.
+    """
+
+    keyframes: Mapping[int | float, Path] = field(default_factory=dict)
+    plan: FilmPlan | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.keyframes) or self.plan is not None
 
 
 def _mark(
@@ -74,8 +92,7 @@ def _mark(
     styles: Sequence[Tensor],
     paint: PaintOptions,
     film: FilmOptions,
-    keyframes: Keyframes,
-    plan: FilmPlan | None,
+    supplied: Supplied,
 ) -> str:
     """Returns the SHA-256 of everything that affects the stylized frames."""
     chosen = {k: v for k, v in to_mapping(film).items() if k not in WRITTEN_ONLY}
@@ -83,10 +100,11 @@ def _mark(
     if not film.keyframe_every:
         chosen = {name: value for name, value in chosen.items() if name not in KEYFRAME_FIELDS}
     settings = fingerprint(styles, paint) + json.dumps(chosen, sort_keys=True)
-    if keyframes or plan is not None:
-        settings += json.dumps([repr(when) for when in keyframes])
-        settings += json.dumps(None if plan is None else plan.values(), sort_keys=True)
-    files = [*files_of(path), *_files_read(paint, film), *keyframes.values()]
+    if supplied:
+        plan = None if supplied.plan is None else supplied.plan.values()
+        settings += json.dumps([repr(when) for when in supplied.keyframes])
+        settings += json.dumps(plan, sort_keys=True)
+    files = [*files_of(path), *_files_read(paint, film), *supplied.keyframes.values()]
     return hash_files(files, settings)
 
 
@@ -128,8 +146,7 @@ def prepare_film(
     backbone: Backbone | None = None,
     resume: bool = False,
     fresh: bool = False,
-    keyframes: Keyframes | None = None,
-    plan: FilmPlan | None = None,
+    supplied: Supplied | None = None,
 ) -> FilmJob:
     """Checks clip, styles and output, loads the backbone, and loads completed frames of an earlier run.
 
@@ -142,26 +159,23 @@ def prepare_film(
         backbone: A backbone that is already loaded.
         resume: Continue with existing frames.
         fresh: Delete existing frames.
-        keyframes: Files of frames that were painted elsewhere, by frame number (an integer) or time in seconds of the
-            output (a float). A shot that has any is derived from these alone, and without a style image every shot
-            needs one.
-        plan: A plan of the clip, which may have been edited; None to make one.
+        supplied: Painted keyframes and a plan.
 
     Raises:
         ImpastoError: The message states what to do.
     """
-    out, keyframes = Path(out), keyframes or {}
+    out, supplied = Path(out), supplied or Supplied()
     check_film(out)
-    others = [*(style.source for style in styles), *keyframes.values()]
+    others = [*(style.source for style in styles), *supplied.keyframes.values()]
     check_film_inputs(out, Path(clip), others, paint, film)
     with contextlib.ExitStack() as undo:
         lock = undo.enter_context(OutputLock(out))
         opened = open_clip(clip, rate=film.fps)
-        _check_request(styles, paint, film, keyframes, plan)
+        _check_request(styles, paint, film, supplied)
         film = film.for_look() if paint.paints_at_once else film
         size = painted_size(opened.info, paint.size)
-        _check_plan(plan, opened)
-        given = {when: _keyframe(path, opened, size) for when, path in keyframes.items()}
+        _check_plan(supplied.plan, opened)
+        given = {when: _keyframe(path, opened, size) for when, path in supplied.keyframes.items()}
         chosen = choose_format(  # reject unsupported formats before --fresh deletes anything
             out, opened.info, size, codec=film.codec, crf=film.crf, pixel_format=film.pixel_format
         )
@@ -170,7 +184,7 @@ def prepare_film(
         stylizer = _stylizer(images, network, paint, film, size)
         finder = RegionFinder(paint.region, images, network) if paint.has_regions else None
         flow = flow_estimator(film)  # reject missing flow files before --fresh deletes anything
-        mark = _mark(Path(clip), images, paint, film, keyframes, plan)
+        mark = _mark(Path(clip), images, paint, film, supplied)
         store = PaintStore(sibling(out, ".frames"), mark, resume=resume, fresh=fresh, lock=lock)
         try:
             finisher = Finisher(paint.color, make_estimator("dis"))
@@ -187,7 +201,7 @@ def prepare_film(
                 ),
                 size=size,
                 flow=flow,
-                plan=plan,
+                plan=supplied.plan,
                 given=given,
             )
             if finder is not None:
@@ -219,15 +233,14 @@ def _check_request(
     styles: Sequence[Picture],
     paint: PaintOptions,
     film: FilmOptions,
-    keyframes: Keyframes,
-    plan: FilmPlan | None,
+    supplied: Supplied,
 ) -> None:
     """Rejects incompatible arguments."""
-    if not styles and not paint.paints_at_once and not keyframes:
+    if not styles and not paint.paints_at_once and not supplied.keyframes:
         raise UsageError(
             "no style image was given; pass at least one, or painted frames with --keyframe."
         )
-    if (keyframes or plan is not None) and (paint.paints_at_once or not film.keyframe_every):
+    if supplied and (paint.paints_at_once or not film.keyframe_every):
         what = (
             "a look or translator" if paint.paints_at_once else "a method that paints every frame"
         )
@@ -283,9 +296,7 @@ def _keyframe(path: Path, clip: Clip, size: tuple[int, int]) -> np.ndarray:
             f"keyframe {path} is {wide}x{high} px, but the clip is {clip.info.width_px}x{clip.info.height_px}; use a "
             "picture of the same shape."
         )
-    image = resize(picture.to_tensor(), size)
-    most, kind = (65535, np.uint16) if clip.info.bits > 8 else (255, np.uint8)
-    return np.round(image[0].permute(1, 2, 0).numpy() * most).astype(kind)
+    return tensor_to_pixels(resize(picture.to_tensor(), size), deep=clip.info.bits > 8)
 
 
 def _film_regions(job: FilmJob, paint: PaintOptions, finder: RegionFinder) -> FilmRegions:
@@ -341,7 +352,9 @@ def stylize_video(
     filming = film_options(method, **dict(film or {}))
     pictures = [picture_of(source) for source in sources]
     files = {when: Path(path) for when, path in (keyframes or {}).items()}
-    job = prepare_film(clip, pictures, out, paint, filming, resume=resume, keyframes=files)
+    job = prepare_film(
+        clip, pictures, out, paint, filming, resume=resume, supplied=Supplied(keyframes=files)
+    )
     for event in job:
         if on_frame is not None:
             on_frame(event)
