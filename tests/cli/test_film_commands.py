@@ -14,7 +14,7 @@ import pytest
 from films import decoded, film, packets_of, stored, write_film
 from PIL import Image
 
-from impasto.media.video import read_film_metadata, video_times
+from impasto.media.video import open_clip, read_film_metadata, video_times
 
 QUICK = ["--opening-steps", "2", "--frame-steps", "2", "--coarsest", "0"]
 CODE = [sys.executable, "-c", "from impasto.cli import main; main()"]
@@ -34,6 +34,10 @@ def things(tmp_path_factory):
     waves = np.stack([127 + 120 * np.sin((3 * x + c * y) / 9) for c in (1, 2, 3)], axis=2)
     Image.fromarray(waves.astype(np.uint8)).save(folder / "style.png")
     return folder
+
+
+def read(path):
+    return open_clip(path).frames((64, 96))
 
 
 def painted_frames(folder):
@@ -124,6 +128,53 @@ def test_preview_is_short_and_small_and_settings_come_back(tmp_path, things):
     assert settings["options"]["size"] == 64
     assert settings["film"]["frame_steps"] == [2]
     assert settings["film"]["end"] == 0.1
+
+
+def test_a_plan_and_painted_keyframes_make_a_film_without_a_style(tmp_path, things):
+    clip = things / "clip.mp4"
+    planned = impasto("plan", clip, "-o", tmp_path / "plan.json", "--keyframe-every", "4")
+    assert planned.returncode == 0, planned.stderr
+    assert "10 frames, 2 shots" in planned.stdout
+    assert {p.name for p in tmp_path.iterdir()} == {"plan.json", "plan.png"}
+    written = impasto(
+        "keyframes", clip, "-o", tmp_path / "frames", "--plan", tmp_path / "plan.json"
+    )
+    assert written.returncode == 0, written.stderr
+    numbers = [int(file.stem) for file in sorted((tmp_path / "frames").iterdir())]
+    assert numbers[0] == 0
+    assert 6 in numbers
+    given = [
+        f"--keyframe={number}={tmp_path / 'frames' / f'{number:06d}.png'}" for number in numbers
+    ]
+    out = tmp_path / "out.mkv"
+    run = impasto("video", clip, "-o", out, *given, "--codec", "ffv1")
+    assert run.returncode == 0, run.stderr
+    for one, other in zip(read(out), read(clip), strict=True):
+        apart = np.abs(one.pixels.astype(int) - other.pixels.astype(int)).mean()
+        assert apart < (2 if one.index in numbers else 6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "clip.mp4", "-o", "plan.txt"], "a plan is written as .json"),
+        (["plan", "clip.mp4", "-o", "p.json", "--keyframe-every", "0"], "must be at least 1 for a plan"),
+        (["video", "clip.mp4", "-o", "o.mp4", "--keyframe", "first.png"], "frame number or a time"),
+        (["video", "clip.mp4", "-o", "o.mp4", "--keyframe", "0=style.png"], "use a picture of the same shape"),
+        (["video", "clip.mp4", "style.png", "-o", "o.mp4", "--plan", "style.png"], "is not a plan"),
+    ],
+)  # fmt: skip
+def test_a_plan_or_keyframe_that_does_not_fit_is_one_sentence(tmp_path, things, arguments, message):
+    inputs = {name: str(things / name) for name in ("clip.mp4", "style.png")}
+    named = [inputs.get(a, a.replace("=style.png", f"={things / 'style.png'}")) for a in arguments]
+    at = named.index("-o") + 1
+    named[at] = str(tmp_path / named[at])
+    run = impasto(*named)
+    assert run.returncode == 2 or "not a plan" in message
+    assert run.returncode != 0
+    assert message in " ".join(run.stderr.split())
+    assert "Traceback" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_flow_and_measure(tmp_path, things):
