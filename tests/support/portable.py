@@ -24,6 +24,7 @@ COMPUTES = (
     "tests/looks",
     "tests/translate",
     "tests/motion",
+    "tests/keyframes",
     "tests/regions",
     "tests/media",
     "tests/pipeline",
