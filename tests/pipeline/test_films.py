@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import itertools
 from fractions import Fraction
 from pathlib import Path
@@ -107,6 +108,27 @@ def test_every_method_goes_on_where_it_was_to_the_byte(tmp_path, clip, method):
     rest = job(clip, out, method=method, resume=True, **changes)
     assert [e.index for e in rest] == [7]
     assert same_paint(whole, rest)
+
+
+@pytest.mark.parametrize("regions", [False, True])
+@pytest.mark.parametrize("method", ["keyframes", "steady"])
+def test_the_lock_of_a_job_that_is_not_needed_anymore_is_released_at_once(
+    tmp_path, clip, method, regions
+):
+    gc.disable()  # a cycle of references would keep the lock until the next collection
+    try:
+        out = tmp_path / "out.mkv"
+        if regions:
+            made = region_job(clip, out, method=method, regions="auto", region_count=2)
+        else:
+            made = job(clip, out, method=method)
+        for _event in made:
+            pass
+        assert (tmp_path / ".out.mkv.lock").exists()
+        del made, _event
+        assert not (tmp_path / ".out.mkv.lock").exists()
+    finally:
+        gc.enable()
 
 
 def test_passes_go_on_where_they_were(tmp_path, clip):
@@ -357,13 +379,13 @@ def band(path: Path, frames: int = 1, shift: int = 0) -> Path:
 LITE = {"content_layers": ("relu4_2",), "style_layers": ("relu1_1", "relu2_1")}
 
 
-def region_job(clip, out, resume=False, **paint):
+def region_job(clip, out, resume=False, method="steady", **paint):
     return prepare_film(
         clip,
         [style()],
         out,
         options(**{**PAINT, **LITE, "feather": 0.0, **paint}),
-        film_options("steady", **{**QUICK, "codec": "ffv1"}),
+        film_options(method, **{**QUICK, "codec": "ffv1"}),
         resume=resume,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,11 +171,7 @@ class FilmJob:
 
     def selected(self) -> Iterator[Frame]:
         """Yields the frames of the clip that are to be stylized."""
-        return self.select(self.clip.frames(self.size))
-
-    def select(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Selects the excerpt from frames that run parallel to the clip."""
-        return select(frames, self.clip, self.film)
+        return select(self.clip.frames(self.size), self.clip, self.film)
 
     def _count(self) -> int | None:
         """Returns the number of frames if known; exact for a loop."""
@@ -218,8 +214,7 @@ class FilmJob:
         self.plan, self.frames = plan, plan.frames
         self._keyed = KeyedFilm(
             PlannedClip(self.clip, plan, self.film, self.size), self.stylizer, self.store, self.flow,
-            given=given_at(plan, self._wishes), regions=self._regions_of,
-            pixels_of=lambda image: tensor_to_pixels(image, deep=self._deep),
+            given=given_at(plan, self._wishes), regions=self.regions, deep=self._deep,
         )  # fmt: skip
         self.notes += self._keyed.repair()
         return plan
@@ -232,9 +227,6 @@ class FilmJob:
             plan = plan.with_given(given, painter=self.stylizer is not None)
         self.store.save_plan(plan.values())
         return plan
-
-    def _regions_of(self, index: int) -> tuple[Region, ...]:
-        return () if self.regions is None else tuple(self.regions.stored(index).regions)
 
     def _by_keyframes(self) -> Iterator[FrameDone]:
         """Paints a film with keyframes."""

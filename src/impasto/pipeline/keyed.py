@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from impasto.config import FilmOptions
 from impasto.errors import InputError, UsageError
 from impasto.keyframes import FilmPlan, Planner, Stretch, carry_side, paint_between
-from impasto.media import pixels_to_tensor
+from impasto.media import pixels_to_tensor, tensor_to_pixels
 from impasto.media.resize import size_to_fit
 from impasto.media.video import Clip, select_frames
 from impasto.motion import FlowEstimator, make_estimator, trusted_flow, warp
 from impasto.pipeline.ahead import ahead
+from impasto.pipeline.follow import FilmRegions
 from impasto.pipeline.neighbors import blend_at
 from impasto.pipeline.store import PaintStore, frame_record
-from impasto.types import Earlier, Frame, FrameContext, Painted, Region, Stylizer
+from impasto.types import Earlier, Frame, FrameContext, Painted, Stylizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,8 +29,6 @@ __all__ = ["Interval", "KeyedFilm", "PlannedClip", "given_at", "no_frames", "pla
 
 PLANNED_PX = 320
 """Long edge at which motion is estimated for the plan."""
-
-Regions = Callable[[int], tuple[Region, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +164,8 @@ class KeyedFilm:
         store: Receives the frames.
         estimator: The flow estimator.
         given: The user's keyframes by frame number, ``(H, W, 3)`` of the store's type.
-        regions: Returns the regions of a frame.
-        pixels_of: Converts a pastiche to the type of the store.
+        regions: Matched regions of all frames; None for whole frames.
+        deep: Whether frames have 16 bits per channel instead of 8.
     """
 
     def __init__(
@@ -177,12 +176,12 @@ class KeyedFilm:
         estimator: FlowEstimator,
         *,
         given: Mapping[int, np.ndarray],
-        regions: Regions,
-        pixels_of: Callable[[Tensor], np.ndarray],
+        regions: FilmRegions | None,
+        deep: bool,
     ) -> None:
         self._source, self._plan, self._film = source, source.plan, source.film
         self._stylizer, self._store, self._estimator = stylizer, store, estimator
-        self._given, self._regions, self._pixels_of = given, regions, pixels_of
+        self._given, self._regions, self._deep = given, regions, deep
 
     def units(self) -> list[Interval]:
         """Returns the intervals of all shots, in order."""
@@ -227,7 +226,8 @@ class KeyedFilm:
             )
         frame = stretch.frames[number - unit.first]
         image = pixels_to_tensor(frame.pixels)
-        blend, regions = blend_at(float(frame.pts_seconds), self._film), self._regions(number)
+        blend = blend_at(float(frame.pts_seconds), self._film)
+        regions = () if self._regions is None else self._regions.stored(number).regions
         if number == unit.first or not unit.left:
             return self._stylizer.paint(
                 image, FrameContext(index=number, opens_shot=True, blend=blend, regions=regions)
@@ -274,7 +274,7 @@ class KeyedFilm:
         return pixels_to_tensor(self._store.pixels(number))
 
     def _save(self, frame: Frame, painted: Painted) -> tuple[Frame, Painted, np.ndarray]:
-        pixels = self._pixels_of(painted.image)
+        pixels = tensor_to_pixels(painted.image, deep=self._deep)
         opens = frame.index == self._plan.shot_of(frame.index).first
         self._store.save(frame.index, pixels, frame_record(frame, painted, opens=opens))
         return frame, painted, pixels

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ from impasto.pipeline.image import (
     recolored,
 )
 from impasto.pipeline.job import FilmJob, FilmOutput, FrameDone, flow_estimator
+from impasto.pipeline.keyed import select
 from impasto.pipeline.regions import RegionFinder
 from impasto.pipeline.store import PaintStore
 from impasto.types import Backbone, Stylizer
@@ -308,7 +310,7 @@ def _film_regions(job: FilmJob, paint: PaintOptions, finder: RegionFinder) -> Fi
         job.store,
         masks=masks,
         rate=float(job.clip.info.rate),
-        select=job.select,
+        select=partial(select, clip=job.clip, film=job.film),
     )
 
 
